@@ -1,0 +1,56 @@
+Feature: The life of a run
+  A run starts once, ends once, and nobody can change its end.
+
+  @RL-01 @set-d @p0 @S2-1 @S3-16 @R-3 @R-18 @R-82 @needs-pods
+  Scenario: From pending to succeeded
+    Given a bound repository with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
+    And the run was seen as pending, running and succeeded, in this order
+    And one pull request linked to the Issue exists, opened by the bot
+
+  @RL-02 @set-d @p1 @S3-16 @R-1 @R-165
+  Scenario: The same delivery twice makes one run
+    Given a bound repository with an open Issue
+    When the member sets "run:dev" on the Issue
+    And the same delivery arrives again
+    Then the second delivery is answered as duplicate of the first
+    And the Issue has exactly one run
+
+  @RL-11 @set-d @p0 @S2-3 @S3-16 @R-20 @R-78 @needs-pods
+  Scenario: Two model labels end the run before anything is made
+    Given a bound repository with an open Issue
+    And the member has set "[ai-model-gpt-5.4]" on the Issue
+    And the member has set "[ai-model-gpt-5.2-codex]" on the Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as failed because "failed_precondition"
+    And the event "run.failed.precondition" names "[ai-model-gpt-5.2-codex]" and "[ai-model-gpt-5.4]"
+    And no namespace was made for the run, while a run without conflict gets one
+
+  @RL-17 @set-d @p1 @S3-16 @R-25 @needs-pods
+  Scenario: A failed run stays failed until somebody asks again
+    Given a bound repository whose agent fails, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as failed because "kubernetes job failed"
+    And a label set on another open Issue still starts a run
+    And the run had exactly one Job
+    When the member sets "run:dev" on the Issue again
+    Then the delivery is answered as accepted with a run
+    And the Issue has exactly two runs
+
+  @RL-20 @set-d @p1 @S3-16 @R-30 @needs-pods
+  Scenario: A GitHub that takes no comments does not fail a run
+    Given a bound repository with an open Issue
+    And GitHub refuses comments for the repository
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
+    And the platform logged a warning about the status comment
+
+  @RL-23 @set-d @p1 @S3-16 @R-29 @R-16 @needs-pods
+  Scenario: A terminal run cannot be changed
+    Given a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    When the owner cancels the finished run
+    Then the answer says that the run was already over
+    And the database refuses to change the status of the run
+    And the run is still succeeded with one terminal event

@@ -1,0 +1,21 @@
+Feature: Workers that die or race
+  Any worker may be killed at any moment; another one carries on.
+
+  @WR-01 @set-d @p1 @S3-12 @R-10 @R-17 @needs-pods
+  Scenario: Three workers race for twenty runs
+    Given a platform with 3 workers
+    When 20 runs are started at once
+    Then every one of these runs ends as succeeded
+    And every one of these runs had exactly one Job and one "run.started"
+
+  @WR-02 @set-d @p1 @S3-12 @R-11 @R-12 @R-14 @needs-pods
+  Scenario: A worker is killed while its run works
+    Given a platform with 2 workers
+    And a bound repository whose agent waits, with an open Issue
+    And a running "run:dev" run
+    When the worker that owns the run is killed
+    And 2 minutes pass
+    Then the events of a stale lease and of the takeover exist
+    When the agent may go on
+    Then the run ends as succeeded
+    And the run had exactly one Job
