@@ -1,0 +1,17 @@
+//! The specification as data: rows, scenarios, rules, labels and their cells.
+//! Read from `docs/spec`, never from the orchestrator, so that a wrong catalogue in the product cannot agree with itself.
+mod book;
+mod error;
+mod labels;
+mod rows;
+mod rules;
+mod scenarios;
+mod text;
+
+pub use book::Specification;
+pub use error::SpecError;
+pub use labels::{CellKind, Label, LabelCell, LabelGroup};
+pub use rows::Row;
+pub use rules::Rule;
+pub use scenarios::{FeatureFile, SpecScenario};
+pub use text::SpecText;
