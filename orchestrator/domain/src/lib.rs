@@ -1,1 +1,17 @@
+//! The one place that decides (design invariant 1).
+//!
+//! Synchronous and without IO: what may be known comes in as a [`snapshot::Snapshot`], what woke the
+//! system as an [`events::Event`], how the platform is configured as a [`policy::Policy`], and time and
+//! fresh identifiers as arguments. What shall happen goes out as data: a [`decide::Decision`].
+//! It is a crate of its own so that the compiler keeps every IO crate out of reach.
 
+pub mod audit;
+pub mod decide;
+pub mod effects;
+pub mod events;
+pub mod ids;
+pub mod labels;
+pub mod policy;
+pub mod runs;
+pub mod snapshot;
+pub mod stages;
