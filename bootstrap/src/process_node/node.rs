@@ -74,7 +74,7 @@ impl ProcessNode {
         self.heartbeat.abort();
         if let Some(stop) = self.stop.take() {
             // The other side is gone only if the task failed, which the join below shows.
-            drop(stop.send(()));
+            let _ = stop.send(());
         }
         if let Err(error) = (&mut self.pods).await {
             tracing::error!(%error, "the pods' task failed");

@@ -73,7 +73,7 @@ impl Process {
     // A group that has gone by itself is what was wanted, so its error says nothing.
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.group {
-            drop(kill_process_group(group, signal));
+            let _ = kill_process_group(group, signal);
         }
     }
 }
