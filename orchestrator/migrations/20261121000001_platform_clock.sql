@@ -2,8 +2,8 @@
 CREATE EXTENSION IF NOT EXISTS pgcrypto;
 CREATE EXTENSION IF NOT EXISTS citext;
 
--- D-7: one offset row, moved only forward and only in test mode. `pending_offset` and `epoch` carry the first
--- phase of a move, so that live workers can stretch their heartbeat before time jumps over it.
+-- D-7: one offset row, moved only forward and only in test mode. `pending_offset` (by how much) and `epoch` carry
+-- the first phase of a move, so that live workers can stretch their heartbeat before time jumps over it.
 CREATE TABLE platform_clock (
     id              smallint PRIMARY KEY DEFAULT 1 CHECK (id = 1),
     offset_interval interval NOT NULL DEFAULT interval '0' CHECK (offset_interval >= interval '0'),

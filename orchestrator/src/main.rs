@@ -1,1 +1,67 @@
-fn main() {}
+//! The one program of the platform: each subcommand is one Deployment, or the runner in a Job.
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use orchestrator::config::{Config, Environment, ProcessKind};
+use orchestrator::{startup, telemetry};
+
+/// Label-driven agent orchestrator.
+#[derive(Parser)]
+#[command(name = "orchestrator", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The public edge: checks requests and passes them on to the control plane.
+    Gateway,
+    /// Domain, migrations, executor, internal HTTP.
+    ControlPlane,
+    /// Claims runs, prepares and launches Jobs, watches and sweeps.
+    Worker,
+    /// The embedded console.
+    WebConsole,
+    /// Gateway, control plane, worker and console in one process, for development.
+    All,
+    /// Applies the migrations and ends.
+    Migrate,
+    /// Prints the effective configuration with secrets masked.
+    Config,
+    /// The runner inside a Job; `agent source` prepares its working tree.
+    Agent {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    // Ends like any program when the reader of its output is gone, and picks one TLS provider for every client.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        anyhow::bail!("failed to choose the TLS provider: another one is already in use");
+    }
+    telemetry::init_logs();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
+    let kind = match cli.command {
+        Command::Agent { arguments } => return runtime.block_on(startup::run_agent(arguments)),
+        Command::Gateway => ProcessKind::Gateway,
+        Command::Worker => ProcessKind::Worker,
+        Command::WebConsole => ProcessKind::WebConsole,
+        Command::All => ProcessKind::All,
+        Command::ControlPlane | Command::Migrate | Command::Config => ProcessKind::ControlPlane,
+    };
+    let environment = Environment::from_process()?;
+    let config = Config::load(kind, &environment)?;
+    for key in environment.unknown_keys() {
+        tracing::warn!(key, "unknown configuration key, ignored");
+    }
+    match cli.command {
+        Command::Migrate => runtime.block_on(startup::migrate(config)),
+        Command::Config => {
+            println!("{config:#?}");
+            Ok(())
+        }
+        _ => runtime.block_on(startup::run(config)),
+    }
+}

@@ -1,0 +1,42 @@
+//! The platform's keys; each process holds only those of its role.
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{ConfigError, Environment, ProcessKind};
+
+/// Keys of runtime 6.2; `None` where the process must not hold one.
+#[derive(Debug, Clone)]
+pub struct KeyConfig {
+    pub service_token: Option<SecretString>,
+    pub token_encryption: Option<SecretString>,
+    pub mcp_token_signing: Option<SecretString>,
+    pub secret_derivation: Option<SecretString>,
+}
+
+impl KeyConfig {
+    pub(super) fn load(process: ProcessKind, environment: &Environment) -> Result<Self, ConfigError> {
+        let decides = matches!(process, ProcessKind::ControlPlane | ProcessKind::All);
+        let required = |name: &'static str, wanted: bool| match environment.secret(name) {
+            _ if !wanted => Ok(None),
+            Some(secret) => Ok(Some(secret)),
+            None => Err(ConfigError::Missing { name }),
+        };
+        let keys = Self {
+            service_token: required("SERVICE_TOKEN_KEY", process != ProcessKind::WebConsole)?,
+            token_encryption: required("TOKEN_ENCRYPTION_KEY", decides)?,
+            mcp_token_signing: required("MCP_TOKEN_SIGNING_KEY", decides)?,
+            secret_derivation: environment.secret("SECRET_DERIVATION_KEY").filter(|_| decides),
+        };
+        keys.all_different()?;
+        Ok(keys)
+    }
+
+    /// G-11: a key that serves two purposes turns one leak into two.
+    fn all_different(&self) -> Result<(), ConfigError> {
+        let present: Vec<&SecretString> = [&self.service_token, &self.token_encryption, &self.mcp_token_signing, &self.secret_derivation].into_iter().flatten().collect();
+        let repeated = present.iter().enumerate().any(|(index, key)| present.iter().skip(index + 1).any(|other| key.expose_secret() == other.expose_secret()));
+        if repeated && present.len() > 1 {
+            return Err(ConfigError::Invalid { name: "*_KEY".to_owned(), reason: "the platform keys must all be different (G-11)".to_owned() });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,198 @@
+//! Starts the parts of each process, and ends them together on SIGTERM.
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::middleware;
+use axum::routing::get;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, SharedApp};
+use crate::config::{Config, ProcessKind};
+use crate::http_api::{self, Readiness};
+use crate::store::{self, migrations};
+use crate::{control_plane, gateway, telemetry, web_console};
+
+/// What is left to do on SIGTERM must fit into a pod's grace; R-15 gives a worker five seconds.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
+
+type Parts = JoinSet<(&'static str, anyhow::Result<()>)>;
+
+/// Runs a process until it is told to end.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let metrics = telemetry::init_metrics().context("failed to install the metrics recorder")?;
+    let shutdown = CancellationToken::new();
+    cancel_on_signal(&shutdown)?;
+    tracing::info!(process = config.process.as_str(), revision = crate::build_info::REVISION, dirty = crate::build_info::is_dirty(), "starting");
+    let mut parts = Parts::new();
+    match config.process {
+        ProcessKind::Gateway => {
+            let gateway = gateway::Gateway::remote(&config)?;
+            start_metrics(&mut parts, &config, metrics, &shutdown).await?;
+            start_public(&mut parts, &config, gateway::router(gateway), &shutdown).await?;
+        }
+        ProcessKind::WebConsole => start_public(&mut parts, &config, web_console::router(), &shutdown).await?,
+        ProcessKind::ControlPlane => {
+            let app = App::new(config, metrics, shutdown.clone()).await?;
+            start_control_plane(&mut parts, &app).await?;
+        }
+        ProcessKind::Worker => {
+            let app = App::new(config, metrics, shutdown.clone()).await?;
+            migrations::wait_until_migrated(&app.pool).await?;
+            start_health(&mut parts, &app).await?;
+            start_worker(&mut parts, &app);
+            start_listener(&mut parts, &app);
+        }
+        ProcessKind::All => {
+            let app = App::new(config, metrics, shutdown.clone()).await?;
+            start_control_plane(&mut parts, &app).await?;
+            start_health(&mut parts, &app).await?;
+            start_worker(&mut parts, &app);
+            let gateway = gateway::Gateway::local(&app)?;
+            start_public(&mut parts, &app.config, gateway::router(gateway), &shutdown).await?;
+        }
+    }
+    supervise(parts, &shutdown).await
+}
+
+/// Applies the migrations and ends.
+pub async fn migrate(config: Config) -> anyhow::Result<()> {
+    let url = config.database.url.as_ref().context("CODEXK8S_DATABASE_URL is required")?;
+    let pool = store::pool(url, 1, "migrate")?;
+    let applied = migrations::migrate(&pool).await?;
+    tracing::info!(applied, latest = migrations::latest(), "the schema is up to date");
+    Ok(())
+}
+
+/// The runner of a Job.
+pub async fn run_agent(arguments: Vec<String>) -> anyhow::Result<()> {
+    let code = crate::agent::main(arguments).await;
+    std::process::exit(code)
+}
+
+async fn start_control_plane(parts: &mut Parts, app: &SharedApp) -> anyhow::Result<()> {
+    // DM-2: before any listener opens.
+    migrations::migrate(&app.pool).await?;
+    control_plane::prepare(app).await?;
+    let listener = http_api::bind(app.config.listen.internal, "internal HTTP").await?;
+    let mcp_listener = http_api::bind(app.config.listen.mcp, "MCP").await?;
+    let router = control_plane::internal_router(app);
+    let shutdown = app.shutdown.clone();
+    spawn(parts, "internal HTTP", async move { Ok(http_api::serve(listener, router, "internal HTTP", shutdown).await?) });
+    let shutdown = app.shutdown.clone();
+    spawn(parts, "MCP", async move { Ok(http_api::serve(mcp_listener, control_plane::mcp_router(), "MCP", shutdown).await?) });
+    start_listener(parts, app);
+    for (name, part) in control_plane::background_parts(app) {
+        spawn(parts, name, async move {
+            part.await;
+            Ok(())
+        });
+    }
+    Ok(())
+}
+
+fn start_worker(parts: &mut Parts, app: &SharedApp) {
+    let app = app.clone();
+    spawn(parts, "worker", async move {
+        crate::worker::run(app).await?;
+        Ok(())
+    });
+}
+
+fn start_listener(parts: &mut Parts, app: &SharedApp) {
+    let app = app.clone();
+    spawn(parts, "notification listener", async move {
+        let url = app.config.database.url.as_ref().context("CODEXK8S_DATABASE_URL is required")?;
+        // Its own pool: a listener that holds a connection of the shared one would keep that from closing.
+        let pool = store::pool(url, 1, "listener")?;
+        app.wakeups.listen(pool, app.shutdown.clone()).await;
+        Ok(())
+    });
+}
+
+/// Health and metrics of the worker, never public.
+async fn start_health(parts: &mut Parts, app: &SharedApp) -> anyhow::Result<()> {
+    let listener = http_api::bind(app.config.listen.health, "health").await?;
+    let readiness: Readiness = {
+        let app = app.clone();
+        std::sync::Arc::new(move || {
+            let app = app.clone();
+            Box::pin(async move { control_plane::failing_checks(&app, true).await })
+        })
+    };
+    let metrics = app.metrics.clone();
+    let router = http_api::health_routes(readiness)
+        .route("/metrics", get(move || async move { metrics.render() }))
+        .fallback(http_api::unknown_route)
+        .layer(middleware::from_fn(http_api::with_request_id));
+    let shutdown = app.shutdown.clone();
+    spawn(parts, "health", async move { Ok(http_api::serve(listener, router, "health", shutdown).await?) });
+    Ok(())
+}
+
+async fn start_metrics(
+    parts: &mut Parts,
+    config: &Config,
+    metrics: metrics_exporter_prometheus::PrometheusHandle,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let listener = http_api::bind(config.listen.health, "metrics").await?;
+    let router = Router::new().route("/metrics", get(move || async move { metrics.render() })).fallback(http_api::unknown_route);
+    let shutdown = shutdown.clone();
+    spawn(parts, "metrics", async move { Ok(http_api::serve(listener, router, "metrics", shutdown).await?) });
+    Ok(())
+}
+
+async fn start_public(parts: &mut Parts, config: &Config, router: Router, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let listener = http_api::bind(config.listen.http, "public HTTP").await?;
+    let shutdown = shutdown.clone();
+    spawn(parts, "public HTTP", async move { Ok(http_api::serve(listener, router, "public HTTP", shutdown).await?) });
+    Ok(())
+}
+
+fn spawn(parts: &mut Parts, name: &'static str, part: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+    parts.spawn(async move { (name, part.await) });
+}
+
+fn cancel_on_signal(shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("failed to watch for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("failed to watch for SIGINT")?;
+    let shutdown = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("told to end");
+        shutdown.cancel();
+    });
+    Ok(())
+}
+
+/// A part that ends before it was told to ends the process: its supervisor starts it anew, whole.
+async fn supervise(mut parts: Parts, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let mut outcome = Ok(());
+    while let Some(ended) = parts.join_next().await {
+        let (name, result) = ended.context("a part of the process panicked")?;
+        if shutdown.is_cancelled() {
+            break;
+        }
+        outcome = result.and_then(|()| Err(anyhow::anyhow!("it ended without being told to"))).with_context(|| format!("failed to keep {name} running"));
+        break;
+    }
+    shutdown.cancel();
+    let rest = async {
+        while let Some(ended) = parts.join_next().await {
+            if let Ok((name, Err(error))) = ended {
+                tracing::warn!(part = name, error = error.as_ref() as &dyn std::error::Error, "a part ended with an error");
+            }
+        }
+    };
+    if tokio::time::timeout(SHUTDOWN_LIMIT, rest).await.is_err() {
+        tracing::warn!("some parts did not end in time");
+    }
+    outcome
+}

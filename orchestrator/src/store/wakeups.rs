@@ -1,0 +1,34 @@
+//! NOTIFY channels: a wake-up, never the data (D-30).
+use sqlx::PgConnection;
+
+/// What a listener may be woken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Channel {
+    Deliveries,
+    Effects,
+    RunQueue,
+    DeployTasks,
+    Clock,
+}
+
+impl Channel {
+    /// Every channel a process listens on.
+    pub const ALL: [Self; 5] = [Self::Deliveries, Self::Effects, Self::RunQueue, Self::DeployTasks, Self::Clock];
+
+    /// The name in PostgreSQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deliveries => "codex_deliveries",
+            Self::Effects => "codex_effects",
+            Self::RunQueue => "codex_run_queue",
+            Self::DeployTasks => "codex_deploy_tasks",
+            Self::Clock => "codex_clock",
+        }
+    }
+}
+
+/// Wakes the listeners of other processes when the surrounding transaction commits.
+pub async fn notify(connection: &mut PgConnection, channel: Channel) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_notify($1, '')").bind(channel.name()).execute(connection).await?;
+    Ok(())
+}
