@@ -1,1 +1,21 @@
+//! The steps of the gate: what the sentences under `features/` do and what they look at.
+//!
+//! Steps reach the orchestrator by protocol only: GitHub's API and webhooks through the stand-in, the staff API,
+//! the Kubernetes API and its audit log, and read-only SQL. What they expect comes from `docs/spec` and the
+//! fixtures, never from the orchestrator's code (invariant 7).
 
+pub mod audit_log;
+pub mod database;
+pub mod definitions;
+pub mod github;
+pub mod place;
+pub mod platform;
+pub mod runner;
+pub mod selection;
+pub mod staff;
+pub mod wait;
+pub mod world;
+pub mod writer;
+
+pub use runner::{Options, run};
+pub use world::{Gate, GateWorld};

@@ -1,0 +1,107 @@
+//! Read-only SQL on a lane's database: the Postgres witness of an observation. Set-up never goes this way.
+
+use anyhow::Context;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+
+/// A lane's database, for reading.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: PgPool,
+}
+
+impl Database {
+    /// # Errors
+    /// When the URL is not one.
+    pub fn connect(url: &str) -> anyhow::Result<Self> {
+        let pool = PgPoolOptions::new()
+            .max_connections(4)
+            .connect_lazy(url)
+            .context("failed to open the lane's database for reading")?;
+        Ok(Self { pool })
+    }
+
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// The rows of `query`, which selects one jsonb column and has text parameters only.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn rows(&self, query: &str, parameters: &[&str]) -> anyhow::Result<Vec<Value>> {
+        let mut statement = sqlx::query_scalar::<_, Value>(AssertSqlSafe(query.to_owned()));
+        for parameter in parameters {
+            statement = statement.bind((*parameter).to_owned());
+        }
+        statement.fetch_all(&self.pool).await.with_context(|| format!("failed to read: {query}"))
+    }
+
+    /// The run with this correlation id.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn run_by_correlation(&self, correlation_id: &str) -> anyhow::Result<Option<Value>> {
+        let rows = self
+            .rows("SELECT to_jsonb(r) FROM agent_runs r WHERE correlation_id = $1", &[correlation_id])
+            .await?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// # Errors
+    /// When the query fails.
+    pub async fn run(&self, run_id: &str) -> anyhow::Result<Option<Value>> {
+        let rows =
+            self.rows("SELECT to_jsonb(r) FROM agent_runs r WHERE id::text = $1", &[run_id]).await?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// Runs of an Issue, oldest first.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn runs_of_issue(&self, repository: &str, issue: u64) -> anyhow::Result<Vec<Value>> {
+        self.rows(
+            "SELECT to_jsonb(r) FROM agent_runs r WHERE repository_full_name = $1 AND issue_number::text = $2 \
+             ORDER BY created_at, id",
+            &[repository, &issue.to_string()],
+        )
+        .await
+    }
+
+    /// Flow events of one correlation id, in order.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn events(&self, correlation_id: &str) -> anyhow::Result<Vec<Value>> {
+        self.rows(
+            "SELECT to_jsonb(e) FROM flow_events e WHERE correlation_id = $1 ORDER BY id",
+            &[correlation_id],
+        )
+        .await
+    }
+
+    /// Flow events of one run, in order.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn events_of_run(&self, run_id: &str) -> anyhow::Result<Vec<Value>> {
+        self.rows("SELECT to_jsonb(e) FROM flow_events e WHERE run_id::text = $1 ORDER BY id", &[run_id])
+            .await
+    }
+
+    /// The stored delivery, without its body.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn delivery(&self, delivery_id: &str) -> anyhow::Result<Option<Value>> {
+        let rows = self
+            .rows(
+                "SELECT to_jsonb(d) - 'raw_body' FROM webhook_deliveries d WHERE delivery_id = $1",
+                &[delivery_id],
+            )
+            .await?;
+        Ok(rows.into_iter().next())
+    }
+}

@@ -1,0 +1,142 @@
+//! What a scenario starts from.
+
+use std::collections::BTreeMap;
+
+use cucumber::given;
+use fixtures::stories;
+
+use crate::{
+    definitions::{labels::set_label, outcome::await_end},
+    place::{bound_repository, unbound_repository},
+    platform::PlatformSpec,
+    world::{GateWorld, Step},
+};
+
+async fn bind(world: &mut GateWorld, files: BTreeMap<String, String>) -> anyhow::Result<()> {
+    let platform = world.platform();
+    let place = bound_repository(&world.gate.clone(), &platform, files).await?;
+    world.set_place(place);
+    Ok(())
+}
+
+#[given("a bound repository with an open Issue")]
+async fn a_bound_repository(world: &mut GateWorld) -> Step {
+    Ok(bind(world, stories::works()).await?)
+}
+
+#[given(expr = "a bound repository whose agent changes {string}, with an open Issue")]
+async fn agent_changes(world: &mut GateWorld, path: String) -> Step {
+    Ok(bind(world, stories::changes_only(&path)).await?)
+}
+
+#[given(expr = "a bound repository whose agent changes {int} forbidden paths, with an open Issue")]
+async fn agent_changes_many(world: &mut GateWorld, count: usize) -> Step {
+    Ok(bind(world, stories::changes_forbidden_paths(count)).await?)
+}
+
+#[given(expr = "a bound repository whose agent changes only {string}, with an open Issue")]
+async fn agent_changes_only(world: &mut GateWorld, path: String) -> Step {
+    Ok(bind(world, stories::changes_only(&path)).await?)
+}
+
+#[given("a bound repository whose agent fails, with an open Issue")]
+async fn agent_fails(world: &mut GateWorld) -> Step {
+    Ok(bind(world, stories::fails()).await?)
+}
+
+#[given("a bound repository whose branch vanishes while the agent revises, with an open Issue")]
+async fn branch_vanishes(world: &mut GateWorld) -> Step {
+    Ok(bind(world, stories::branch_vanishes_on_revise()).await?)
+}
+
+#[given("a bound repository whose agent waits, with an open Issue")]
+async fn agent_waits(world: &mut GateWorld) -> Step {
+    let signal = signal_file(world);
+    world.remembered.insert("signal".to_owned(), signal.clone());
+    Ok(bind(world, stories::waits_for(&signal)).await?)
+}
+
+/// A file that no other scenario uses; the agent goes on when it exists.
+pub fn signal_file(world: &GateWorld) -> String {
+    world.gate.signals.join(uuid::Uuid::new_v4().simple().to_string()).display().to_string()
+}
+
+#[given("a repository with our webhook that is bound to no project")]
+async fn an_unbound_repository(world: &mut GateWorld) -> Step {
+    let platform = world.platform();
+    let mut place = unbound_repository(&world.gate.clone(), stories::works()).await?;
+    place.maintainer.add_webhook(&place.repository, &platform.webhook_url(), &platform.webhook_secret()).await?;
+    place.issue = place.member.open_issue(&place.repository, "Greet the visitor", "").await?;
+    world.set_place(place);
+    Ok(())
+}
+
+#[given("a platform of its own")]
+async fn own_platform(world: &mut GateWorld) -> Step {
+    lease(world, PlatformSpec::default()).await
+}
+
+#[given(expr = "a platform with {int} workers")]
+async fn platform_with_workers(world: &mut GateWorld, workers: usize) -> Step {
+    lease(world, PlatformSpec { workers, ..PlatformSpec::default() }).await
+}
+
+#[given("a platform with two replicas of every process")]
+async fn platform_with_replicas(world: &mut GateWorld) -> Step {
+    lease(world, PlatformSpec { workers: 2, replicas: 2, ..PlatformSpec::default() }).await
+}
+
+#[given(expr = "a platform whose dev label is configured as {string}")]
+async fn platform_with_label(world: &mut GateWorld, label: String) -> Step {
+    let settings = BTreeMap::from([("CODEXK8S_RUN_DEV_LABEL".to_owned(), label)]);
+    lease(world, PlatformSpec { settings, ..PlatformSpec::default() }).await
+}
+
+async fn lease(world: &mut GateWorld, spec: PlatformSpec) -> Step {
+    let platform = world.gate.clone().platforms.lease(spec, &world.key.scenario).await?;
+    world.use_own_platform(platform);
+    Ok(())
+}
+
+#[given(expr = "a finished {string} run with its pull request")]
+async fn a_finished_run(world: &mut GateWorld, label: String) -> Step {
+    finish_run(world, &label).await?;
+    Ok(())
+}
+
+/// Starts a run by label, waits for its success and remembers it as the run before.
+pub async fn finish_run(world: &mut GateWorld, label: &str) -> anyhow::Result<()> {
+    set_label(world, label).await?;
+    let run = await_end(world).await?;
+    anyhow::ensure!(run["status"] == "succeeded", "the run before did not succeed: {run}");
+    let place = world.place()?;
+    let branch = format!("codex/issue-{}", place.issue);
+    let pull_requests = place.member.pull_requests(&place.repository).await?;
+    let pull_request = pull_requests
+        .iter()
+        .find(|pull_request| pull_request["head"]["ref"] == branch.as_str())
+        .and_then(|pull_request| pull_request["number"].as_u64());
+    if let Some(number) = pull_request {
+        world.pull_request = Some(number);
+        world.commits_before = place.member.commits(&place.repository, number).await?.len();
+    }
+    crate::definitions::labels::await_labels_settled(world, &run).await?;
+    world.previous_run = world.take_run();
+    Ok(())
+}
+
+#[given(expr = "a finished {string} run whose pull request was merged")]
+async fn a_merged_run(world: &mut GateWorld, label: String) -> Step {
+    finish_run(world, &label).await?;
+    let place = world.place()?;
+    let number = world.pull_request.ok_or_else(|| anyhow::anyhow!("the run made no pull request"))?;
+    place.member.merge(&place.repository, number).await?;
+    Ok(())
+}
+
+#[given(expr = "a running {string} run")]
+async fn a_running_run(world: &mut GateWorld, label: String) -> Step {
+    set_label(world, &label).await?;
+    crate::definitions::outcome::await_event(world, "run.agent.ready").await?;
+    Ok(())
+}
