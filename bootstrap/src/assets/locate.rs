@@ -1,0 +1,170 @@
+//! The order of sources, and the lock that keeps two runs from building at once.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::cached::{self, Lookup};
+use super::error::AssetError;
+use super::{build, source};
+use crate::cache::{CacheFolder, create_folder};
+use crate::error::{Error, Result};
+use crate::progress::{Piece, Progress};
+
+/// The variable that names a folder with ready programs.
+pub const GIVEN_FOLDER: &str = "GONOGO_KUBE_ASSETS";
+
+const SERVERS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
+/// Where the programs came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    Given,
+    Cache,
+    Build,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Given => "given",
+            Self::Cache => "cache",
+            Self::Build => "build",
+        })
+    }
+}
+
+/// The programs of a Kubernetes control plane.
+#[derive(Debug, Clone)]
+pub struct KubernetesAssets {
+    pub origin: Origin,
+    programs: Programs,
+}
+
+#[derive(Debug, Clone)]
+enum Programs {
+    /// One program, the component is its first argument.
+    Together(PathBuf),
+    Folder(PathBuf),
+}
+
+impl KubernetesAssets {
+    /// How to start a component: the program and the arguments that come before the component's own.
+    #[must_use]
+    pub fn component(&self, name: &str) -> (PathBuf, Vec<String>) {
+        match &self.programs {
+            Programs::Together(program) => (program.clone(), vec![name.to_owned()]),
+            Programs::Folder(folder) => (folder.join(name), Vec::new()),
+        }
+    }
+
+    fn given(folder: &Path) -> Result<Self, AssetError> {
+        let together = folder.join(cached::PROGRAM);
+        if together.is_file() {
+            return Ok(Self { origin: Origin::Given, programs: Programs::Together(together) });
+        }
+        for program in SERVERS {
+            if !folder.join(program).is_file() {
+                return Err(AssetError::Given { program, folder: folder.to_owned() });
+            }
+        }
+        Ok(Self { origin: Origin::Given, programs: Programs::Folder(folder.to_owned()) })
+    }
+
+    fn together(origin: Origin, program: PathBuf) -> Self {
+        Self { origin, programs: Programs::Together(program) }
+    }
+}
+
+/// The programs if they are at hand, without building anything.
+pub async fn peek(cache: &CacheFolder) -> Result<Option<KubernetesAssets>> {
+    if let Some(folder) = given_folder() {
+        return Ok(Some(KubernetesAssets::given(&folder)?));
+    }
+    match look_up(cache).await? {
+        Lookup::Found(program) => Ok(Some(KubernetesAssets::together(Origin::Cache, program))),
+        Lookup::Nothing | Lookup::Broken(_) => Ok(None),
+    }
+}
+
+/// The programs from the first source that has them, built if need be.
+pub async fn kubernetes(cache: &CacheFolder, progress: &dyn Progress) -> Result<KubernetesAssets> {
+    let piece = Piece::start(progress, "kubernetes programs");
+    if let Some(folder) = given_folder() {
+        let assets = KubernetesAssets::given(&folder)?;
+        piece.ready("given");
+        return Ok(assets);
+    }
+    if let Lookup::Found(program) = note_broken(look_up(cache).await?, &piece) {
+        piece.ready("cache");
+        return Ok(KubernetesAssets::together(Origin::Cache, program));
+    }
+    let go = build::go_version().await.ok_or(AssetError::NoGo)?;
+    build::check_version(&go)?;
+    let folder = cache.kubernetes();
+    create_folder(&folder)?;
+    let _lock = lock(&folder, &piece).await?;
+    // Somebody else may have built it while this run waited for the lock.
+    if let Lookup::Found(program) = look_up(cache).await? {
+        piece.ready("cache");
+        return Ok(KubernetesAssets::together(Origin::Cache, program));
+    }
+    remove_abandoned(&folder);
+    let unfinished = tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .tempdir_in(&folder)
+        .map_err(|source| Error::file("create a folder in", &folder, source))?;
+    build::build(unfinished.path(), &piece).await?;
+    let destination = folder.join(format!("{}-go{go}", source::digest()));
+    let unfinished = unfinished.keep();
+    let program = tokio::task::spawn_blocking(move || cached::store(&unfinished, &destination))
+        .await
+        .expect("storing a build does not panic")?;
+    piece.ready("build");
+    Ok(KubernetesAssets::together(Origin::Build, program))
+}
+
+const UNFINISHED: &str = ".unfinished-";
+
+fn given_folder() -> Option<PathBuf> {
+    std::env::var_os(GIVEN_FOLDER).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+async fn look_up(cache: &CacheFolder) -> Result<Lookup> {
+    let folder = cache.kubernetes();
+    tokio::task::spawn_blocking(move || cached::look_up(&folder, &source::digest()))
+        .await
+        .expect("reading the cache does not panic")
+}
+
+fn note_broken(found: Lookup, piece: &Piece<'_>) -> Lookup {
+    if let Lookup::Broken(path) = &found {
+        piece.note(format!("{} did not match its checksum and was removed", path.display()));
+    }
+    found
+}
+
+/// Builds that were killed; the lock is held, so none of them is alive.
+fn remove_abandoned(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) && entry.path().is_dir() {
+            // What cannot be removed now costs space only.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Waits for the lock in a thread of its own: a build by another run takes minutes.
+async fn lock(folder: &Path, piece: &Piece<'_>) -> Result<File> {
+    let path = folder.join("build.lock");
+    let file = File::create(&path).map_err(|source| Error::file("create", &path, source))?;
+    if file.try_lock().is_ok() {
+        return Ok(file);
+    }
+    piece.note("waiting for another gonogo that builds them");
+    tokio::task::spawn_blocking(move || file.lock().map(|()| file))
+        .await
+        .expect("waiting for a lock does not panic")
+        .map_err(|source| Error::file("lock", &path, source))
+}

@@ -1,0 +1,111 @@
+//! The one error type that leaves this crate: a sentence for people, and what to do about it.
+
+use std::path::{Path, PathBuf};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a target could not be made, used or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Assets(#[from] crate::assets::AssetError),
+    #[error(transparent)]
+    Postgres(#[from] crate::postgres::PostgresError),
+    #[error(transparent)]
+    Process(#[from] crate::process::ProcessError),
+    #[error(transparent)]
+    Orchestrator(#[from] crate::orchestrator::OrchestratorError),
+    #[error("failed to {action} {}: the disk is full", path.display())]
+    DiskFull { action: &'static str, path: PathBuf },
+    #[error("failed to {action} {}", path.display())]
+    File {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("failed to find a folder for the cache: neither GONOGO_CACHE nor XDG_CACHE_HOME nor HOME is set")]
+    NoCacheFolder,
+    #[error("failed to claim loopback addresses: all {tried} tries were refused")]
+    NoAddresses {
+        tried: usize,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("failed to make the certificates of the target")]
+    Certificates(#[from] rcgen::Error),
+    #[error("failed to write a configuration of the target")]
+    Serialise(#[from] serde_json::Error),
+    #[error("failed to {action} at the target's API server")]
+    Kubernetes {
+        action: String,
+        #[source]
+        source: Box<kube::Error>,
+    },
+    #[error("failed to set up the client of the target's API server")]
+    KubernetesConfig(#[from] kube::config::KubeconfigError),
+    #[error("failed to start the process node: {0}")]
+    Node(String),
+    #[error("failed to see {what} within {seconds} s; last seen: {last_seen}")]
+    NotReady { what: String, seconds: u64, last_seen: String },
+    #[error("failed to find the process {0} in the lane")]
+    UnknownProcess(String),
+}
+
+impl Error {
+    /// An input or output failure; a full disk is told apart because the cure differs.
+    pub(crate) fn file(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        if is_disk_full(&source) {
+            Self::DiskFull { action, path: path.to_owned() }
+        } else {
+            Self::File { action, path: path.to_owned(), source }
+        }
+    }
+
+    pub(crate) fn kubernetes(action: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
+        let action = action.into();
+        move |source| Self::Kubernetes { action, source: Box::new(source) }
+    }
+
+    /// What a person can do about it, if anything can be said.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Assets(error) => error.hint(),
+            Self::Postgres(error) => error.hint(),
+            Self::Process(error) => error.hint(),
+            Self::Orchestrator(error) => error.hint(),
+            Self::DiskFull { path, .. } => Some(format!(
+                "free space on the file system of {}, or set GONOGO_CACHE to a folder on another one",
+                path.display()
+            )),
+            Self::File { path, source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Some(format!("make {} accessible to this user, or set GONOGO_CACHE", path.display()))
+            }
+            Self::NoCacheFolder => Some("set GONOGO_CACHE to a folder with 4 GB free".to_owned()),
+            Self::NoAddresses { .. } => {
+                Some("the whole of 127.0.0.0/8 must be on the loopback interface, as Linux has it".to_owned())
+            }
+            Self::NotReady { .. } => Some(
+                "read the log files of the run; on a loaded machine try again with fewer jobs".to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
+    /// The sentence and its causes, for logs and terminals.
+    #[must_use]
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        text
+    }
+}
+
+pub(crate) fn is_disk_full(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}

@@ -1,0 +1,206 @@
+//! The program under test: built from the checkout when there is one, so that a stale program is
+//! never judged, and identified by its digest.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde::Serialize;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use crate::assets::digest_of;
+use crate::progress::{Piece, Progress};
+
+/// The program's name, and its package's.
+const NAME: &str = "orchestrator";
+
+/// Why there is no orchestrator to judge.
+#[derive(Debug, thiserror::Error)]
+pub enum OrchestratorError {
+    #[error("failed to build the orchestrator: cargo is not on PATH")]
+    NoCargo,
+    #[error("failed to build the orchestrator:\n{output}")]
+    Build { output: String },
+    #[error("failed to find the orchestrator beside {}", beside.display())]
+    NotFound { beside: PathBuf },
+    #[error("failed to read {}", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl OrchestratorError {
+    pub(crate) fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NoCargo => "install Rust 1.95 or newer, or run an installed gonogo outside the checkout".to_owned(),
+            Self::Build { output } if output.contains("No space left on device") => {
+                "the disk is full: free space, or set CARGO_TARGET_DIR to a folder on another file system".to_owned()
+            }
+            Self::Build { .. } => "`cargo build -p orchestrator` shows the same".to_owned(),
+            Self::NotFound { .. } => "run from the checkout, or put the orchestrator beside gonogo".to_owned(),
+            Self::Read { .. } => return None,
+        })
+    }
+}
+
+/// The program that is judged.
+#[derive(Debug, Clone, Serialize)]
+pub struct OrchestratorBinary {
+    pub path: PathBuf,
+    pub sha256: String,
+    /// Commit of the checkout it was built from.
+    pub revision: Option<String>,
+    /// Whether the checkout had changes that are in no commit.
+    pub dirty: Option<bool>,
+    pub origin: &'static str,
+}
+
+/// The checkout around the current folder, if there is one.
+#[must_use]
+pub fn workspace() -> Option<PathBuf> {
+    let here = std::env::current_dir().ok()?;
+    here.ancestors()
+        .find(|folder| {
+            folder.join(NAME).join("Cargo.toml").is_file()
+                && std::fs::read_to_string(folder.join("Cargo.toml")).is_ok_and(|manifest| manifest.contains("[workspace]"))
+        })
+        .map(Path::to_owned)
+}
+
+/// Builds the orchestrator in the profile of this program, or takes the one beside it where there
+/// is no checkout.
+pub async fn build_orchestrator(progress: &dyn Progress) -> Result<OrchestratorBinary, OrchestratorError> {
+    let piece = Piece::start(progress, "orchestrator");
+    let binary = match workspace() {
+        Some(workspace) => {
+            let path = build(&workspace, &piece).await?;
+            let (revision, dirty) = revision(&workspace).await;
+            identify(path, revision, dirty, "build").await?
+        }
+        None => identify(beside_this_program()?, None, None, "installed").await?,
+    };
+    piece.ready(format!("{}, sha256 {}", binary.origin, &binary.sha256[..12]));
+    Ok(binary)
+}
+
+async fn identify(
+    path: PathBuf,
+    revision: Option<String>,
+    dirty: Option<bool>,
+    origin: &'static str,
+) -> Result<OrchestratorBinary, OrchestratorError> {
+    let file = path.clone();
+    let sha256 = tokio::task::spawn_blocking(move || digest_of(&file))
+        .await
+        .expect("reading a file does not panic")
+        .map_err(|source| OrchestratorError::Read { path: path.clone(), source })?;
+    Ok(OrchestratorBinary { path, sha256, revision, dirty, origin })
+}
+
+fn beside_this_program() -> Result<PathBuf, OrchestratorError> {
+    let program = std::env::current_exe()
+        .map_err(|source| OrchestratorError::Read { path: PathBuf::from("/proc/self/exe"), source })?;
+    let beside = program.with_file_name(NAME);
+    if beside.is_file() { Ok(beside) } else { Err(OrchestratorError::NotFound { beside: program }) }
+}
+
+/// The profile this program was built in, from where cargo put it: `target/<profile>/…`.
+fn profile() -> String {
+    const IN_PROFILE_FOLDER: [&str; 2] = ["deps", "examples"];
+    let folder = std::env::current_exe()
+        .ok()
+        .and_then(|program| {
+            program.ancestors().skip(1).find(|folder| {
+                !IN_PROFILE_FOLDER.iter().any(|name| folder.file_name().is_some_and(|folder| folder == *name))
+            }).and_then(|folder| folder.file_name().map(|name| name.to_string_lossy().into_owned()))
+        })
+        .unwrap_or_default();
+    match folder.as_str() {
+        "release" => "release".to_owned(),
+        // Cargo's own name differs from its folder's.
+        _ => "dev".to_owned(),
+    }
+}
+
+async fn build(workspace: &Path, piece: &Piece<'_>) -> Result<PathBuf, OrchestratorError> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut child = tokio::process::Command::new(cargo)
+        .args(["build", "--package", NAME, "--bin", NAME, "--message-format=json-render-diagnostics", "--profile"])
+        .arg(profile())
+        .current_dir(workspace)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|_| OrchestratorError::NoCargo)?;
+    let stdout = child.stdout.take().expect("stdout was asked for");
+    let stderr = child.stderr.take().expect("stderr was asked for");
+    let executable = async {
+        let mut lines = BufReader::new(stdout).lines();
+        let mut executable = None;
+        while let Ok(Some(line)) = lines.next_line().await {
+            executable = executable_in(&line).or(executable);
+        }
+        executable
+    };
+    let news = async {
+        let mut lines = BufReader::new(stderr).lines();
+        let mut output = String::new();
+        while let Ok(Some(line)) = lines.next_line().await {
+            if line.trim_start().starts_with("Compiling") {
+                piece.note(line.trim());
+            }
+            output.push_str(&line);
+            output.push('\n');
+        }
+        output
+    };
+    let (executable, output) = tokio::join!(executable, news);
+    let succeeded = child.wait().await.is_ok_and(|status| status.success());
+    match executable {
+        Some(path) if succeeded => Ok(path),
+        _ => Err(OrchestratorError::Build { output }),
+    }
+}
+
+/// The program's path, if this line of cargo's output announces it.
+fn executable_in(line: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(line).ok()?;
+    (message["reason"] == "compiler-artifact" && message["target"]["name"] == NAME)
+        .then(|| message["executable"].as_str().map(PathBuf::from))
+        .flatten()
+}
+
+/// Commit and dirty flag of a checkout; unknown where git cannot tell.
+pub async fn revision(workspace: &Path) -> (Option<String>, Option<bool>) {
+    let git = async |arguments: &[&str]| {
+        let output = tokio::process::Command::new("git")
+            .arg("-C")
+            .arg(workspace)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let revision = git(&["rev-parse", "HEAD"]).await;
+    let dirty = git(&["status", "--porcelain"]).await.map(|changes| !changes.is_empty());
+    (revision, dirty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_read_from_cargos_messages() {
+        let line = r#"{"reason":"compiler-artifact","target":{"name":"orchestrator"},"executable":"/t/orchestrator"}"#;
+        assert_eq!(executable_in(line), Some(PathBuf::from("/t/orchestrator")));
+        let library = r#"{"reason":"compiler-artifact","target":{"name":"orchestrator"},"executable":null}"#;
+        assert_eq!(executable_in(library), None);
+        assert_eq!(executable_in("warning: something"), None);
+    }
+}

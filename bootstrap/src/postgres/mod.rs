@@ -1,0 +1,16 @@
+//! The database server of a target: given by URL, or started from the server programs of this
+//! machine in a folder of its own.
+
+mod binaries;
+mod error;
+mod launch;
+mod server;
+
+pub use binaries::{ServerPrograms, find as find_programs};
+pub use error::PostgresError;
+pub use server::{Database, PostgresServer};
+
+/// Names a database server to use instead of starting one.
+pub const GIVEN_URL: &str = "GONOGO_POSTGRES_URL";
+/// Forces a way of starting one; only `container` is known.
+pub const WAY: &str = "GONOGO_POSTGRES";

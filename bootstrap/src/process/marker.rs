@@ -1,0 +1,87 @@
+//! Finding the processes of a run by the marker in their environment, or by working in its folders.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Every child of a run carries this variable with the run's id.
+pub const RUN_MARKER: &str = "GONOGO_RUN_ID";
+
+/// A process that belongs to a run.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FoundProcess {
+    pub pid: i32,
+    pub command: String,
+}
+
+/// Living processes that carry the run's marker, or whose working folder lies in one of `folders`
+/// (Postgres backends overwrite their environment with a title, but work in the data folder).
+#[must_use]
+pub fn processes_of(run_id: &str, folders: &[PathBuf]) -> Vec<FoundProcess> {
+    let wanted = format!("{RUN_MARKER}={run_id}");
+    let own = std::process::id();
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| *pid != own)
+        .filter(|pid| {
+            let process = PathBuf::from(format!("/proc/{pid}"));
+            carries(&process, wanted.as_bytes()) || works_in(&process, folders)
+        })
+        .filter(|pid| !is_zombie(*pid))
+        .map(|pid| FoundProcess { pid: pid.cast_signed(), command: command_of(pid) })
+        .collect()
+}
+
+fn carries(process: &Path, wanted: &[u8]) -> bool {
+    std::fs::read(process.join("environ"))
+        .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|variable| variable == wanted))
+}
+
+fn works_in(process: &Path, folders: &[PathBuf]) -> bool {
+    std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| folders.iter().any(|folder| cwd.starts_with(folder)))
+}
+
+fn is_zombie(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|stat| stat.rsplit_once(')').map(|(_, rest)| rest.trim_start().starts_with('Z')))
+        .unwrap_or(true)
+}
+
+fn command_of(pid: u32) -> String {
+    std::fs::read(format!("/proc/{pid}/cmdline"))
+        .map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned())
+        .unwrap_or_default()
+}
+
+/// Kills the processes of a run until none is left or `deadline` has passed; returns all that
+/// were found and those that are still there.
+pub async fn end_processes(
+    run_id: &str,
+    folders: &[PathBuf],
+    deadline: Duration,
+) -> (Vec<FoundProcess>, Vec<FoundProcess>) {
+    /// How long a killed process may take to leave the process table before it is looked at again.
+    const LOOK_AGAIN: Duration = Duration::from_millis(20);
+    let started = Instant::now();
+    let mut ended: Vec<FoundProcess> = Vec::new();
+    loop {
+        let found = processes_of(run_id, folders);
+        if found.is_empty() || started.elapsed() > deadline {
+            return (ended, found);
+        }
+        for process in found {
+            if let Some(pid) = Pid::from_raw(process.pid) {
+                // Gone already is as good as killed.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+            if !ended.iter().any(|seen| seen.pid == process.pid) {
+                ended.push(process);
+            }
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}

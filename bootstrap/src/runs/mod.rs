@@ -1,0 +1,9 @@
+//! State folders of runs: who owns one, what it made outside its folder, and removing what a
+//! killed owner left behind.
+
+mod cleanup;
+mod state;
+
+pub use cleanup::{CleanedRun, cleanup};
+pub(crate) use cleanup::remove_folder;
+pub use state::{RunFolder, RunState, new_run_id};

@@ -1,0 +1,98 @@
+//! The state folder of one run: `<cache>/runs/<run id>/` with a lock that its owner holds, so that
+//! a dead owner is known without trusting a process id that may have been given away again.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cache::{CacheFolder, create_folder, write_private};
+use crate::error::{Error, Result};
+
+pub(super) const LOCK: &str = "owner.lock";
+const STATE: &str = "state.json";
+
+/// What `cleanup` must know about a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RunState {
+    pub run_id: String,
+    pub owner_pid: u32,
+    pub started_at: String,
+    /// Folders outside the run's own that belong to it.
+    pub folders: Vec<PathBuf>,
+    /// Loopback network of the run.
+    pub network: Option<String>,
+    /// What a person needs to use the target, written once it is up.
+    #[serde(default)]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// The folder of a living run; its lock is held as long as this lives.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    state: Mutex<RunState>,
+    _lock: File,
+}
+
+/// A new id, sortable by time and usable as a DNS label.
+#[must_use]
+pub fn new_run_id() -> String {
+    let random: u32 = rand::random();
+    format!("{}-{random:08x}", chrono::Utc::now().format("%Y%m%d-%H%M%S"))
+}
+
+impl RunFolder {
+    /// Makes the folder of a new run.
+    pub fn create(cache: &CacheFolder, run_id: &str) -> Result<Self> {
+        let path = cache.runs().join(run_id);
+        create_folder(&path)?;
+        let lock_path = path.join(LOCK);
+        let lock = File::create(&lock_path).map_err(|source| Error::file("create", &lock_path, source))?;
+        lock.try_lock().map_err(|error| {
+            let source = match error {
+                std::fs::TryLockError::Error(source) => source,
+                std::fs::TryLockError::WouldBlock => std::io::ErrorKind::WouldBlock.into(),
+            };
+            Error::file("lock", &lock_path, source)
+        })?;
+        let state = RunState {
+            run_id: run_id.to_owned(),
+            owner_pid: std::process::id(),
+            started_at: chrono::Utc::now().to_rfc3339(),
+            folders: Vec::new(),
+            network: None,
+            kubeconfig: None,
+        };
+        let folder = Self { path, state: Mutex::new(state), _lock: lock };
+        folder.update(|_| ())?;
+        Ok(folder)
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Changes the state and writes it down before anything relies on it.
+    pub fn update(&self, change: impl FnOnce(&mut RunState)) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        change(&mut state);
+        let temporary = self.path.join("state.json.new");
+        write_private(&temporary, serde_json::to_vec_pretty(&*state)?)?;
+        let target = self.path.join(STATE);
+        std::fs::rename(&temporary, &target).map_err(|source| Error::file("write", &target, source))
+    }
+
+    /// Folders outside this one that belong to the run.
+    #[must_use]
+    pub fn outside_folders(&self) -> Vec<PathBuf> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).folders.clone()
+    }
+}
+
+/// The state written in a run folder, if it can be read.
+pub(super) fn read(folder: &Path) -> Option<RunState> {
+    serde_json::from_slice(&std::fs::read(folder.join(STATE)).ok()?).ok()
+}
