@@ -1,0 +1,172 @@
+//! Arguments and dispatch.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{commands, exit_code::{EXIT_CODES, ExitStatus}};
+
+/// A regression gate for a label-driven agent orchestrator: GO or NO-GO, with evidence.
+#[derive(Debug, Parser)]
+#[command(name = "gonogo", version, about, after_help = "Examples:\n  gonogo run                        judge this checkout on the embedded target\n  gonogo run --tags '@SL-07'        one scenario\n  gonogo plan                       what would run, and what cannot be proven here\n  gonogo doctor                     what this machine lacks\n\nExit codes: gonogo help-exit-codes")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Which scenarios.
+#[derive(Clone, Debug, Args)]
+pub struct Selection {
+    /// Folder of feature files, or one file.
+    #[arg(long, default_value = "features", value_name = "PATH")]
+    pub features: PathBuf,
+    /// Tag expression, such as '@p0 and not @set-d'.
+    #[arg(long, value_name = "EXPR")]
+    pub tags: Option<String>,
+}
+
+/// What a run may be told.
+#[derive(Clone, Debug, Args)]
+pub struct RunArguments {
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Where the features run.
+    #[arg(long, default_value = "embedded", value_parser = ["embedded"])]
+    pub target: String,
+    /// Scenarios played side by side.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+    /// Play every scenario so often; one failure among them is FLAKY and blocks GO.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
+    /// Folder of the bundle [default: target/gate/<id>].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Criteria of the verdict [default: gate.yaml of the checkout].
+    #[arg(long, value_name = "FILE")]
+    pub criteria: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring the target up, play the features, judge, write the bundle.
+    #[command(after_help = "Examples:\n  gonogo run\n  gonogo run --tags '@webhook or @p0' --jobs 4\n  gonogo run --features features/b_review_revise --out /var/tmp/bundle\n  gonogo run --output json")]
+    Run(RunArguments),
+    /// List what would run, what waits and what this target cannot prove.
+    #[command(after_help = "Examples:\n  gonogo plan\n  gonogo plan --tags @S2-1 --output json")]
+    Plan {
+        #[command(flatten)]
+        selection: Selection,
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Bring a target up to play with, until Ctrl-C.
+    #[command(after_help = "Example:\n  gonogo up")]
+    Up,
+    /// Say what this machine lacks and how to get it.
+    #[command(after_help = "Example:\n  gonogo doctor --output json")]
+    Doctor {
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// End processes and remove folders of runs that were killed.
+    #[command(after_help = "Example:\n  gonogo cleanup")]
+    Cleanup {
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Recompute a bundle offline and check every digest.
+    #[command(after_help = "Example:\n  gonogo verify target/gate/latest")]
+    Verify {
+        /// Folder of the bundle.
+        bundle: PathBuf,
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Check the gate itself.
+    #[command(after_help = "Example:\n  gonogo selfcheck --null")]
+    Selfcheck {
+        /// Play the features against orchestrators that do nothing; name each scenario that stays green.
+        #[arg(long, required = true)]
+        null: bool,
+        #[command(flatten)]
+        run: RunArguments,
+    },
+    /// Start one stand-in alone, to try things by hand.
+    StandIn {
+        #[command(subcommand)]
+        which: StandIn,
+    },
+    /// Print the exit codes.
+    HelpExitCodes,
+}
+
+#[derive(Debug, Subcommand)]
+enum StandIn {
+    /// GitHub: REST, git over HTTP, webhooks.
+    #[command(after_help = "Example:\n  gonogo stand-in github --listen 127.0.0.1:8000")]
+    Github {
+        #[arg(long, default_value = "127.0.0.1:8000")]
+        listen: std::net::SocketAddr,
+    },
+}
+
+/// Parses, runs, and turns the outcome into an exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    crate::progress::init_logs();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("failed to start: {error}");
+            return ExitCode::from(ExitStatus::GateFailed.code());
+        }
+    };
+    let outcome = runtime.block_on(dispatch(cli.command));
+    let status = match outcome {
+        Ok(status) => status,
+        Err(failure) => {
+            eprintln!("{}", failure.sentence());
+            failure.status()
+        }
+    };
+    ExitCode::from(status.code())
+}
+
+async fn dispatch(command: Command) -> Result<ExitStatus, crate::gate::Failure> {
+    match command {
+        Command::Run(arguments) => commands::run::run(arguments).await,
+        Command::Plan { selection, output } => commands::plan::plan(&selection, output),
+        Command::Up => commands::up::up().await,
+        Command::Doctor { output } => commands::doctor::doctor(output).await,
+        Command::Cleanup { output } => commands::cleanup::cleanup(output).await,
+        Command::Verify { bundle, output } => commands::verify::verify(&bundle, output),
+        Command::Selfcheck { run, .. } => commands::selfcheck::null(run).await,
+        Command::StandIn { which: StandIn::Github { listen } } => commands::stand_in::github(listen).await,
+        Command::HelpExitCodes => {
+            println!("{EXIT_CODES}");
+            Ok(ExitStatus::Go)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}
