@@ -1,0 +1,168 @@
+//! Ledger, contradictions, canaries, timelines, unknown routes, logs.
+use super::{Effect, Finding, Input, Severity, finding, rerun};
+
+pub(super) fn findings(input: &Input<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    ledger(input, &mut found);
+    contradictions(input, &mut found);
+    canaries(input, &mut found);
+    timelines(input, &mut found);
+    unknown_routes(input, &mut found);
+    logs(input, &mut found);
+    found
+}
+
+fn ledger(input: &Input<'_>, found: &mut Vec<Finding>) {
+    if input.journals.audit.is_none() {
+        found.push(finding(
+            "ledger_not_established",
+            "journals/audit.ndjson",
+            (Severity::P0, Effect::Inconclusive),
+            "the Kubernetes audit log",
+            "absent",
+            Vec::new(),
+        ));
+    }
+    for entry in input.ledger.leaks() {
+        let mut item = finding(
+            "ledger_leak",
+            format!("{} {}", entry.kind, entry.name),
+            (Severity::P0, Effect::NoGo),
+            "deleted, or kept with a named reason",
+            format!("still there; made by {} for {}", entry.created_by, entry.account),
+            vec![entry.created.clone(), "ledger.json".into()],
+        );
+        if input.specification.scenario(&entry.account).is_some() {
+            item.rerun = rerun(&input.journals.gate_run.target, &entry.account);
+        }
+        found.push(item);
+    }
+}
+
+fn contradictions(input: &Input<'_>, found: &mut Vec<Finding>) {
+    for line in input.journals.observations.iter().filter(|line| line.value.contradiction) {
+        let observation = &line.value;
+        let mut item = finding(
+            "contradiction",
+            observation.key.scenario.clone(),
+            (Severity::P0, Effect::NoGo),
+            format!("{}: {}", observation.subject, observation.expected),
+            format!("the world and the orchestrator's event disagree: {}", observation.seen),
+            vec![line.pointer()],
+        );
+        item.rerun = rerun(&input.journals.gate_run.target, &observation.key.scenario);
+        found.push(item);
+    }
+}
+
+fn canaries(input: &Input<'_>, found: &mut Vec<Finding>) {
+    let weight = (Severity::P0, Effect::Inconclusive);
+    match &input.journals.canaries {
+        None if input.criteria.canary_search => found.push(finding(
+            "canary_search_absent",
+            "canaries.json",
+            weight,
+            "a search for planted secrets",
+            "none was made",
+            Vec::new(),
+        )),
+        None => {}
+        Some(search) => {
+            if !search.planted_found {
+                found.push(finding(
+                    "canary_search_void",
+                    "canaries.json",
+                    weight,
+                    "the planted leak is found",
+                    "it was not",
+                    vec!["canaries.json".into()],
+                ));
+            }
+            for hit in &search.hits {
+                found.push(finding(
+                    "canary_found",
+                    format!("{} in {}", hit.canary, hit.name),
+                    (Severity::P0, Effect::NoGo),
+                    "no secret in any sink",
+                    format!("{} form at byte {} of {} ({})", hit.form, hit.offset, hit.name, hit.sink),
+                    vec!["canaries.json".into()],
+                ));
+            }
+        }
+    }
+}
+
+/// E-27 calls these findings; E-30 does not make GO depend on them.
+fn timelines(input: &Input<'_>, found: &mut Vec<Finding>) {
+    let weight = (Severity::P1, Effect::Reported);
+    for run in input.timelines.runs.iter().filter(|run| !run.gaps.is_empty()) {
+        found.push(finding(
+            "timeline_gap",
+            format!("run {}", run.run_id),
+            weight,
+            "every point of a run of its kind",
+            format!("nothing shows: {}", run.gaps.join(", ")),
+            run.hops.last().map(|hop| hop.source.clone()).into_iter().collect(),
+        ));
+    }
+    for pointer in &input.timelines.orphans {
+        found.push(finding(
+            "orphan_event",
+            pointer.clone(),
+            weight,
+            "a run that the event belongs to",
+            "no such run",
+            vec![pointer.clone()],
+        ));
+    }
+}
+
+fn unknown_routes(input: &Input<'_>, found: &mut Vec<Finding>) {
+    for line in input.journals.github.iter().filter(|line| line.value.kind == "unknown_route") {
+        let record = &line.value;
+        found.push(finding(
+            "unknown_route",
+            format!(
+                "{} {}",
+                record.method.as_deref().unwrap_or("?"),
+                record.path.as_deref().unwrap_or("?")
+            ),
+            (Severity::P0, Effect::NoGo),
+            "only routes that the stand-in knows (E-6)",
+            "an unknown one was asked for",
+            vec![line.pointer()],
+        ));
+    }
+}
+
+/// Panics, and `ERROR` lines that no scenario announced (E-8).
+fn logs(input: &Input<'_>, found: &mut Vec<Finding>) {
+    let announced: Vec<&str> = input
+        .journals
+        .scenarios
+        .iter()
+        .flat_map(|line| &line.value.announced)
+        .map(|announced| announced.contains.as_str())
+        .collect();
+    for (file, text) in &input.journals.logs {
+        for (index, line) in text.lines().enumerate() {
+            let panicked = line.contains("panicked at");
+            let error = line.contains("\"level\":\"ERROR\"") || line.contains(" ERROR ");
+            let expected = announced.iter().any(|pattern| line.contains(pattern));
+            if !panicked && (!error || expected) {
+                continue;
+            }
+            found.push(finding(
+                if panicked { "log_panic" } else { "log_error" },
+                format!("{file}:{}", index + 1),
+                (Severity::P0, Effect::NoGo),
+                "no panic, and no ERROR line that a scenario did not announce",
+                line.chars().take(LONGEST_LOG_EXCERPT).collect::<String>(),
+                vec![format!("{file}:{}", index + 1)],
+            ));
+        }
+    }
+}
+
+/// Characters of a log line that a finding quotes.
+const LONGEST_LOG_EXCERPT: usize = 300;

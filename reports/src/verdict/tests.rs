@@ -1,0 +1,404 @@
+//! Every kind of defect turns the verdict of a run that is otherwise GO.
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+
+use super::criteria::DemandedCells;
+use super::{Baseline, Criteria, LabelDemand, Outcome, Risk, Scope, SelfCheckDemand, Verdict, compute};
+use crate::canary::{CanaryHit, CanarySearch};
+use crate::evidence::{
+    Capability, CapabilityState, GateRun, Observation, ObservationSource, PhaseFacts, ScenarioKey,
+    ScenarioResult, ScenarioState, StepResult, StepState, TargetPhase,
+};
+use crate::journals::{AuditRecord, Journals, LaneSlices, Line, SelfCheck};
+use crate::spec::{CellKind, Specification};
+
+const THEN: &str = "the run ends as succeeded";
+
+fn at() -> DateTime<Utc> {
+    "2026-11-21T12:00:00Z".parse().expect("a time")
+}
+
+fn line<T>(file: &str, number: usize, value: T) -> Line<T> {
+    Line {
+        file: file.into(),
+        number,
+        value,
+    }
+}
+
+fn criteria() -> Criteria {
+    Criteria {
+        schema_version: 1,
+        scope: Scope {
+            rows: vec!["S2-1".into(), "S2-3".into(), "S2-13".into()],
+            features: vec!["stage_lifecycle".into(), "label_conflicts".into()],
+        },
+        labels: LabelDemand {
+            all: false,
+            cells: vec![DemandedCells {
+                label: "run:dev".into(),
+                kinds: vec![CellKind::ConflictOrGuard],
+            }],
+        },
+        self_check: SelfCheckDemand {
+            required: true,
+            most_age_hours: 24,
+        },
+        demanded_capabilities: vec!["pods".into()],
+        canary_search: true,
+        lowered: vec!["one label cell is demanded".into()],
+    }
+}
+
+fn result(id: &str, specification: &Specification) -> ScenarioResult {
+    ScenarioResult {
+        key: ScenarioKey::new(id, 10),
+        feature: specification.scenario(id).expect(id).feature.clone(),
+        file: "features/x.feature".into(),
+        name: format!("scenario {id}"),
+        tags: vec![id.into()],
+        state: ScenarioState::Passed,
+        reason: None,
+        steps: vec![StepResult {
+            keyword: "Then".into(),
+            text: THEN.into(),
+            state: StepState::Passed,
+            error: None,
+            line: 12,
+            started_at: at(),
+            duration_ms: 5,
+        }],
+        runs: Vec::new(),
+        repositories: vec![format!("acme/{}", id.to_lowercase())],
+        instance: "common".into(),
+        kept: Vec::new(),
+        announced: Vec::new(),
+        started_at: at(),
+        finished_at: at(),
+    }
+}
+
+fn observation(id: &str) -> Observation {
+    Observation {
+        key: ScenarioKey::new(id, 10),
+        step: THEN.into(),
+        rules: vec!["L-73".into()],
+        subject: "run".into(),
+        expected: "succeeded".into(),
+        seen: "succeeded".into(),
+        ok: true,
+        source: ObservationSource::Kubernetes,
+        query: "kubectl get job".into(),
+        contradiction: false,
+        at: at(),
+    }
+}
+
+fn created(name: &str) -> AuditRecord {
+    AuditRecord {
+        at: at(),
+        verb: "create".into(),
+        user: "codex-k8s-worker".into(),
+        resource: "namespaces".into(),
+        namespace: String::new(),
+        name: name.into(),
+        subresource: String::new(),
+        code: 201,
+        dry_run: false,
+    }
+}
+
+const NAMESPACE: &str = "codex-issue-aaaaaaaaaaaa-i1-r0123456789ab";
+
+fn green(specification: &Specification) -> Journals {
+    let ids = ["SL-07", "RL-01", "LC-08", "LC-09", "LC-10", "RL-11", "PH-01", "PH-02"];
+    let finalised = AuditRecord {
+        verb: "update".into(),
+        user: "system:serviceaccount:kube-system:namespace-controller".into(),
+        subresource: "finalize".into(),
+        code: 200,
+        ..created(NAMESPACE)
+    };
+    let lane = LaneSlices {
+        events: vec![line(
+            "journals/postgres/common/flow_events.ndjson",
+            1,
+            json!({"id": 1, "event_type": "webhook.ignored", "created_at": "2026-11-21T12:00:00Z",
+                   "payload": {"reason": "issue_trigger_label_conflict", "conflicting_labels": ["run:dev", "run:plan"]}}),
+        )],
+        ..LaneSlices::default()
+    };
+    let phase = |name: &str| TargetPhase {
+        name: name.into(),
+        started_at: at(),
+        duration_ms: 10,
+        ok: true,
+        facts: vec![PhaseFacts {
+            subject: "processes".into(),
+            result: "none left".into(),
+            ok: true,
+            duration_ms: 1,
+        }],
+    };
+    Journals {
+        gate_run: GateRun {
+            gate_run_id: "run-1".into(),
+            target: "embedded".into(),
+            host: "Debian 12".into(),
+            revision: "a".repeat(40),
+            dirty: false,
+            binary_digest: "sha256:00".into(),
+            versions: BTreeMap::new(),
+            origins: BTreeMap::new(),
+            stand_ins: vec!["GitHub".into()],
+            settings: BTreeMap::new(),
+            features: vec!["stage_lifecycle".into(), "label_conflicts".into()],
+            tags: None,
+            lanes: Vec::new(),
+            phases: vec![phase("up"), phase("down")],
+            started_at: at(),
+            finished_at: Some(at()),
+            interrupted: None,
+            sample: false,
+        },
+        capabilities: Some(vec![Capability {
+            name: "pods".into(),
+            state: CapabilityState::Present,
+            reason: "a Job ran".into(),
+        }]),
+        scenarios: ids
+            .iter()
+            .enumerate()
+            .map(|(index, id)| line("journals/scenarios.ndjson", index + 1, result(id, specification)))
+            .collect(),
+        observations: ids
+            .iter()
+            .enumerate()
+            .map(|(index, id)| line("journals/observations.ndjson", index + 1, observation(id)))
+            .collect(),
+        github: Vec::new(),
+        audit: Some(vec![
+            line("journals/audit.ndjson", 1, created(NAMESPACE)),
+            line("journals/audit.ndjson", 2, finalised),
+        ]),
+        lanes: BTreeMap::from([("common".into(), lane)]),
+        logs: vec![("journals/orchestrator/common/worker.log".into(), "{\"level\":\"INFO\"}".into())],
+        canaries: Some(CanarySearch {
+            planted_found: true,
+            ..CanarySearch::default()
+        }),
+        self_check: Some(SelfCheck {
+            at: at(),
+            revision: "a".repeat(40),
+            passed: true,
+            vacuous: Vec::new(),
+        }),
+        risks: Vec::new(),
+        baseline: None,
+    }
+}
+
+fn judge(journals: &Journals, criteria: &Criteria, specification: &Specification) -> Verdict {
+    compute(journals, criteria, specification).verdict
+}
+
+#[test]
+fn a_run_without_defect_is_go_and_says_what_it_does_not_speak_of() {
+    let specification = Specification::embedded().expect("specification");
+    let verdict = judge(&green(&specification), &criteria(), &specification);
+    assert_eq!(verdict.findings, []);
+    assert_eq!(
+        verdict.headline,
+        "GO for 2 of 32 rows (S2-13 processes only), 8 of 546 scenarios passed, 0 waiting, 538 not run"
+    );
+    assert_eq!((verdict.verdict, verdict.exit_code), (Outcome::Go, 0));
+    assert_eq!(verdict.rows_outside_scope.len(), 29);
+    assert_eq!(verdict.lowered, ["one label cell is demanded"]);
+}
+
+type Change = fn(&mut Journals, &mut Criteria);
+
+/// Name of the check that must find it, the verdict that must follow, and the defect.
+const DEFECTS: &[(&str, Outcome, Change)] = &[
+    ("scenario_failed", Outcome::NoGo, |j, _| j.scenarios[0].value.state = ScenarioState::Failed),
+    ("row_not_proven", Outcome::NoGo, |j, _| j.scenarios[0].value.state = ScenarioState::Failed),
+    ("scenario_flaky", Outcome::NoGo, |j, _| j.scenarios[0].value.state = ScenarioState::Flaky),
+    ("step_undefined", Outcome::NoGo, |j, _| j.scenarios[0].value.state = ScenarioState::Undefined),
+    ("scenario_skipped", Outcome::NoGo, |j, _| j.scenarios[0].value.state = ScenarioState::Skipped),
+    ("unknown_scenario", Outcome::NoGo, |j, _| j.scenarios[0].value.key.scenario = "XX-01".into()),
+    ("row_not_proven", Outcome::Inconclusive, |j, _| {
+        j.scenarios[0].value.state = ScenarioState::Waiting;
+        j.scenarios[0].value.tags.push("waits-mcp".into());
+    }),
+    ("row_not_proven", Outcome::Inconclusive, |j, _| {
+        j.scenarios.remove(1);
+    }),
+    ("waiting_tag", Outcome::NoGo, |j, _| {
+        j.scenarios[0].value.state = ScenarioState::Waiting;
+        j.scenarios[0].value.tags.push("waits-weather".into());
+    }),
+    ("waiting_tag", Outcome::NoGo, |j, _| {
+        j.scenarios[0].value.state = ScenarioState::Waiting;
+        j.scenarios[0].value.tags.push("waits-mcp".into());
+        j.capabilities.as_mut().expect("probe").push(Capability {
+            name: "mcp".into(),
+            state: CapabilityState::Present,
+            reason: "answered".into(),
+        });
+    }),
+    ("capability_missing", Outcome::Inconclusive, |j, _| {
+        j.scenarios[0].value.state = ScenarioState::NotProvableHere;
+        j.scenarios[0].value.tags.push("needs-pods".into());
+    }),
+    ("then_without_observation", Outcome::NoGo, |j, _| {
+        j.observations.remove(0);
+    }),
+    ("observation_disagrees", Outcome::NoGo, |j, _| j.observations[0].value.ok = false),
+    ("contradiction", Outcome::NoGo, |j, _| j.observations[0].value.contradiction = true),
+    ("ledger_leak", Outcome::NoGo, |j, _| {
+        j.audit.as_mut().expect("audit").remove(1);
+    }),
+    ("ledger_not_established", Outcome::Inconclusive, |j, _| j.audit = None),
+    ("canary_found", Outcome::NoGo, |j, _| {
+        j.canaries.as_mut().expect("search").hits.push(CanaryHit {
+            sink: "logs".into(),
+            name: "worker.log".into(),
+            canary: "pat".into(),
+            form: "base64".into(),
+            offset: 7,
+        });
+    }),
+    ("canary_search_void", Outcome::Inconclusive, |j, _| {
+        j.canaries.as_mut().expect("search").planted_found = false;
+    }),
+    ("canary_search_absent", Outcome::Inconclusive, |j, _| j.canaries = None),
+    ("probe_absent", Outcome::Inconclusive, |j, _| j.capabilities = None),
+    ("capability", Outcome::Inconclusive, |j, _| {
+        j.capabilities.as_mut().expect("probe")[0].state = CapabilityState::Unknown;
+    }),
+    ("self_check", Outcome::Inconclusive, |j, _| j.self_check = None),
+    ("self_check", Outcome::Inconclusive, |j, _| {
+        j.self_check.as_mut().expect("check").at -= TimeDelta::hours(25);
+    }),
+    ("self_check", Outcome::NoGo, |j, _| j.self_check.as_mut().expect("check").passed = false),
+    ("risk_undecided", Outcome::NoGo, |j, _| {
+        j.risks.push(Risk {
+            id: "RISK-1".into(),
+            title: "it may rain".into(),
+            severity: "P1".into(),
+            owner: "owner".into(),
+            expires: None,
+            scenario: None,
+            decision: None,
+        });
+    }),
+    ("log_panic", Outcome::NoGo, |j, _| j.logs[0].1 = "thread 'main' panicked at x.rs:1".into()),
+    ("log_error", Outcome::NoGo, |j, _| j.logs[0].1 = "{\"level\":\"ERROR\",\"message\":\"x\"}".into()),
+    ("unknown_route", Outcome::NoGo, |j, _| {
+        let record = json!({"seq": 1, "at": "2026-11-21T12:00:00Z", "kind": "unknown_route", "method": "GET", "path": "/x"});
+        j.github.push(line("journals/github.ndjson", 1, serde_json::from_value(record).expect("record")));
+    }),
+    ("phase", Outcome::NoGo, |j, _| j.gate_run.phases[1].facts[0].ok = false),
+    ("phase", Outcome::Inconclusive, |j, _| j.gate_run.phases[0].ok = false),
+    ("phase", Outcome::Inconclusive, |j, _| {
+        j.gate_run.phases.pop();
+    }),
+    ("run_interrupted", Outcome::Inconclusive, |j, _| j.gate_run.finished_at = None),
+    ("run_interrupted", Outcome::Inconclusive, |j, _| j.gate_run.interrupted = Some("Ctrl-C".into())),
+    ("vacuous_run", Outcome::Inconclusive, |j, _| {
+        j.scenarios.clear();
+        j.gate_run.features.clear();
+    }),
+    ("run_interrupted", Outcome::Inconclusive, |j, _| {
+        j.gate_run.interrupted = Some("Ctrl-C".into());
+        j.scenarios[0].value.state = ScenarioState::Failed;
+    }),
+    ("feature_without_scenario", Outcome::NoGo, |j, c| {
+        j.gate_run.features.push("revise".into());
+        c.scope.features.push("revise".into());
+    }),
+    ("feature_without_scenario", Outcome::Inconclusive, |_, c| c.scope.features.push("revise".into())),
+    ("label_cell_open", Outcome::Inconclusive, |_, c| c.labels.all = true),
+    ("scope_shrunk", Outcome::NoGo, |j, c| {
+        let mut scope = c.scope.clone();
+        scope.rows.push("S2-2".into());
+        j.baseline = Some(Baseline {
+            gate_run_id: "run-0".into(),
+            scope,
+            headline: String::new(),
+            findings: Vec::new(),
+        });
+    }),
+];
+
+#[test]
+fn every_kind_of_defect_turns_the_verdict() {
+    let specification = Specification::embedded().expect("specification");
+    for (number, (check, expected, change)) in DEFECTS.iter().enumerate() {
+        let (mut journals, mut criteria) = (green(&specification), criteria());
+        change(&mut journals, &mut criteria);
+        let verdict = judge(&journals, &criteria, &specification);
+        assert_eq!(verdict.verdict, *expected, "defect {number}, {check}: {verdict:#?}");
+        assert!(
+            verdict.findings.iter().any(|finding| finding.check == *check),
+            "defect {number}: {check} not among {:#?}",
+            verdict.findings
+        );
+        assert_ne!(verdict.exit_code, 0);
+    }
+}
+
+#[test]
+fn what_is_out_of_scope_or_mere_comfort_is_reported_without_turning_the_verdict() {
+    let specification = Specification::embedded().expect("specification");
+    for id in ["WH-06", "SL-18"] {
+        let mut journals = green(&specification);
+        let mut failed = result(id, &specification);
+        failed.state = ScenarioState::Failed;
+        journals.scenarios.push(line("journals/scenarios.ndjson", 99, failed));
+        let verdict = judge(&journals, &criteria(), &specification);
+        assert_eq!(verdict.verdict, Outcome::Go, "{id}");
+        assert!(verdict.findings.iter().any(|finding| finding.subject == id));
+    }
+}
+
+#[test]
+fn what_cannot_be_proven_here_leaves_the_row_proven_in_part_and_out_of_the_number() {
+    let specification = Specification::embedded().expect("specification");
+    let mut journals = green(&specification);
+    journals.scenarios[1].value.state = ScenarioState::NotProvableHere;
+    let verdict = judge(&journals, &criteria(), &specification);
+    assert_eq!(verdict.verdict, Outcome::Go, "{:#?}", verdict.findings);
+    assert!(
+        verdict.headline.starts_with("GO for 1 of 32 rows (S2-1 in part, S2-13 processes only)"),
+        "{}",
+        verdict.headline
+    );
+}
+
+#[test]
+fn a_finding_says_since_when_and_how_to_run_it_again() {
+    let specification = Specification::embedded().expect("specification");
+    let mut journals = green(&specification);
+    journals.scenarios[0].value.state = ScenarioState::Failed;
+    let criteria = criteria();
+    journals.baseline = Some(Baseline {
+        gate_run_id: "run-0".into(),
+        scope: criteria.scope.clone(),
+        headline: String::new(),
+        findings: vec!["SL-07".into()],
+    });
+    let verdict = judge(&journals, &criteria, &specification);
+    let finding = verdict
+        .findings
+        .iter()
+        .find(|finding| finding.check == "scenario_failed")
+        .expect("the failure is found");
+    assert_eq!(finding.since.as_deref(), Some("at least run-0"));
+    assert_eq!(
+        finding.rerun.as_deref(),
+        Some("gonogo run --target embedded --tags '@SL-07'")
+    );
+}
