@@ -2,7 +2,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::journals::{Journals, LaneSlices, Line, field_text};
+use crate::journals::{Journals, LabelChange, LaneSlices, Line, field_text};
 use crate::spec::{CellKind, Label, LabelCell, LabelGroup, Specification};
 
 /// State of a cell.
@@ -115,8 +115,8 @@ fn reported(journals: &Journals, label: &Label, cell: &LabelCell) -> ReportedCel
 }
 
 fn effect(journals: &Journals, label: &Label) -> Found {
-    let set = world(journals, label, "labeled")
-        .ok_or("GitHub's journal shows no delivery that sets the label")?;
+    let set = world(journals, label, LabelChange::Added)
+        .ok_or("GitHub's journal never shows it set")?;
     let by_lane = |find: &dyn Fn(&LaneSlices) -> Option<String>| journals.lanes.values().find_map(find);
     let followed = match label.group {
         LabelGroup::Trigger => by_lane(&|lane| {
@@ -236,8 +236,8 @@ fn conflict(journals: &Journals, label: &Label) -> Found {
 }
 
 fn removal(journals: &Journals, label: &Label) -> Found {
-    let gone = world(journals, label, "unlabeled")
-        .ok_or("GitHub's journal shows no delivery that removes the label")?;
+    let gone = world(journals, label, LabelChange::Removed)
+        .ok_or("GitHub's journal never shows it removed")?;
     let recorded = applied(journals, label, "remove", |_| true)
         .ok_or("no label.applied records the removal")?;
     Ok(vec![gone, recorded])
@@ -261,14 +261,14 @@ fn applied(
     })
 }
 
-fn world(journals: &Journals, label: &Label, action: &str) -> Option<String> {
+fn world(journals: &Journals, label: &Label, change: LabelChange) -> Option<String> {
     journals
         .github
         .iter()
         .find(|line| {
             line.value
                 .label_change()
-                .is_some_and(|(seen, name)| seen == action && same(name, &label.name))
+                .is_some_and(|(seen, name)| seen == change && same(name, &label.name))
         })
         .map(Line::pointer)
 }

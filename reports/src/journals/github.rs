@@ -48,7 +48,7 @@ impl GithubRecord {
         Some(head.trim_start_matches('/').to_owned())
     }
 
-    /// Value of a field at the top or in the payload or body.
+    /// Value of a field at the top, in the detail or in the body.
     pub fn field(&self, pointer: &str) -> Option<&Value> {
         let nested = |root: &str| {
             self.rest
@@ -59,7 +59,7 @@ impl GithubRecord {
             .strip_prefix('/')
             .filter(|key| !key.contains('/'))
             .and_then(|key| self.rest.get(key));
-        top.or_else(|| nested("payload")).or_else(|| nested("body"))
+        top.or_else(|| nested("detail")).or_else(|| nested("body"))
     }
 
     /// Text of a field.
@@ -67,15 +67,25 @@ impl GithubRecord {
         self.field(pointer).and_then(Value::as_str)
     }
 
-    /// A delivery that reports a label set (`labeled`) or removed (`unlabeled`).
-    pub fn label_change(&self) -> Option<(&str, &str)> {
-        if self.kind != "delivery" && self.kind != "change" {
+    /// A label that was set or removed on a thread.
+    pub fn label_change(&self) -> Option<(LabelChange, &str)> {
+        if self.kind != "change" {
             return None;
         }
-        let action = self.text("/action")?;
-        let label = self
-            .text("/label/name")
-            .or_else(|| self.text("/label"))?;
-        matches!(action, "labeled" | "unlabeled").then_some((action, label))
+        let change = match self.text("/event")? {
+            "label_added" => LabelChange::Added,
+            "label_removed" => LabelChange::Removed,
+            _ => return None,
+        };
+        Some((change, self.text("/label")?))
     }
+}
+
+/// What happened to a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LabelChange {
+    /// It was set.
+    Added,
+    /// It was removed.
+    Removed,
 }

@@ -5,7 +5,7 @@ mod lane;
 mod read;
 
 pub use audit::AuditRecord;
-pub use github::GithubRecord;
+pub use github::{GithubRecord, LabelChange};
 pub use lane::LaneSlices;
 pub(crate) use lane::{text as field_text, time as field_time};
 pub(crate) use read::files_below;

@@ -1,4 +1,4 @@
-//! Bookings from the GitHub stand-in's journal: what the bot made there.
+//! Bookings from the GitHub stand-in's journal: what the bot changed there.
 //! Branches, pull requests, comments and labels are results of a run when a scenario made the repository.
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use crate::journals::{GithubRecord, Journals, Line};
 
 /// Login that the platform writes with, unless the run's settings name another one.
 const DEFAULT_BOT: &str = "codex-bot";
-/// First path segment of the API behind a GitHub Enterprise address.
-const API_PREFIX: &str = "/api/v3";
+/// Commit id with which a reference begins or ends.
+const NO_COMMIT: &str = "0000000000000000000000000000000000000000";
 
 pub(super) fn entries(journals: &Journals) -> Vec<Entry> {
     let bot = journals
@@ -17,120 +17,70 @@ pub(super) fn entries(journals: &Journals) -> Vec<Entry> {
         .get("bot_login")
         .map_or(DEFAULT_BOT, String::as_str);
     let mut entries: Vec<Entry> = Vec::new();
-    let mut labels: BTreeMap<String, usize> = BTreeMap::new();
-    let mut branches: BTreeMap<String, usize> = BTreeMap::new();
+    let mut living: BTreeMap<(&'static str, String), usize> = BTreeMap::new();
     for line in &journals.github {
         let record = &line.value;
-        if record.kind != "request" || record.actor.as_deref() != Some(bot) {
+        if record.kind != "change" {
             continue;
         }
-        for booking in bookings(record) {
-            match booking {
-                Booking::Made { kind, name, known } => {
-                    let known = match known {
-                        Known::No => None,
-                        Known::Label => Some(&mut labels),
-                        Known::Branch => Some(&mut branches),
-                    };
-                    if let Some(known) = known {
-                        if known.contains_key(&name) {
-                            continue;
-                        }
-                        known.insert(name.clone(), entries.len());
-                    }
-                    entries.push(entry(journals, line, kind, name));
-                }
-                Booking::LabelGone { name } => {
-                    if let Some(index) = labels.remove(&name) {
-                        entries[index].deleted = Some(line.pointer());
-                        entries[index].kept = None;
-                    }
+        match booking(record) {
+            Some(Booking::Made(kind, name)) if record.actor.as_deref() == Some(bot) => {
+                living
+                    .entry((kind, name.clone()))
+                    .or_insert_with(|| {
+                        entries.push(entry(journals, line, kind, name));
+                        entries.len() - 1
+                    });
+            }
+            // Whoever removes it, it is gone.
+            Some(Booking::Gone(kind, name)) => {
+                if let Some(index) = living.remove(&(kind, name)) {
+                    entries[index].deleted = Some(line.pointer());
+                    entries[index].kept = None;
                 }
             }
+            _ => {}
         }
     }
     entries
 }
 
-enum Known {
-    No,
-    Label,
-    Branch,
-}
-
 enum Booking {
-    Made {
-        kind: &'static str,
-        name: String,
-        known: Known,
-    },
-    LabelGone {
-        name: String,
-    },
+    Made(&'static str, String),
+    Gone(&'static str, String),
 }
 
-fn bookings(record: &GithubRecord) -> Vec<Booking> {
-    let (Some(method), Some(path), Some(status), Some(repository)) = (
-        record.method.as_deref(),
-        record.path.as_deref(),
-        record.status,
-        record.repository_name(),
-    ) else {
-        return Vec::new();
-    };
-    if !(200..300).contains(&status) {
-        return Vec::new();
-    }
-    if method == "POST" && path.ends_with("/git-receive-pack") {
-        let branch = record.text("/ref").unwrap_or("branches pushed by the bot");
-        return vec![Booking::Made {
-            kind: "Branch",
-            name: format!("{repository} {branch}"),
-            known: Known::Branch,
-        }];
-    }
-    let path = path.split('?').next().unwrap_or(path);
-    let path = path.strip_prefix(API_PREFIX).unwrap_or(path);
-    let parts: Vec<&str> = path.trim_matches('/').split('/').skip(3).collect();
-    let made = |kind, name| Booking::Made {
-        kind,
-        name,
-        known: Known::No,
-    };
-    match (method, parts.as_slice()) {
-        ("POST", ["issues", number, "comments"]) => vec![made(
-            "Comment",
-            format!("{repository}#{number} comment {}", record.seq),
-        )],
-        ("POST", ["issues", "comments", id, "reactions"]) => {
-            vec![made("Reaction", format!("{repository} comment {id} reaction {}", record.seq))]
+fn booking(record: &GithubRecord) -> Option<Booking> {
+    let repository = record.repository_name()?;
+    let thread = record
+        .rest
+        .get("thread")
+        .and_then(serde_json::Value::as_u64)
+        .map_or(repository.clone(), |thread| format!("{repository}#{thread}"));
+    let label = || Some(format!("{thread} {}", record.text("/label")?));
+    let comment = || Some(format!("{thread} comment {}", record.field("/comment")?));
+    Some(match record.text("/event")? {
+        "label_added" => Booking::Made("Label", label()?),
+        "label_removed" => Booking::Gone("Label", label()?),
+        "comment_created" => Booking::Made("Comment", comment()?),
+        "comment_deleted" => Booking::Gone("Comment", comment()?),
+        "pull_request_opened" => Booking::Made("PullRequest", thread),
+        "reaction_added" => Booking::Made(
+            "Reaction",
+            format!("{thread} {}", record.text("/content").unwrap_or("reaction")),
+        ),
+        "ref_moved" => {
+            let name = format!("{repository} {}", record.text("/ref")?);
+            if record.text("/after") == Some(NO_COMMIT) {
+                Booking::Gone("Branch", name)
+            } else if record.text("/before") == Some(NO_COMMIT) {
+                Booking::Made("Branch", name)
+            } else {
+                return None;
+            }
         }
-        ("POST", ["issues", number, "reactions"]) => {
-            vec![made("Reaction", format!("{repository}#{number} reaction {}", record.seq))]
-        }
-        ("POST", ["pulls"]) => {
-            vec![made("PullRequest", format!("{repository} pull request {}", record.seq))]
-        }
-        ("POST", ["issues", number, "labels"]) => record
-            .field("/labels")
-            .and_then(|labels| labels.as_array())
-            .map(|labels| {
-                labels
-                    .iter()
-                    .filter_map(|label| label.as_str().or_else(|| label["name"].as_str()))
-                    .map(|label| Booking::Made {
-                        kind: "Label",
-                        name: format!("{repository}#{number} {label}"),
-                        known: Known::Label,
-                    })
-                    .collect()
-            })
-            .unwrap_or_default(),
-        ("DELETE", ["issues", number, "labels", label]) => vec![Booking::LabelGone {
-            name: format!("{repository}#{number} {}", decoded(label)),
-        }],
-        _ => Vec::new(),
-    }
+        _ => return None,
+    })
 }
 
 fn entry(
@@ -151,19 +101,4 @@ fn entry(
         deleted: None,
         kept: scenario.map(|_| "result_of_run".to_owned()),
     }
-}
-
-fn decoded(segment: &str) -> String {
-    let bytes = segment.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut index = 0;
-    while index < bytes.len() {
-        let escaped = (bytes[index] == b'%')
-            .then(|| segment.get(index + 1..index + 3))
-            .flatten()
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        plain.push(escaped.unwrap_or(bytes[index]));
-        index += if escaped.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&plain).into_owned()
 }

@@ -3,6 +3,7 @@
 mod book;
 mod error;
 mod labels;
+mod names;
 mod rows;
 mod rules;
 mod scenarios;
@@ -11,6 +12,7 @@ mod text;
 pub use book::Specification;
 pub use error::SpecError;
 pub use labels::{CellKind, Label, LabelCell, LabelGroup};
+pub use names::{stage_labels, trigger_labels};
 pub use rows::Row;
 pub use rules::Rule;
 pub use scenarios::{FeatureFile, SpecScenario};
