@@ -48,6 +48,14 @@ pub enum Error {
     Node(String),
     #[error("failed to see {what} within {seconds} s; last seen: {last_seen}")]
     NotReady { what: String, seconds: u64, last_seen: String },
+    #[error("failed to listen on {address}")]
+    Proxy {
+        address: std::net::SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("failed to make another lane: this target has given out all its addresses")]
+    TooManyLanes,
     #[error("failed to find the process {0} in the lane")]
     UnknownProcess(String),
 }

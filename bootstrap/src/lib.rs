@@ -24,5 +24,5 @@ pub mod runs;
 pub use cache::CacheFolder;
 pub use embedded::{EmbeddedTarget, UpOptions};
 pub use error::{Error, Result};
-//LANE
+pub use lane::{Lane, LaneSpec};
 pub use progress::{Event, Progress};

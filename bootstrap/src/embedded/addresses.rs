@@ -92,6 +92,11 @@ impl Network {
         (self.host(8), 8080).into()
     }
 
+    /// Where the database is reached while its template is migrated.
+    pub(crate) fn migration_database(&self) -> SocketAddr {
+        (self.host(9), 5432).into()
+    }
+
     /// Addresses of the lane with this number, counted from 0.
     #[must_use]
     pub fn lane(&self, number: usize) -> Option<LaneAddresses> {

@@ -11,5 +11,6 @@ mod volumes;
 
 pub use addresses::{LaneAddresses, Network};
 pub use certificates::{Authority, Identity};
+pub(crate) use configuration::kubeconfig;
 pub use down::DownReport;
 pub use target::{EmbeddedTarget, PieceTiming, UpOptions};
