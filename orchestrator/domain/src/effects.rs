@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::comments;
 use crate::events::{Thread, ThreadKind};
 use crate::ids::{NamespaceName, RunId};
 use crate::stages::spelled;
@@ -329,7 +330,7 @@ impl EffectPlan {
     }
 
     /// Adds an effect that waits for another of this plan.
-    pub fn push_after(&mut self, effect: Effect, after: Option<usize>) -> usize {
+    pub fn push_after(&mut self, mut effect: Effect, after: Option<usize>) -> usize {
         let idempotency_key = effect.idempotency_key(&self.scope);
         if let Some(position) = self
             .planned
@@ -337,6 +338,10 @@ impl EffectPlan {
             .position(|planned| planned.idempotency_key == idempotency_key)
         {
             return position;
+        }
+        if let Effect::CreateComment { body, .. } = &mut effect {
+            body.push_str("\n\n");
+            body.push_str(&comments::effect_marker(&idempotency_key));
         }
         self.planned.push(PlannedEffect {
             effect,

@@ -6,6 +6,7 @@
 //! It is a crate of its own so that the compiler keeps every IO crate out of reach.
 
 pub mod audit;
+pub mod comments;
 pub mod decide;
 pub mod effects;
 pub mod events;
@@ -13,9 +14,11 @@ pub mod fingerprint;
 pub mod ids;
 pub mod labels;
 pub mod namespaces;
+pub mod next_steps;
 pub mod policy;
 pub mod profile;
 pub mod redaction;
+pub mod resolver;
 pub mod runs;
 pub mod snapshot;
 pub mod stages;
