@@ -1,0 +1,232 @@
+//! One run from its context to its pull request.
+
+use domain::stages::WriteScope;
+use serde_json::{Value, json};
+
+use super::adapter::{self, Task};
+use super::branch::target_branch;
+use super::checkout::{self, Tree};
+use super::config::AgentConfig;
+use super::context::RunContext;
+use super::control_plane::ControlPlane;
+use super::credentials::Credentials;
+use super::error::{AgentError, EXIT_TERMINATED, MissingReason, Precondition, describe};
+use super::kubeconfig;
+use super::output::Output;
+use super::publish;
+use super::pull_request::{PullRequest, PullRequestText, PullRequests};
+use super::scope::{self, Changes};
+use super::session::{Session, report_precondition};
+
+/// Longest title of a pull request.
+const TITLE_LIMIT_CHARACTERS: usize = 200;
+
+/// Runs until done, or until told to end; answers the exit code.
+pub(super) async fn run(config: &AgentConfig, terminated: impl Future<Output = ()>) -> Result<i32, AgentError> {
+    let control_plane = ControlPlane::new(&config.control_plane_url, &config.run_id, config.run_token.clone())?;
+    let output = Output::new(&config.secrets);
+    let mut session = None;
+    let result = tokio::select! {
+        result = work(config, &control_plane, &output, &mut session) => result.map(|()| 0),
+        never = output.ship(&control_plane) => match never {},
+        () = terminated => {
+            tracing::info!("asked to end");
+            let hurried = control_plane.hurried();
+            if let Some(session) = &mut session {
+                session.save(&hurried, "running", None).await?;
+            }
+            output.flush(&hurried).await;
+            return Ok(EXIT_TERMINATED);
+        }
+    };
+    if let Err(error) = &result {
+        output.line("runner", &describe(error));
+        record_failure(&control_plane, session.as_mut(), error).await?;
+    }
+    output.flush(&control_plane).await;
+    result
+}
+
+async fn record_failure(
+    control_plane: &ControlPlane,
+    session: Option<&mut Session>,
+    error: &AgentError,
+) -> Result<(), AgentError> {
+    match (session, error) {
+        (Some(session), AgentError::Precondition(_)) => report_precondition(control_plane, session, error).await,
+        // Without the control plane there is nowhere to record it.
+        (_, AgentError::ControlPlane { .. } | AgentError::SnapshotConflict { .. }) | (None, _) => Ok(()),
+        (Some(session), _) => session.save(control_plane, "failed", Some(error)).await,
+    }
+}
+
+async fn work(
+    config: &AgentConfig,
+    control_plane: &ControlPlane,
+    output: &Output,
+    kept_session: &mut Option<Session>,
+) -> Result<(), AgentError> {
+    let context = control_plane.context().await?;
+    let branch = target_branch(config, context.run.target_branch.as_deref());
+    control_plane.event("run.agent.started", profile(config, &branch)).await?;
+
+    let credentials = Credentials::create(config.git.bot_token.clone())?;
+    let session_folder = credentials.private_folder().join("sessions");
+    let session = Session::begin(config, &context, &branch, &session_folder, control_plane).await?;
+    let session = kept_session.insert(session);
+
+    let pull_requests =
+        PullRequests::new(&config.api_base_url, &config.git.repository_full_name, config.git.bot_token.clone())?;
+    let tree = checkout::prepare(config, &branch, &credentials, output.clone()).await?;
+    let publishes = publishes(config, context.run.write_scope);
+    let known = if publishes { pull_requests.open_for(&branch).await? } else { None };
+    require_pull_request(config, &branch, known.as_ref())?;
+
+    let (environment, namespace) = environment(config, &credentials)?;
+    control_plane.event("run.agent.ready", profile(config, &branch)).await?;
+    let (session_id, previous) = (session.id.clone(), session.agent_state.clone());
+    let task = Task {
+        config,
+        git: &tree.git,
+        branch: &branch,
+        prompt: &context.prompt,
+        session_id: &session_id,
+        previous: previous.as_ref(),
+        environment: &environment,
+        output,
+        control_plane,
+        namespace: namespace.as_deref(),
+    };
+    let work = adapter::run(&task).await?;
+    session.agent_state = Some(work.state);
+    session.log = json!({"summary": work.summary, "branch": branch, "start": tree.start});
+
+    let changes = Changes::since(&tree.git, &tree.start).await?;
+    scope::check(context.run.write_scope, &changes, &context.run.self_improve_paths)?;
+    if changes.is_empty() && known.is_none() && publishes {
+        if config.trigger_kind.starts_with("doc_audit") {
+            return session.save(control_plane, "succeeded", None).await;
+        }
+        return Err(AgentError::NothingWritten { branch });
+    }
+    if publishes {
+        let text = text(config, &context, work.summary.as_deref(), output);
+        publish_all(config, control_plane, &pull_requests, &tree, session, &text).await
+    } else if config.is_repair() {
+        publish::commit(&tree, config, &text(config, &context, None, output).title).await?;
+        publish::push(&tree, config).await?;
+        session.save(control_plane, "succeeded", None).await
+    } else {
+        session.save(control_plane, "succeeded", None).await
+    }
+}
+
+/// Commit, push, snapshot, pull request, in the order of L-49.
+async fn publish_all(
+    config: &AgentConfig,
+    control_plane: &ControlPlane,
+    pull_requests: &PullRequests,
+    tree: &Tree<'_>,
+    session: &mut Session,
+    text: &PullRequestText,
+) -> Result<(), AgentError> {
+    publish::commit(tree, config, &text.title).await?;
+    let head_sha = publish::push(tree, config).await?;
+    if let Some(log) = session.log.as_object_mut() {
+        log.insert("head_sha".to_owned(), Value::String(head_sha.clone()));
+    }
+    session.save(control_plane, "running", None).await?;
+    if config.is_revise() {
+        let still_open = pull_requests.open_for(&tree.branch).await?;
+        require_pull_request(config, &tree.branch, still_open.as_ref())?;
+    }
+    let (pull_request, is_new) = pull_requests.find_or_create(&tree.branch, &config.base_branch, text).await?;
+    let event = if is_new { "run.pr.created" } else { "run.pr.updated" };
+    let payload = json!({
+        "branch": tree.branch,
+        "pr_number": pull_request.number,
+        "pr_url": pull_request.html_url,
+        "head_sha": head_sha,
+    });
+    control_plane.event(event, payload).await?;
+    session.pull_request = Some((pull_request.number, pull_request.html_url));
+    session.save(control_plane, "succeeded", None).await
+}
+
+/// Whether the run ends in a pull request: not a review, a discussion or a repair of the base branch.
+fn publishes(config: &AgentConfig, scope: WriteScope) -> bool {
+    !config.is_repair() && !matches!(scope, WriteScope::NoRepoChanges | WriteScope::Discussion)
+}
+
+fn require_pull_request(
+    config: &AgentConfig,
+    branch: &str,
+    known: Option<&PullRequest>,
+) -> Result<(), AgentError> {
+    if config.is_revise() && known.is_none() {
+        let reason = MissingReason::PullRequest;
+        return Err(AgentError::Precondition(Precondition::PullRequestNotFound { branch: branch.to_owned(), reason }));
+    }
+    Ok(())
+}
+
+fn profile(config: &AgentConfig, branch: &str) -> Value {
+    json!({
+        "branch": branch,
+        "trigger_kind": config.trigger_kind,
+        "runtime_mode": config.runtime_mode,
+        "agent_key": config.agent_key,
+        "model": config.model,
+        "reasoning_effort": config.reasoning_effort,
+    })
+}
+
+/// What the agent's own processes get besides the runner's environment, and the Pod's namespace.
+fn environment(
+    config: &AgentConfig,
+    credentials: &Credentials,
+) -> Result<(Vec<(&'static str, String)>, Option<String>), AgentError> {
+    let mut variables = credentials.environment().to_vec();
+    let mut namespace = None;
+    if config.is_full_env() || config.is_repair() {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let path = kubeconfig::write(
+            &config.service_account_dir,
+            &credentials.private_folder(),
+            variable("KUBERNETES_SERVICE_HOST"),
+            variable("KUBERNETES_SERVICE_PORT"),
+        )?;
+        match path {
+            Some(path) => variables.push(("KUBECONFIG", path.to_string_lossy().into_owned())),
+            None => tracing::warn!("no service account is mounted, so kubectl is not configured"),
+        }
+        namespace = std::fs::read_to_string(config.service_account_dir.join("namespace"))
+            .ok()
+            .map(|text| text.trim().to_owned());
+    }
+    Ok((variables, namespace))
+}
+
+/// Title and body of the pull request. The reference does not close the Issue on merge: later stages work on it.
+fn text(config: &AgentConfig, context: &RunContext, summary: Option<&str>, output: &Output) -> PullRequestText {
+    let issue = context.issue.as_ref();
+    let number = issue.map(|issue| issue.number).or(config.issue_number);
+    let title = match (issue.map(|issue| issue.title.trim()).filter(|title| !title.is_empty()), number) {
+        (Some(title), _) => title.to_owned(),
+        (None, Some(number)) => format!("Work on #{number}"),
+        (None, None) => format!("Work of run {}", config.run12()),
+    };
+    let mut body = String::new();
+    if let Some(summary) = summary {
+        body.push_str(summary);
+        body.push_str("\n\n");
+    }
+    if let Some(number) = number {
+        body.push_str(&format!("Part of #{number}.\n\n"));
+    }
+    body.push_str(&format!("Made by agent `{}` in run `{}`.\n", config.agent_key, config.run_id));
+    PullRequestText {
+        title: output.redact(&title).chars().take(TITLE_LIMIT_CHARACTERS).collect(),
+        body: output.redact(&body),
+    }
+}

@@ -1,0 +1,146 @@
+//! The session snapshot: stored with its version, restored for a run that continues.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::config::AgentConfig;
+use super::context::{RunContext, SessionUpdate, StoredSession};
+use super::control_plane::{ControlPlane, Saved};
+use super::error::{AgentError, MissingReason, Precondition};
+
+/// The session of this run, as last stored.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    branch: String,
+    model: Option<String>,
+    reasoning_effort: Option<String>,
+    version: Option<i64>,
+    pub(super) id: String,
+    /// What the agent continues from and what it left.
+    pub(super) agent_state: Option<Value>,
+    /// The runner's own log of the session.
+    pub(super) log: Value,
+    pub(super) pull_request: Option<(u64, String)>,
+}
+
+impl Session {
+    /// Begins a session, or continues the stored one.
+    pub(super) async fn begin(
+        config: &AgentConfig,
+        context: &RunContext,
+        branch: &str,
+        folder: &Path,
+        control_plane: &ControlPlane,
+    ) -> Result<Self, AgentError> {
+        // a replacement Pod finds what its predecessor stored.
+        let own = control_plane.session().await?;
+        let continued = own.clone().filter(|session| session.agent_session_json.is_some()).or_else(|| {
+            let continues = matches!(config.template_kind.as_str(), "revise" | "discussion" | "resume");
+            context.session.clone().filter(|session| continues && session.agent_session_json.is_some())
+        });
+        let session = Self {
+            branch: branch.to_owned(),
+            model: config.model.clone(),
+            reasoning_effort: config.reasoning_effort.clone(),
+            version: own.as_ref().map(|session| session.snapshot_version).filter(|version| *version > 0),
+            id: continued
+                .as_ref()
+                .and_then(|session| session.session_id.clone())
+                .unwrap_or_else(|| Uuid::now_v7().to_string()),
+            agent_state: continued.as_ref().and_then(|session| session.agent_session_json.clone()),
+            log: json!({}),
+            pull_request: None,
+        };
+        if let Some(stored) = continued {
+            let path = session.restore(folder)?;
+            report_restored(control_plane, &stored, &path).await?;
+        }
+        Ok(session)
+    }
+
+    fn restore(&self, folder: &Path) -> Result<PathBuf, AgentError> {
+        let path = folder.join(format!("{}.json", domain::ids::shorten(&self.id)));
+        let text = self.agent_state.clone().unwrap_or_default().to_string();
+        std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&path, text))
+            .map_err(|source| AgentError::Io { action: "restore", path: path.clone(), source })?;
+        Ok(path)
+    }
+
+    /// Stores the snapshot and reports it. A conflict is answered by one reload.
+    pub(super) async fn save(
+        &mut self,
+        control_plane: &ControlPlane,
+        status: &'static str,
+        failure: Option<&AgentError>,
+    ) -> Result<(), AgentError> {
+        let error_paths = match failure {
+            Some(AgentError::Precondition(Precondition::WriteScope { paths, .. })) => paths.clone(),
+            _ => Vec::new(),
+        };
+        let mut update = SessionUpdate {
+            expected_version: self.version,
+            status,
+            branch: self.branch.clone(),
+            pr_number: self.pull_request.as_ref().map(|(number, _)| *number),
+            pr_url: self.pull_request.as_ref().map(|(_, url)| url.clone()),
+            session_id: Some(self.id.clone()),
+            session_json: self.log.clone(),
+            agent_session_json: self.agent_state.clone(),
+            model: self.model.clone(),
+            reasoning_effort: self.reasoning_effort.clone(),
+            error: failure.map(|error| super::error::describe(error)),
+            error_paths,
+        };
+        let saved = match control_plane.save_session(&update).await? {
+            Saved::Stored(saved) => saved,
+            Saved::Conflict { .. } => {
+                update.expected_version = control_plane.session().await?.map(|session| session.snapshot_version);
+                match control_plane.save_session(&update).await? {
+                    Saved::Stored(saved) => saved,
+                    Saved::Conflict { expected, actual } => {
+                        return Err(AgentError::SnapshotConflict { expected, actual });
+                    }
+                }
+            }
+        };
+        self.version = Some(saved.snapshot_version);
+        let payload = json!({
+            "status": status,
+            "snapshot_version": saved.snapshot_version,
+            "snapshot_checksum": saved.snapshot_checksum,
+        });
+        control_plane.event("run.agent.session.saved", payload).await
+    }
+}
+
+async fn report_restored(
+    control_plane: &ControlPlane,
+    stored: &StoredSession,
+    path: &Path,
+) -> Result<(), AgentError> {
+    let payload = json!({
+        "status": "restored",
+        "snapshot_version": stored.snapshot_version,
+        "snapshot_checksum": stored.snapshot_checksum,
+        "restored_session_path": path.to_string_lossy(),
+    });
+    control_plane.event("run.agent.session.restored", payload.clone()).await?;
+    control_plane.event("run.agent.resume.used", payload).await
+}
+
+/// Stores the end of a run whose precondition failed, and names what is missing (R-75, L-47).
+pub(super) async fn report_precondition(
+    control_plane: &ControlPlane,
+    session: &mut Session,
+    failure: &AgentError,
+) -> Result<(), AgentError> {
+    if let AgentError::Precondition(Precondition::PullRequestNotFound { branch, reason }) = failure {
+        let reason: MissingReason = *reason;
+        let payload = json!({"branch": branch, "reason": reason.as_str()});
+        control_plane.event("run.revise.pr_not_found", payload).await?;
+    }
+    session.save(control_plane, "failed_precondition", Some(failure)).await
+}
