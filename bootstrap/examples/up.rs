@@ -24,6 +24,18 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> anyhow::Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        Some("doctor") => {
+            println!("{}", serde_json::to_string_pretty(&bootstrap::doctor::doctor().await)?);
+            return Ok(());
+        }
+        Some("cleanup") => {
+            let cleaned = bootstrap::runs::cleanup(&bootstrap::CacheFolder::from_environment()?).await?;
+            println!("{}", serde_json::to_string_pretty(&cleaned)?);
+            return Ok(());
+        }
+        _ => {}
+    }
     let print = |event: Event| match event {
         Event::Started { piece } => eprintln!("… {piece}"),
         Event::Note { piece, text } => eprintln!("  {piece}: {text}"),
@@ -39,6 +51,10 @@ async fn run() -> anyhow::Result<()> {
     let (run_job, wait) = (std::env::args().nth(1), std::env::args().nth(2));
     let job = match run_job.as_deref() {
         Some("no-job") => Ok(()),
+        Some("probe") => {
+            println!("{}", serde_json::to_string_pretty(&bootstrap::probe::probe(&target).await)?);
+            Ok(())
+        }
         _ => job(&target).await,
     };
     if wait.is_some() {

@@ -22,13 +22,20 @@ const ABOUT_PACKAGES: usize = 1_700;
 const PACKAGES_PER_NOTE: usize = 100;
 
 /// Version of the Go tool on PATH, such as `1.26.8`; `None` when there is none.
-pub(super) async fn go_version() -> Option<String> {
+async fn go_version() -> Option<String> {
     let output = tokio::process::Command::new("go").args(["env", "GOVERSION"]).stdin(Stdio::null()).output().await.ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| text.trim().trim_start_matches("go").to_owned())
 }
 
-pub(super) fn check_version(version: &str) -> Result<(), AssetError> {
+/// Version of a Go tool that can build the programs.
+pub(crate) async fn check_go() -> Result<String, AssetError> {
+    let version = go_version().await.ok_or(AssetError::NoGo)?;
+    check_version(&version)?;
+    Ok(version)
+}
+
+fn check_version(version: &str) -> Result<(), AssetError> {
     let mut parts = version.split('.').map(|part| part.chars().take_while(char::is_ascii_digit).collect::<String>());
     let mut number = || parts.next().and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
     if (number(), number()) >= OLDEST_GO { Ok(()) } else { Err(AssetError::GoTooOld { found: version.to_owned() }) }

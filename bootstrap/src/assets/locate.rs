@@ -99,8 +99,7 @@ pub async fn kubernetes(cache: &CacheFolder, progress: &dyn Progress) -> Result<
         piece.ready("cache");
         return Ok(KubernetesAssets::together(Origin::Cache, program));
     }
-    let go = build::go_version().await.ok_or(AssetError::NoGo)?;
-    build::check_version(&go)?;
+    let go = build::check_go().await?;
     let folder = cache.kubernetes();
     create_folder(&folder)?;
     let _lock = lock(&folder, &piece).await?;

@@ -10,6 +10,7 @@ mod error;
 mod locate;
 mod source;
 
+pub(crate) use build::check_go;
 pub(crate) use cached::digest_of;
 pub use error::AssetError;
 pub use locate::{GIVEN_FOLDER, KubernetesAssets, Origin, kubernetes, peek};

@@ -97,9 +97,13 @@ impl ClusterFiles {
 
     /// Client settings of the node.
     pub(super) async fn node_config(&self, network: &Network, node: &str) -> Result<kube::Config> {
-        let user = format!("system:node:{node}");
-        let identity = self.authority.client(&user, "system:nodes")?;
-        client_config(network.api_server(), &self.authority, &identity, &user).await
+        self.client_config(network, &format!("system:node:{node}"), "system:nodes").await
+    }
+
+    /// Client settings of any user, straight to the API server.
+    pub(super) async fn client_config(&self, network: &Network, user: &str, group: &str) -> Result<kube::Config> {
+        let identity = self.authority.client(user, group)?;
+        client_config(network.api_server(), &self.authority, &identity, user).await
     }
 }
 

@@ -193,6 +193,12 @@ impl EmbeddedTarget {
         &self.files.authority
     }
 
+    /// A client that is `user` of `group`, straight to the API server.
+    pub async fn client_of(&self, user: &str, group: &str) -> Result<kube::Client> {
+        let config = self.files.client_config(&self.network, user, group).await?;
+        kube::Client::try_from(config).map_err(Error::kubernetes("set up a client"))
+    }
+
     /// Folders that belong to the run.
     #[must_use]
     pub fn folders(&self) -> Vec<PathBuf> {

@@ -3,12 +3,11 @@
 
 mod cluster;
 mod environment;
-
 mod process;
 mod running;
 mod spec;
 mod template;
 
-pub use running::Lane;
 pub use process::LaneProcess;
+pub use running::Lane;
 pub use spec::{GithubAccess, LaneSecrets, LaneSpec, ProcessKind, Processes};
