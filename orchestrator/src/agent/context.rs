@@ -21,8 +21,6 @@ pub(super) struct RunContext {
 pub(super) struct RunFacts {
     #[serde(default)]
     pub(super) target_branch: Option<String>,
-    #[serde(default)]
-    pub(super) existing_pr_number: Option<u64>,
     pub(super) write_scope: WriteScope,
     #[serde(default)]
     pub(super) self_improve_paths: Vec<String>,

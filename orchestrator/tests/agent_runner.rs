@@ -1,0 +1,258 @@
+//! The runner of a Job against a real git and small doubles of the control plane and GitHub.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod agent_support;
+
+use agent_support::{BOT_TOKEN, RUN_ID, World};
+use serde_json::json;
+
+const WRITES_A_FILE: &str = "
+stories:
+  - when: {}
+    steps:
+      - status: {text: \"working on ${ISSUE_NUMBER}\"}
+      - write: {path: src/cart.rs, content: \"// ${MODEL} on ${BRANCH}\\n\"}
+      - print: {text: \"token bot-token-value\"}
+    report: {summary: \"A cart\"}
+";
+
+fn one_step(step: &str) -> String {
+    format!("stories:\n  - steps:\n      - {step}\n")
+}
+
+#[tokio::test]
+async fn a_work_run_makes_a_branch_a_commit_and_one_pull_request() {
+    let world = World::new(WRITES_A_FILE).await;
+    let (code, log) = world.run(&[]).await;
+    assert_eq!(code, 0, "{log}");
+    assert_eq!(
+        world.event_names(),
+        [
+            "run.agent.started",
+            "run.agent.ready",
+            "run.agent.status_reported",
+            "run.agent.session.saved",
+            "run.pr.created",
+            "run.agent.session.saved",
+        ]
+    );
+    assert_eq!(world.remote(&["show", "codex/issue-7:src/cart.rs"]), "// gpt-5.4 on codex/issue-7");
+    assert_eq!(world.remote(&["log", "-1", "--format=%an <%ae> %s", "codex/issue-7"]), "codex-bot <bot@example.test> Add a cart");
+    let created = world.event_payload("run.pr.created");
+    assert_eq!(created["head_sha"], world.remote(&["rev-parse", "codex/issue-7"]).as_str());
+    assert_eq!(created["pr_number"], 10);
+    assert_eq!(world.event_payload("run.agent.status_reported")["status_text"], "working on 7");
+    let pull = world.with(|seen| seen.pulls[0].clone());
+    assert_eq!((pull["title"].as_str(), pull["base"].as_str()), (Some("Add a cart"), Some("main")));
+    assert!(pull["body"].as_str().unwrap().contains("#7"));
+    let session = world.last_session();
+    assert_eq!((session["status"].as_str(), session["pr_number"].as_u64()), (Some("succeeded"), Some(10)));
+    assert_eq!(session["agent_session_json"]["runs"], json!([RUN_ID]));
+    let logs = world.with(|seen| serde_json::to_string(&seen.logs).unwrap());
+    assert!(logs.contains("[REDACTED]") && !logs.contains(BOT_TOKEN));
+    assert_eq!(world.leftovers(), 0);
+}
+
+#[tokio::test]
+async fn a_second_run_updates_the_same_pull_request() {
+    let world = World::new(WRITES_A_FILE).await;
+    assert_eq!(world.run(&[]).await.0, 0);
+    let first_head = world.remote(&["rev-parse", "codex/issue-7"]);
+    world.with(|seen| (seen.events.clear(), seen.sessions.clear()));
+    assert_eq!(world.run(&[]).await.0, 0);
+    assert_eq!(world.event_payload("run.pr.updated")["head_sha"], first_head.as_str());
+    assert!(!world.event_names().contains(&"run.pr.created".to_owned()));
+    assert_eq!(world.with(|seen| seen.pulls.len()), 1);
+}
+
+#[tokio::test]
+async fn a_full_env_run_works_in_the_prepared_tree() {
+    let mut world = World::new(WRITES_A_FILE).await;
+    let start = world.remote(&["rev-parse", "main"]);
+    world.set("RUNTIME_MODE", "full-env");
+    world.set("RUNTIME_BUILD_REF", &start);
+    std::fs::create_dir_all(world.workspace()).unwrap();
+    std::fs::write(world.workspace().join("left-over"), "x").unwrap();
+    assert_eq!(world.run(&["source"]).await.0, 0);
+    assert!(!world.workspace().join("left-over").exists());
+    assert_eq!(world.event_names(), [""; 0]);
+    assert_eq!(world.run(&[]).await.0, 0);
+    assert_eq!(world.remote(&["rev-parse", "codex/issue-7~1"]), start);
+
+    // The next run finds the tree on a branch and prepares it again.
+    std::fs::write(world.workspace().join("left-over"), "x").unwrap();
+    let head = world.remote(&["rev-parse", "codex/issue-7"]);
+    world.set("RUNTIME_BUILD_REF", &head);
+    assert_eq!(world.run(&["source"]).await.0, 0);
+    assert!(!world.workspace().join("left-over").exists());
+    assert!(world.workspace().join("src/cart.rs").exists());
+    let config = std::fs::read_to_string(world.workspace().join(".git/config")).unwrap();
+    assert!(!config.contains(BOT_TOKEN));
+}
+
+#[tokio::test]
+async fn a_write_outside_the_scope_ends_with_42_and_pushes_nothing() {
+    let world = World::new(WRITES_A_FILE).await;
+    world.with(|seen| seen.context["run"]["write_scope"] = json!("markdown_only"));
+    assert_eq!(world.run(&[]).await.0, 42);
+    let session = world.last_session();
+    assert_eq!(session["status"], "failed_precondition");
+    assert_eq!(session["error_paths"], json!(["src/cart.rs"]));
+    assert!(session["error"].as_str().unwrap().contains("src/cart.rs"));
+    assert_eq!(world.remote_branches(), ["main"]);
+    assert_eq!(world.with(|seen| seen.pulls.len()), 0);
+    assert_eq!(world.event_names().last().map(String::as_str), Some("run.agent.session.saved"));
+}
+
+#[tokio::test]
+async fn a_commit_of_the_agent_itself_counts_for_the_scope() {
+    let script = "git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x";
+    let world = World::new(&one_step(&format!("run: {{command: [sh, -c, \"{script}\"]}}"))).await;
+    world.with(|seen| seen.context["run"]["write_scope"] = json!("no_repo_changes"));
+    assert_eq!(world.run(&[]).await.0, 42);
+    assert!(world.last_session()["error"].as_str().unwrap().contains("made a commit"));
+}
+
+#[tokio::test]
+async fn a_revise_run_continues_the_session_on_the_same_pull_request() {
+    let mut world = World::new(WRITES_A_FILE).await;
+    assert_eq!(world.run(&[]).await.0, 0);
+    let stored = world.last_session();
+    world.with(|seen| {
+        seen.events.clear();
+        seen.sessions.clear();
+        seen.context["session"] = json!({
+            "snapshot_version": 3, "session_id": stored["session_id"],
+            "agent_session_json": stored["agent_session_json"],
+        });
+    });
+    world.set("PROMPT_TEMPLATE_KIND", "revise");
+    world.set("RUN_TRIGGER_KIND", "dev_revise");
+    world.set("AGENT_MODEL", "gpt-5.2");
+    let (code, log) = world.run(&[]).await;
+    assert_eq!(code, 0, "{log}");
+    let names = world.event_names();
+    assert!(names.contains(&"run.agent.session.restored".to_owned()));
+    assert!(names.contains(&"run.agent.resume.used".to_owned()));
+    assert_eq!(world.event_payload("run.pr.updated")["pr_number"], 10);
+    assert_eq!(world.last_session()["session_id"], stored["session_id"]);
+    assert_eq!(world.last_session()["agent_session_json"]["runs"], json!([RUN_ID, RUN_ID]));
+    assert_eq!(world.remote(&["rev-list", "--count", "main..codex/issue-7"]), "2");
+}
+
+#[tokio::test]
+async fn revise_without_branch_or_pull_request_ends_with_42() {
+    let mut world = World::new(WRITES_A_FILE).await;
+    world.set("PROMPT_TEMPLATE_KIND", "revise");
+    assert_eq!(world.run(&[]).await.0, 42);
+    assert_eq!(world.event_payload("run.revise.pr_not_found"), json!({"branch": "codex/issue-7", "reason": "branch_not_found"}));
+    assert_eq!(world.last_session()["status"], "failed_precondition");
+
+    world.remote(&["branch", "codex/issue-7", "main"]);
+    world.with(|seen| (seen.events.clear(), seen.sessions.clear()));
+    assert_eq!(world.run(&[]).await.0, 42);
+    assert_eq!(world.event_payload("run.revise.pr_not_found")["reason"], "pr_not_found");
+}
+
+#[tokio::test]
+async fn a_branch_that_vanishes_during_the_run_is_not_pushed_again() {
+    let mut world = World::new(
+        "stories:\n  - steps:\n      - write: {path: a.rs, content: x}\n      - delete_remote_branch: {}\n",
+    )
+    .await;
+    world.remote(&["branch", "codex/issue-7", "main"]);
+    world.with(|seen| seen.pulls.push(json!({"number": 10, "head": "codex/issue-7", "html_url": "u"})));
+    world.set("PROMPT_TEMPLATE_KIND", "revise");
+    let (code, log) = world.run(&[]).await;
+    assert_eq!(code, 42, "{log}");
+    assert_eq!(world.event_payload("run.revise.pr_not_found")["reason"], "branch_not_found");
+    assert_eq!(world.remote_branches(), ["main"]);
+}
+
+#[tokio::test]
+async fn failures_of_the_agent_end_with_1_and_say_why() {
+    for (story, reason) in [
+        (one_step("exit: {code: 3}"), "exit code 3"),
+        (one_step("delete: {path: missing}"), "step 1 of the story failed"),
+        (one_step("write: {path: ../x, content: x}"), "leaves the tree"),
+        (one_step("print: {bytes: 10}"), "changed nothing"),
+        ("stories: []".to_owned(), "no story matches"),
+    ] {
+        let world = World::new(&story).await;
+        let (code, log) = world.run(&[]).await;
+        assert_eq!(code, 1, "{reason}: {log}");
+        assert!(log.contains(reason), "{reason}: {log}");
+        assert_eq!(world.last_session()["status"], "failed");
+        assert_eq!(world.remote_branches(), ["main"]);
+    }
+}
+
+#[tokio::test]
+async fn a_documentation_audit_may_change_nothing() {
+    let mut world = World::new(&one_step("print: {bytes: 10}")).await;
+    world.set("RUN_TRIGGER_KIND", "doc_audit");
+    assert_eq!(world.run(&[]).await.0, 0);
+    assert_eq!(world.last_session()["status"], "succeeded");
+    assert_eq!(world.with(|seen| seen.pulls.len()), 0);
+}
+
+#[tokio::test]
+async fn nothing_is_written_before_the_settings_are_complete() {
+    let mut world = World::new(WRITES_A_FILE).await;
+    world.environment.remove("CODEXK8S_AGENT_KEY");
+    let (code, log) = world.run(&[]).await;
+    assert_eq!(code, 1);
+    assert!(log.contains("CODEXK8S_AGENT_KEY"), "{log}");
+    assert_eq!(world.with(|seen| seen.requests), 0);
+    assert!(!world.workspace().exists());
+}
+
+#[tokio::test]
+async fn the_real_agent_is_refused_by_name() {
+    let mut world = World::new(WRITES_A_FILE).await;
+    world.set("AGENT_ADAPTER", "codex");
+    let (code, log) = world.run(&[]).await;
+    assert_eq!(code, 1);
+    assert!(log.contains("codex adapter is not built yet"), "{log}");
+}
+
+#[tokio::test]
+async fn a_restarting_control_plane_is_waited_for() {
+    let world = World::new(WRITES_A_FILE).await;
+    world.with(|seen| seen.unavailable = 3);
+    assert_eq!(world.run(&[]).await.0, 0);
+    assert_eq!(world.with(|seen| seen.requests), 4);
+}
+
+#[tokio::test]
+async fn one_stale_snapshot_is_reloaded_and_two_end_the_run() {
+    let world = World::new(WRITES_A_FILE).await;
+    world.with(|seen| seen.conflicts = 1);
+    assert_eq!(world.run(&[]).await.0, 0);
+    world.with(|seen| seen.conflicts = 2);
+    let (code, log) = world.run(&[]).await;
+    assert_eq!(code, 1);
+    assert!(log.contains("changed by someone else"), "{log}");
+}
+
+#[tokio::test]
+async fn sigterm_stores_the_session_and_removes_the_credentials() {
+    let world = World::new(&format!(
+        "stories:\n  - steps:\n      - status: {{text: waiting}}\n      - gate: {{file: \"{}\"}}\n",
+        "/nonexistent/gate"
+    ))
+    .await;
+    let mut child = world.start(&[]);
+    world.event_reported("run.agent.status_reported").await;
+    assert_eq!(world.leftovers(), 1);
+    let pid = rustix_pid(child.id().unwrap());
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let status = child.wait().await.unwrap();
+    assert_eq!(status.code(), Some(143));
+    assert_eq!(world.last_session()["status"], "running");
+    assert_eq!(world.leftovers(), 0);
+}
+
+fn rustix_pid(id: u32) -> rustix::process::Pid {
+    rustix::process::Pid::from_raw(id.cast_signed()).unwrap()
+}
