@@ -47,6 +47,11 @@ impl Output {
         self.redactor.redact(text)
     }
 
+    pub(super) fn redact_json(&self, mut value: serde_json::Value) -> serde_json::Value {
+        self.redactor.redact_json(&mut value);
+        value
+    }
+
     /// Takes one line.
     pub(super) fn line(&self, stream: &'static str, line: &str) {
         self.text(stream, &format!("{line}\n"));

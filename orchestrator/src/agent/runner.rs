@@ -66,9 +66,10 @@ async fn work(
     output: &Output,
     kept_session: &mut Option<Session>,
 ) -> Result<(), AgentError> {
+    // Before the context, whose assembly is the next event of L-49.
+    control_plane.event("run.agent.started", profile(config, &target_branch(config, None))).await?;
     let context = control_plane.context().await?;
     let branch = target_branch(config, context.run.target_branch.as_deref());
-    control_plane.event("run.agent.started", profile(config, &branch)).await?;
 
     let credentials = Credentials::create(config.git.bot_token.clone())?;
     let session_folder = credentials.private_folder().join("sessions");
@@ -98,8 +99,8 @@ async fn work(
         namespace: namespace.as_deref(),
     };
     let work = adapter::run(&task).await?;
-    session.agent_state = Some(work.state);
-    session.log = json!({"summary": work.summary, "branch": branch, "start": tree.start});
+    session.agent_state = Some(output.redact_json(work.state));
+    session.log = output.redact_json(json!({"summary": work.summary, "branch": branch, "start": tree.start}));
 
     let changes = Changes::since(&tree.git, &tree.start).await?;
     scope::check(context.run.write_scope, &changes, &context.run.self_improve_paths)?;
