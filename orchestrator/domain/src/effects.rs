@@ -177,7 +177,8 @@ pub enum Effect {
         label: String,
         origin: LabelOrigin,
     },
-    /// Removes a label; absent already is done, and then writes no `label.applied`.
+    /// Removes a label, under whatever spelling of its canonical name the thread bears it (L-2); absent
+    /// already is done, and then writes no `label.applied`.
     /// Undo: [`Effect::AddLabel`].
     RemoveLabel {
         thread: Thread,
@@ -349,6 +350,11 @@ impl EffectPlan {
             after,
         });
         self.planned.len() - 1
+    }
+
+    /// Position of the effect planned last.
+    pub fn last(&self) -> Option<usize> {
+        self.planned.len().checked_sub(1)
     }
 
     /// The effects in order.

@@ -22,4 +22,5 @@ pub mod resolver;
 pub mod runs;
 pub mod snapshot;
 pub mod stages;
+pub mod transitions;
 pub mod write_scope;

@@ -69,6 +69,8 @@ pub struct ResolverInput<'a, E> {
     pub pull_request_labels: &'a [String],
     /// Runs of the pull request, newest first.
     pub pull_request_history: &'a [RunFacts],
+    /// The linked Issue when at most one is known: from the runs, else from the branch name of L-50.
+    pub linked_issue: Option<i64>,
     /// Live labels of the linked Issue.
     pub issue_labels: &'a dyn Fn(i64) -> Result<Vec<String>, E>,
     /// Runs of the linked Issue, newest first.
@@ -95,7 +97,7 @@ pub fn resolve<E>(input: &ResolverInput<'_, E>, catalogue: &Catalogue) -> Result
             suggested_labels: Vec::new(),
         });
     }
-    let issue = issues.first().copied();
+    let issue = issues.first().copied().or(input.linked_issue);
     if let Some(number) = issue {
         let labels = (input.issue_labels)(number)?;
         if let Some(resolution) = by_labels(&labels, ResolverSource::IssueLabels, catalogue) {

@@ -80,14 +80,22 @@ pub struct Consequences {
 }
 
 impl Consequences {
-    /// Appends what another part of the same decision wants; positions of effects are moved.
+    /// Appends what another part of the same decision wants; positions are moved, an effect wanted twice is kept once.
     pub fn extend(&mut self, other: Consequences) {
-        let offset = self.effects.len();
-        self.effects
-            .extend(other.effects.into_iter().map(|mut planned| {
-                planned.after = planned.after.map(|position| position + offset);
-                planned
-            }));
+        let mut positions = Vec::with_capacity(other.effects.len());
+        for mut planned in other.effects {
+            planned.after = planned
+                .after
+                .and_then(|position| positions.get(position).copied());
+            let known = self
+                .effects
+                .iter()
+                .position(|known| known.idempotency_key == planned.idempotency_key);
+            positions.push(known.unwrap_or(self.effects.len()));
+            if known.is_none() {
+                self.effects.push(planned);
+            }
+        }
         self.audit.extend(other.audit);
         self.thread_states.extend(other.thread_states);
         self.consumed_grant = self.consumed_grant.take().or(other.consumed_grant);
@@ -196,17 +204,6 @@ pub enum Undecided {
         /// Why, for the log.
         cause: String,
     },
-}
-
-impl Decision {
-    /// The delivery changes nothing and is acknowledged.
-    pub fn received(event: &Event) -> Self {
-        let _ = event;
-        Self {
-            outcome: Outcome::Received,
-            consequences: Consequences::default(),
-        }
-    }
 }
 
 impl JournalEntry {
