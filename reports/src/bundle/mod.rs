@@ -1,0 +1,14 @@
+//! The bundle of a run (gate.md 6): written from its journals, checked by making it again.
+mod archive;
+mod brief;
+mod commands;
+mod derive;
+mod junit;
+mod manifest;
+mod traceability;
+mod verify;
+mod write;
+
+pub use manifest::{FileEntry, Manifest};
+pub use verify::{Problem, VerifyError, verify};
+pub use write::{BundleError, Written, write, write_interrupted};
