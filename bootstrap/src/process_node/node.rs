@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures::TryStreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -38,17 +39,18 @@ impl ProcessNode {
             let path = config.root_dir.join(folder);
             std::fs::create_dir_all(&path).map_err(|source| ProcessNodeError::Folder { path, source })?;
         }
+        let started = Timestamp::now();
         let service_variables = service_variables(&config.kube);
         let client = kube::Client::try_from(config.kube)
             .map_err(|source| ProcessNodeError::Api { action: "make a client", source })?;
         let logs = Arc::new(LogRegistry::default());
         let (address, server) = log_server::start(config.listen, &config.serving, Arc::clone(&logs)).await?;
-        if let Err(error) = registration::register(&client, &config.node_name, address).await {
+        if let Err(error) = registration::register(&client, &config.node_name, address, started).await {
             server.abort();
             return Err(error);
         }
         let heartbeat =
-            tokio::spawn(registration::heartbeat(client.clone(), config.node_name.clone(), address));
+            tokio::spawn(registration::heartbeat(client.clone(), config.node_name.clone(), address, started));
         let context = Arc::new(NodeContext {
             events: PodEvents::new(client.clone(), &config.node_name),
             client,

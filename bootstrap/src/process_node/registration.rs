@@ -28,6 +28,7 @@ pub(super) async fn register(
     client: &kube::Client,
     name: &str,
     address: SocketAddr,
+    started: Timestamp,
 ) -> Result<(), ProcessNodeError> {
     let nodes = Api::<Node>::all(client.clone());
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
@@ -51,13 +52,13 @@ pub(super) async fn register(
         .patch(name, &parameters, &Patch::Apply(&node))
         .await
         .map_err(|source| ProcessNodeError::Api { action: "register the node", source })?;
-    write_status(&nodes, name, address)
+    write_status(&nodes, name, address, started)
         .await
         .map_err(|source| ProcessNodeError::Api { action: "report the node as ready", source })
 }
 
 /// Renews Lease and status until the task is aborted.
-pub(super) async fn heartbeat(client: kube::Client, name: String, address: SocketAddr) {
+pub(super) async fn heartbeat(client: kube::Client, name: String, address: SocketAddr, started: Timestamp) {
     let nodes = Api::<Node>::all(client.clone());
     let mut ticks = tokio::time::interval(HEARTBEAT);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -67,7 +68,7 @@ pub(super) async fn heartbeat(client: kube::Client, name: String, address: Socke
             tracing::debug!(%error, "failed to renew the node lease");
         }
         // The API server may have been restarted or the Node changed by a controller.
-        if let Err(error) = write_status(&nodes, &name, address).await {
+        if let Err(error) = write_status(&nodes, &name, address, started).await {
             tracing::debug!(%error, "failed to renew the node status");
         }
     }
@@ -88,13 +89,19 @@ async fn renew_lease(client: &kube::Client, name: &str) -> Result<(), kube::Erro
     leases.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&lease)).await.map(drop)
 }
 
-async fn write_status(nodes: &Api<Node>, name: &str, address: SocketAddr) -> Result<(), kube::Error> {
-    let status = Patch::Strategic(json!({"status": status(address)}));
+async fn write_status(
+    nodes: &Api<Node>,
+    name: &str,
+    address: SocketAddr,
+    started: Timestamp,
+) -> Result<(), kube::Error> {
+    let status = Patch::Strategic(json!({"status": status(address, started)}));
     nodes.patch_status(name, &PatchParams::default(), &status).await.map(drop)
 }
 
-fn status(address: SocketAddr) -> Value {
+fn status(address: SocketAddr, started: Timestamp) -> Value {
     let now = format!("{:.0}", Timestamp::now());
+    let since = format!("{started:.0}");
     let resources = json!({"cpu": CPU_CAPACITY, "memory": MEMORY_CAPACITY, "pods": POD_CAPACITY});
     let condition = |kind: &str, holds: bool, reason: &str| {
         json!({
@@ -103,6 +110,7 @@ fn status(address: SocketAddr) -> Value {
             "reason": reason,
             "message": "reported by the process node",
             "lastHeartbeatTime": now,
+            "lastTransitionTime": since,
         })
     };
     json!({
