@@ -1,58 +1,26 @@
 //! People on GitHub: each acts over the REST API with a token of their own, so that every delivery names the
 //! right sender.
 
-use anyhow::{Context, bail};
-use reqwest::{Client, Method, StatusCode};
+use anyhow::Context;
+use fixtures::github::GithubClient;
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// One GitHub account that acts.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Person {
     pub login: String,
-    token: String,
-    http: Client,
-    api_url: String,
-}
-
-impl std::fmt::Debug for Person {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Person({})", self.login)
-    }
+    client: GithubClient,
 }
 
 impl Person {
     #[must_use]
-    pub fn new(http: Client, api_url: &str, login: &str, token: &str) -> Self {
-        Self { login: login.to_owned(), token: token.to_owned(), http, api_url: api_url.trim_end_matches('/').to_owned() }
-    }
-
-    /// Calls a route as this person.
-    ///
-    /// # Errors
-    /// When no answer came.
-    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<(StatusCode, Value)> {
-        let mut request = self
-            .http
-            .request(method.clone(), format!("{}{path}", self.api_url))
-            .bearer_auth(&self.token)
-            .header("Accept", "application/vnd.github+json")
-            .header("User-Agent", "gonogo");
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let response = request.send().await.with_context(|| format!("failed to call GitHub: {method} {path}"))?;
-        let status = response.status();
-        let text = response.text().await.context("failed to read GitHub's answer")?;
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
-        Ok((status, body))
+    pub fn new(login: &str, client: GithubClient) -> Self {
+        Self { login: login.to_owned(), client }
     }
 
     async fn done(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        let (status, answer) = self.call(method.clone(), path, body).await?;
-        if !status.is_success() {
-            bail!("GitHub answered {status} to {} for {method} {path}: {answer}", self.login);
-        }
-        Ok(answer)
+        self.client.call(method, path, body.as_ref()).await.with_context(|| format!("GitHub refused {}", self.login))
     }
 
     /// # Errors
@@ -138,8 +106,8 @@ impl Person {
     /// # Errors
     /// When no answer came.
     pub async fn branch_exists(&self, repository: &str, branch: &str) -> anyhow::Result<bool> {
-        let (status, _) = self.call(Method::GET, &format!("/repos/{repository}/git/ref/heads/{branch}"), None).await?;
-        Ok(status.is_success())
+        let found = self.client.branch(repository, branch).await.context("failed to read a branch")?;
+        Ok(found.is_some())
     }
 
     /// Opens a pull request from a new branch with one changed file.

@@ -7,7 +7,9 @@
 pub mod audit_log;
 pub mod database;
 pub mod definitions;
+pub mod expected;
 pub mod github;
+pub mod hub;
 pub mod place;
 pub mod platform;
 pub mod runner;

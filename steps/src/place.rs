@@ -63,7 +63,7 @@ pub async fn bound_repository(
     files: BTreeMap<String, String>,
 ) -> anyhow::Result<Place> {
     let place = unbound_repository(gate, files).await?;
-    let Place { member, maintainer, repository, .. } = &place;
+    let Place { member, repository, .. } = &place;
     let (owner, name) = repository.split_once('/').context("a repository has an owner")?;
     let email = format!("{}@people.example", member.login);
     let staff = &platform.staff;
@@ -75,7 +75,6 @@ pub async fn bound_repository(
         staff.bind_repository(&project, owner, name, &token)
     )?;
     let issue = member.open_issue(repository, "Greet the visitor", "The page should say hello.").await?;
-    let _ = maintainer;
     Ok(Place { project_id: project, issue, ..place })
 }
 
@@ -86,15 +85,15 @@ pub async fn bound_repository(
 pub async fn unbound_repository(gate: &Gate, files: BTreeMap<String, String>) -> anyhow::Result<Place> {
     let suffix: String = uuid::Uuid::new_v4().simple().to_string().chars().take(10).collect();
     let made = gate.github.create_place(&suffix, files).await?;
-    let person = |login: &str, token: &str| Person::new(gate.http.clone(), &gate.github.api_base_url(), login, token);
+    let person = |(login, token): &(String, String)| Person::new(login, gate.github.as_user(token));
     Ok(Place {
         repository: made.repository.clone(),
         repository_id: made.repository_id,
         project_id: String::new(),
         issue: 0,
-        member: person(&made.member.0, &made.member.1),
-        outsider: person(&made.outsider.0, &made.outsider.1),
-        maintainer: person(&made.maintainer.0, &made.maintainer.1),
+        member: person(&made.member),
+        outsider: person(&made.outsider),
+        maintainer: person(&made.maintainer),
     })
 }
 

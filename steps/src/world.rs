@@ -20,7 +20,7 @@ use crate::{
 /// Shared by all scenarios of a run: the target, the stand-ins, the recorder.
 pub struct Gate {
     pub recorder: Recorder,
-    pub github: fixtures::github::GithubStandIn,
+    pub github: crate::hub::Hub,
     pub platforms: PlatformPool,
     pub audit: AuditLog,
     pub kube: kube::Client,
@@ -49,7 +49,7 @@ impl Gate {
     #[expect(clippy::too_many_arguments, reason = "construction of the one shared environment")]
     pub fn new(
         recorder: Recorder,
-        github: fixtures::github::GithubStandIn,
+        github: crate::hub::Hub,
         platforms: PlatformPool,
         audit: AuditLog,
         kube: kube::Client,

@@ -82,7 +82,7 @@ async fn suggests_all(world: &mut GateWorld, count: usize, #[step] step: &gherki
     let number = world.pull_request.context("the scenario has no pull request")?;
     let found = await_comment(world, number, "the remediation comment", |text| text.contains("pull_request_review_stage_not_resolved")).await?;
     let text = body(found.first().context("there is no comment")?).to_owned();
-    let expected = reports::spec::stage_labels();
+    let expected = crate::expected::stage_labels();
     let suggested = expected.iter().filter(|label| text.contains(&format!("`{label}`"))).count();
     world.equal(&["L-42", "L-57", "L-59"], Github, "labels suggested by the comment", &format!("GET /repos/{}/issues/{number}/comments", place.repository), format!("{count} of {}", expected.len()), format!("{suggested} of {}", expected.len()))?;
     Ok(())

@@ -121,7 +121,7 @@ async fn redeliver(world: &mut GateWorld) -> anyhow::Result<()> {
     let gate = world.gate.clone();
     let delivery = world.delivery()?;
     let before = mark(&gate, &place.repository);
-    gate.github.redeliver(&place.repository, &delivery.guid).await?;
+    gate.github.redeliver(&place.repository, &delivery.guid)?;
     let again = delivery_after(&gate, &place.repository, before, "the redelivery", |again| again.guid == delivery.guid).await?;
     world.deliveries.push(again);
     Ok(())

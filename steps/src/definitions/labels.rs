@@ -10,9 +10,8 @@ use crate::{
     world::{GateWorld, Step},
 };
 
-/// The trigger labels are those of the specification's table 1.1 (L-6), read from it.
 fn is_trigger_label(label: &str) -> bool {
-    reports::spec::trigger_labels().iter().any(|trigger| trigger == label)
+    crate::expected::trigger_labels().iter().any(|trigger| trigger == label)
 }
 
 /// The member sets `label` on the Issue; remembers the delivery and the run it made, if any.

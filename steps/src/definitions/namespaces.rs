@@ -85,7 +85,7 @@ async fn no_namespace(world: &mut GateWorld, #[step] step: &gherkin::Step) -> St
         Ok(if list.items.is_empty() { Reading::NotYet(format!("run {}", control["status"])) } else { Reading::Reached(list.items.len()) })
     })
     .await?;
-    let made = api.list(&selector(&id)).await?.items.len();
+    let made = api.list(&selector(&id)).await.context("failed to list namespaces")?.items.len();
     world.equal(&["L-46", "L-60", "R-20"], Kubernetes, "namespaces by run id: of the run, of the run without conflict", "GET namespaces, label codex-k8s.dev/run-id", "0, 1", format!("{made}, {control}"))?;
     // A namespace that was made and removed again would show here.
     let short: String = id.replace('-', "").chars().take(12).collect();

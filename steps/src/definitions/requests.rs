@@ -201,8 +201,11 @@ async fn the_owner(world: &mut GateWorld, label: String) -> Step {
 
 #[when(expr = "a bot sets {string} on the Issue")]
 async fn a_bot(world: &mut GateWorld, label: String) -> Step {
-    let bot = world.gate.github.bot_login();
-    Ok(as_somebody(world, &bot, &label).await?)
+    let place = world.place()?;
+    let suffix: String = uuid::Uuid::new_v4().simple().to_string().chars().take(8).collect();
+    let login = format!("robot-{suffix}[bot]");
+    world.gate.github.create_bot(&place.repository, &login)?;
+    Ok(as_somebody(world, &login, &label).await?)
 }
 
 #[when(expr = "a reader sets {string} on the Issue")]
@@ -223,7 +226,7 @@ async fn a_foreigner(world: &mut GateWorld, label: String) -> Step {
 async fn known_user(world: &mut GateWorld, place: &Place, role: Option<&str>) -> anyhow::Result<String> {
     let suffix: String = uuid::Uuid::new_v4().simple().to_string().chars().take(8).collect();
     let login = format!("known-{suffix}");
-    world.gate.github.create_collaborator(&place.repository, &login).await?;
+    world.gate.github.create_collaborator(&place.repository, &login)?;
     let staff = world.platform().staff.clone();
     let user = staff.create_user(&format!("{login}@people.example"), &login).await?;
     if let Some(role) = role {
@@ -235,8 +238,8 @@ async fn known_user(world: &mut GateWorld, place: &Place, role: Option<&str>) ->
 async fn as_somebody(world: &mut GateWorld, login: &str, label: &str) -> anyhow::Result<()> {
     let place = world.place()?;
     let gate = world.gate.clone();
-    let token = gate.github.token_of(&place.repository, login).await?;
-    let person = Person::new(gate.http.clone(), &gate.github.api_base_url(), login, &token);
+    let token = gate.github.token_of(&place.repository, login)?;
+    let person = Person::new(login, gate.github.as_user(&token));
     let before = mark(&gate, &place.repository);
     person.add_labels(&place.repository, place.issue, &[label]).await?;
     let delivery = delivery_after(&gate, &place.repository, before, label, |delivery| is_labeled(delivery, "issues", label)).await?;
@@ -256,7 +259,7 @@ async fn deliver(world: &mut GateWorld, event: &str, payload: Value) -> anyhow::
     let place = world.place()?;
     let gate = world.gate.clone();
     let before = mark(&gate, &place.repository);
-    let guid = gate.github.deliver(&place.repository, event, payload).await?;
+    let guid = gate.github.deliver(&place.repository, event, &payload)?;
     let delivery = delivery_after(&gate, &place.repository, before, event, |delivery| delivery.guid == guid).await?;
     world.deliveries.push(delivery);
     Ok(())

@@ -1,0 +1,33 @@
+//! What the steps expect of labels, read from the specification and never from the product.
+
+use std::sync::LazyLock;
+
+use reports::spec::{LabelGroup, Specification};
+
+static SPECIFICATION: LazyLock<Specification> =
+    LazyLock::new(|| Specification::embedded().expect("the specification of this checkout is consistent: reports tests it"));
+
+/// The 28 trigger labels of table 1.1 (L-6).
+#[must_use]
+pub fn trigger_labels() -> Vec<String> {
+    SPECIFICATION.labels.iter().filter(|label| label.group == LabelGroup::Trigger).map(|label| label.name.clone()).collect()
+}
+
+/// The 26 labels of stages that have a revise label (L-5, L-57).
+#[must_use]
+pub fn stage_labels() -> Vec<String> {
+    let all = trigger_labels();
+    all.iter()
+        .filter(|label| label.ends_with(":revise") || all.contains(&format!("{label}:revise")))
+        .cloned()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_specification_names_28_trigger_labels_and_26_stage_labels() {
+        assert_eq!(super::trigger_labels().len(), 28);
+        assert_eq!(super::stage_labels().len(), 26);
+    }
+}

@@ -1,0 +1,315 @@
+//! GitHub's stand-in as the steps use it: accounts that outlive scenarios, repositories with people, deliveries, and
+//! faults per repository.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use anyhow::{Context, bail};
+use fixtures::github::{Effect, Fault, FaultId, GithubClient, GithubHandle, Permission, RawDelivery, Target, UserKind};
+use serde_json::{Value, json};
+
+use crate::place::Delivery;
+
+/// Accounts that every repository of the gate knows, with their tokens.
+#[derive(Clone)]
+pub struct Accounts {
+    pub platform_login: String,
+    pub platform_token: String,
+    pub bot_login: String,
+    pub bot_token: String,
+    pub owner_login: String,
+    pub owner_token: String,
+}
+
+/// A repository that was made for a scenario; people as (login, token).
+pub struct Made {
+    pub repository: String,
+    pub repository_id: u64,
+    pub maintainer: (String, String),
+    pub member: (String, String),
+    pub outsider: (String, String),
+}
+
+/// The stand-in with what the gate remembers of it.
+pub struct Hub {
+    handle: GithubHandle,
+    accounts: Accounts,
+    faults: Mutex<HashMap<String, Vec<(FaultId, Target)>>>,
+    tokens: Mutex<HashMap<String, String>>,
+}
+
+impl Hub {
+    /// Makes the accounts of the platform, its bot and its owner.
+    ///
+    /// # Errors
+    /// When they exist already.
+    pub fn new(handle: GithubHandle, accounts: Accounts) -> anyhow::Result<Arc<Self>> {
+        handle.create_user_with_token(&accounts.platform_login, UserKind::User, &accounts.platform_token)?;
+        handle.create_user_with_token(&accounts.bot_login, UserKind::User, &accounts.bot_token)?;
+        handle.create_user_with_token(&accounts.owner_login, UserKind::User, &accounts.owner_token)?;
+        Ok(Arc::new(Self { handle, accounts, faults: Mutex::default(), tokens: Mutex::default() }))
+    }
+
+    #[must_use]
+    pub fn handle(&self) -> &GithubHandle {
+        &self.handle
+    }
+
+    #[must_use]
+    pub fn bot_login(&self) -> String {
+        self.accounts.bot_login.clone()
+    }
+
+    #[must_use]
+    pub fn platform_login(&self) -> String {
+        self.accounts.platform_login.clone()
+    }
+
+    #[must_use]
+    pub fn owner_login(&self) -> String {
+        self.accounts.owner_login.clone()
+    }
+
+    #[must_use]
+    pub fn platform_token(&self) -> String {
+        self.accounts.platform_token.clone()
+    }
+
+    #[must_use]
+    pub fn as_user(&self, token: &str) -> GithubClient {
+        self.handle.as_user(token)
+    }
+
+    /// Makes an organisation with a repository, its maintainer, a member and an outsider; the platform may
+    /// administer it, the bot may write.
+    ///
+    /// # Errors
+    /// When the stand-in refuses.
+    pub async fn create_place(&self, suffix: &str, files: BTreeMap<String, String>) -> anyhow::Result<Made> {
+        let organization = format!("shop-{suffix}");
+        let people: Vec<(String, String)> = ["maintainer", "member", "outsider"]
+            .into_iter()
+            .map(|role| {
+                let login = format!("{role}-{suffix}");
+                let token = self.handle.create_user(&login, UserKind::User)?;
+                anyhow::Ok((login, token))
+            })
+            .collect::<Result<_, _>>()?;
+        let [maintainer, member, outsider] = <[_; 3]>::try_from(people).expect("three roles make three people");
+        self.handle.create_organization(&organization, &maintainer.0)?;
+        let files = files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
+        let repository_id = self.handle.create_repository(&organization, "app", files).await?;
+        let repository = format!("{organization}/app");
+        for (login, permission) in [
+            (&maintainer.0, Permission::Admin),
+            (&member.0, Permission::Push),
+            (&outsider.0, Permission::Push),
+            (&self.accounts.platform_login, Permission::Admin),
+            (&self.accounts.bot_login, Permission::Push),
+            (&self.accounts.owner_login, Permission::Admin),
+        ] {
+            self.handle.add_collaborator(&repository, login, permission)?;
+        }
+        Ok(Made { repository, repository_id, maintainer, member, outsider })
+    }
+
+    /// One more account with write access to the repository.
+    ///
+    /// # Errors
+    /// When the stand-in refuses.
+    pub fn create_collaborator(&self, repository: &str, login: &str) -> anyhow::Result<()> {
+        self.create_account(repository, login, UserKind::User)
+    }
+
+    fn create_account(&self, repository: &str, login: &str, kind: UserKind) -> anyhow::Result<()> {
+        let token = self.handle.create_user(login, kind)?;
+        self.handle.add_collaborator(repository, login, Permission::Push)?;
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(login.to_owned(), token);
+        Ok(())
+    }
+
+    /// An account of type Bot with write access to the repository; its login.
+    ///
+    /// # Errors
+    /// When the stand-in refuses.
+    pub fn create_bot(&self, repository: &str, login: &str) -> anyhow::Result<()> {
+        self.create_account(repository, login, UserKind::Bot)
+    }
+
+    /// The token of an account that the gate made.
+    ///
+    /// # Errors
+    /// When it did not make it.
+    pub fn token_of(&self, _repository: &str, login: &str) -> anyhow::Result<String> {
+        if login == self.accounts.owner_login {
+            return Ok(self.accounts.owner_token.clone());
+        }
+        let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.get(login).cloned().with_context(|| format!("the gate made no account {login}"))
+    }
+
+    /// Deliveries of the repository, oldest first.
+    #[must_use]
+    pub fn deliveries(&self, repository: &str) -> Vec<Delivery> {
+        self.handle
+            .deliveries(repository)
+            .into_iter()
+            .map(|delivery| Delivery {
+                sequence: delivery.id,
+                guid: delivery.guid.clone(),
+                event: delivery.event.clone(),
+                action: delivery.action.clone().unwrap_or_default(),
+                payload: Arc::new(delivery.payload()),
+                status: delivery.is_finished().then_some(delivery.status_code),
+                answer: delivery.answer(),
+            })
+            .collect()
+    }
+
+    /// Sends a delivery again under its own id.
+    ///
+    /// # Errors
+    /// When there is none with this id.
+    pub fn redeliver(&self, repository: &str, guid: &str) -> anyhow::Result<()> {
+        let deliveries = self.handle.deliveries(repository);
+        let delivery = deliveries.iter().find(|delivery| delivery.guid == guid).context("there is no such delivery")?;
+        self.handle.redeliver(delivery.id)?;
+        Ok(())
+    }
+
+    /// Sends a payload of our own, signed like any other; returns its delivery id.
+    ///
+    /// # Errors
+    /// When the repository has no webhook.
+    pub fn deliver(&self, repository: &str, event: &str, payload: &Value) -> anyhow::Result<String> {
+        let guid = uuid::Uuid::new_v4().to_string();
+        let raw = RawDelivery {
+            event: event.to_owned(),
+            body: serde_json::to_vec(payload).context("failed to write a payload")?,
+            delivery_id: Some(guid.clone()),
+            ..RawDelivery::default()
+        };
+        self.handle.deliver_raw(repository, raw)?;
+        Ok(guid)
+    }
+
+    /// The payload GitHub would send for an Issue now.
+    ///
+    /// # Errors
+    /// When there is no such Issue.
+    pub fn issue_payload(&self, repository: &str, number: u64, action: &str) -> anyhow::Result<Value> {
+        let login = self.handle.read(|state| state.issue(repository, number).map(|issue| issue.author.clone()));
+        let login = login.context("there is no such Issue")?;
+        Ok(self.handle.render_thread_payload(repository, number, action, &login)?)
+    }
+
+    /// A payload of an event that nobody handles.
+    ///
+    /// # Errors
+    /// When there is no such repository or the gate knows no example.
+    pub fn example_payload(&self, repository: &str, event: &str) -> anyhow::Result<Value> {
+        let mut payload = self.issue_payload(repository, 1, "created")?;
+        match event {
+            "ping" => {
+                payload["zen"] = json!("Keep it logically awesome.");
+                payload["hook_id"] = json!(1);
+                payload["hook"] = json!({"type": "Repository", "id": 1, "active": true, "events": ["push"]});
+            }
+            "pull_request_review_comment" => {
+                payload["comment"] = json!({"id": 1, "body": "Why not shorter?", "path": "src/lib.rs", "user": payload["sender"]});
+                payload["pull_request"] = json!({"number": 1, "title": "Greet", "state": "open", "head": {"ref": "by-hand", "sha": ""}, "base": {"ref": "main"}});
+            }
+            _ => bail!("the gate knows no example of {event}"),
+        }
+        Ok(payload)
+    }
+
+    /// Puts a label on an Issue as the maintainer would, with its delivery kept from everybody: the stand-in's hooks
+    /// are paused for it.
+    ///
+    /// # Errors
+    /// When the stand-in refuses.
+    pub async fn set_label_silently(&self, repository: &str, number: u64, label: &str) -> anyhow::Result<()> {
+        let client = self.as_user(&self.accounts.platform_token);
+        let hooks = client.get(&format!("/repos/{repository}/hooks")).await?;
+        let ids: Vec<u64> = hooks.as_array().into_iter().flatten().filter_map(|hook| hook["id"].as_u64()).collect();
+        for (active, then) in [(false, true), (true, false)] {
+            for id in &ids {
+                client.call(reqwest::Method::PATCH, &format!("/repos/{repository}/hooks/{id}"), Some(&json!({"active": active}))).await?;
+            }
+            if then {
+                client.add_label(repository, number, label).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fault(&self, repository: &str, target: Target, effect: Effect, actor: Option<&str>) {
+        let mut fault = Fault::new(repository, target.clone(), effect);
+        if let Some(actor) = actor {
+            fault = fault.by(actor);
+        }
+        let id = self.handle.set_fault(fault);
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).entry(repository.to_owned()).or_default().push((id, target));
+    }
+
+    /// Every comment is answered with 503.
+    pub fn refuse_comments(&self, repository: &str) {
+        self.fault(repository, Target::CommentWrites, Effect::Fail { status: 503 }, None);
+    }
+
+    /// How many comments were refused.
+    #[must_use]
+    pub fn refused_comments(&self, repository: &str) -> u32 {
+        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults
+            .get(repository)
+            .into_iter()
+            .flatten()
+            .filter(|(_, target)| *target == Target::CommentWrites)
+            .map(|(id, _)| self.handle.fault_met(*id))
+            .sum()
+    }
+
+    /// The platform's reads of labels are answered with 502; people still see them.
+    pub fn fail_label_reads(&self, repository: &str) {
+        self.fault(repository, Target::LabelReads, Effect::Fail { status: 502 }, Some(&self.accounts.platform_login));
+    }
+
+    /// The platform's reads of labels get no answer until released.
+    pub fn hold_label_reads(&self, repository: &str) {
+        self.fault(repository, Target::LabelReads, Effect::Hold, Some(&self.accounts.platform_login));
+    }
+
+    /// Ends the faults of the repository.
+    pub fn release(&self, repository: &str) {
+        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner).remove(repository).unwrap_or_default();
+        for (id, _) in faults {
+            self.handle.release_fault(id);
+        }
+    }
+
+    /// How often a comment was created and edited, from the journal.
+    #[must_use]
+    pub fn comment_writes(&self, repository: &str, comment: u64) -> (usize, usize) {
+        let id = format!("/issues/comments/{comment}");
+        let entries = self.handle.journal(|entry| {
+            entry.repository.as_deref() == Some(repository) && entry.method.is_some() && entry.status.is_some_and(|status| status < 300)
+        });
+        let edited = entries
+            .iter()
+            .filter(|entry| entry.method.as_deref() == Some("PATCH") && entry.path.as_deref().is_some_and(|path| path.ends_with(&id)))
+            .count();
+        let created = self
+            .handle
+            .journal(|entry| {
+                entry.repository.as_deref() == Some(repository)
+                    && entry.event.as_deref() == Some("comment_created")
+                    && entry.detail.as_ref().is_some_and(|detail| detail["comment"] == comment)
+            })
+            .len();
+        (created, edited)
+    }
+}

@@ -1,0 +1,415 @@
+//! An orchestrator to play on: the common one, or a lane leased by a scenario that would disturb its neighbours.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use bootstrap::{
+    EmbeddedTarget,
+    lane::{Lane, LaneProcess, LaneSpec, ProcessKind},
+};
+use chrono::Utc;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use reqwest::Client;
+use serde_json::{Value, json};
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{
+    database::Database,
+    staff::Staff,
+    wait::{Reading, until},
+};
+
+/// Lanes of their own that run at once: each is four processes, on a machine that may have two cores.
+const LEASES_AT_ONCE: usize = 4;
+
+/// Longest wait for a process to be ready again after a fault.
+const READY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Longest wait for a platform to end its runs and namespaces.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Two days: beyond the longest lease of a namespace that any scenario asks for.
+const LONGEST_LEASE_SECONDS: u64 = 2 * 24 * 60 * 60;
+
+/// Life of a service token (DU-12).
+const SERVICE_TOKEN_LIFE_SECONDS: i64 = 300;
+
+/// What a scenario asks of a platform of its own.
+#[derive(Clone, Debug)]
+pub struct PlatformSpec {
+    pub workers: usize,
+    /// Gateways and control planes.
+    pub replicas: usize,
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Default for PlatformSpec {
+    fn default() -> Self {
+        Self { workers: 1, replicas: 1, settings: BTreeMap::new() }
+    }
+}
+
+/// One orchestrator with its database, reached by protocol only.
+pub struct Platform {
+    pub instance: String,
+    pub staff: Staff,
+    pub database: Database,
+    lane: Lane,
+    http: Client,
+    orchestrator: std::path::PathBuf,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl std::fmt::Debug for Platform {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Platform({})", self.instance)
+    }
+}
+
+impl Platform {
+    #[must_use]
+    pub fn new(
+        lane: Lane,
+        database: PgConnectOptions,
+        http: Client,
+        orchestrator: std::path::PathBuf,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self {
+            instance: lane.instance.clone(),
+            staff: Staff::new(http.clone(), &lane.public_url, &lane.secrets.staff_owner_token),
+            database: Database::connect(database),
+            lane,
+            http,
+            orchestrator,
+            _permit: permit,
+        }
+    }
+
+    #[must_use]
+    pub fn lane(&self) -> &Lane {
+        &self.lane
+    }
+
+    #[must_use]
+    pub fn webhook_url(&self) -> String {
+        format!("{}/api/v1/webhooks/github", self.lane.public_url)
+    }
+
+    /// One webhook URL per gateway.
+    #[must_use]
+    pub fn webhook_urls(&self) -> Vec<String> {
+        self.lane.of_kind(ProcessKind::Gateway).map(|gateway| format!("{}/api/v1/webhooks/github", gateway.health_url)).collect()
+    }
+
+    #[must_use]
+    pub fn webhook_secret(&self) -> String {
+        self.lane.secrets.github_webhook_secret.clone()
+    }
+
+    /// Secrets handed to the platform, by name.
+    #[must_use]
+    pub fn secret_values(&self) -> Vec<(String, String)> {
+        let secrets = &self.lane.secrets;
+        [
+            ("staff owner token", &secrets.staff_owner_token),
+            ("service token key", &secrets.service_token_key),
+            ("webhook secret", &secrets.github_webhook_secret),
+            ("token encryption key", &secrets.token_encryption_key),
+            ("run token signing key", &secrets.mcp_token_signing_key),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .collect()
+    }
+
+    /// Moves platform time forward (D-7).
+    ///
+    /// # Errors
+    /// When the control plane refuses.
+    pub async fn advance_clock(&self, seconds: u64) -> anyhow::Result<()> {
+        let now = Utc::now().timestamp();
+        let claims = json!({"iss": "codex-k8s", "sub": "gate", "aud": "control-plane", "iat": now, "exp": now + SERVICE_TOKEN_LIFE_SECONDS});
+        let key = EncodingKey::from_secret(self.lane.secrets.service_token_key.as_bytes());
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).context("failed to sign a service token")?;
+        let response = self
+            .http
+            .put(format!("{}/internal/v1/clock", self.lane.internal_url))
+            .bearer_auth(token)
+            .json(&json!({"advance_seconds": seconds}))
+            .send()
+            .await
+            .context("failed to reach the clock")?;
+        let status = response.status();
+        if !status.is_success() {
+            bail!("the clock did not move: {status} {}", response.text().await.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Metrics of the gateways, one after the other.
+    ///
+    /// # Errors
+    /// When a gateway does not answer.
+    pub async fn gateway_metrics(&self) -> anyhow::Result<String> {
+        let mut text = String::new();
+        for gateway in self.lane.of_kind(ProcessKind::Gateway) {
+            let address = variable(gateway, "CODEXK8S_HEALTH_LISTEN").context("the gateway has no listener for metrics")?;
+            let response = self.http.get(format!("http://{address}/metrics")).send().await.context("failed to read metrics")?;
+            text.push_str(&response.text().await.context("failed to read metrics")?);
+        }
+        Ok(text)
+    }
+
+    /// One line per process: `name: <status of healthz> <status of readyz> <revision> dirty=<bool>`.
+    ///
+    /// # Errors
+    /// When a process does not answer.
+    pub async fn health(&self) -> anyhow::Result<Vec<String>> {
+        let mut lines = Vec::new();
+        for process in &self.lane.processes {
+            let read = async |path: &str| -> anyhow::Result<(u16, Value)> {
+                let response = self.http.get(format!("{}{path}", process.health_url)).send().await.with_context(|| format!("{} does not answer", process.name))?;
+                let status = response.status().as_u16();
+                Ok((status, response.json().await.unwrap_or(Value::Null)))
+            };
+            let (alive, _) = read("/healthz").await?;
+            let (ready, body) = read("/readyz").await?;
+            lines.push(format!("{}: {alive} {ready} {} dirty={}", process.name, body["revision"].as_str().unwrap_or("-"), body["dirty"]));
+        }
+        Ok(lines)
+    }
+
+    /// Waits until every process is ready.
+    ///
+    /// # Errors
+    /// When one is not in time.
+    pub async fn await_ready(&self) -> anyhow::Result<()> {
+        until("readiness of every process", READY_DEADLINE, async || {
+            let health = self.health().await?;
+            Ok(if health.iter().all(|line| line.contains(": 200 200 ")) { Reading::Reached(()) } else { Reading::NotYet(health.join("; ")) })
+        })
+        .await
+    }
+
+    /// Kills the worker with this id, without warning.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn kill_worker(&self, worker_id: &str) -> anyhow::Result<()> {
+        let worker = self
+            .lane
+            .of_kind(ProcessKind::Worker)
+            .find(|worker| variable(worker, "CODEXK8S_WORKER_ID").as_deref() == Some(worker_id))
+            .with_context(|| format!("there is no worker {worker_id}"))?;
+        worker.kill().await;
+        Ok(())
+    }
+
+    /// Cuts every connection to the database and lets no new one through.
+    ///
+    /// # Errors
+    /// Never; for symmetry with [`Self::restore_database`].
+    pub async fn cut_database(&self) -> anyhow::Result<()> {
+        self.lane.postgres_proxy.cut();
+        Ok(())
+    }
+
+    /// # Errors
+    /// Never; for symmetry with [`Self::cut_database`].
+    pub async fn restore_database(&self) -> anyhow::Result<()> {
+        self.lane.postgres_proxy.pass();
+        Ok(())
+    }
+
+    /// All log files of the lane's processes.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub async fn logs(&self) -> anyhow::Result<String> {
+        let mut text = String::new();
+        for process in &self.lane.processes {
+            text.push_str(&tokio::fs::read_to_string(&process.log).await.with_context(|| format!("failed to read the log of {}", process.name))?);
+        }
+        Ok(text)
+    }
+
+    /// What a process holds of the database, in words.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub async fn process_facts(&self, kind: &str) -> anyhow::Result<String> {
+        let process = self.lane.processes.iter().find(|process| process.kind.name() == kind).with_context(|| format!("there is no {kind}"))?;
+        let environment = process.environment();
+        if environment.is_empty() {
+            bail!("the environment of {} cannot be read", process.name);
+        }
+        let credential = environment.iter().any(|(name, value)| name.contains("DATABASE") || name.contains("POSTGRES") || value.contains("postgres://"));
+        let database = self.lane.postgres_proxy.address();
+        let connected = process.connections().iter().any(|connection| std::net::SocketAddr::V4(connection.remote) == database);
+        Ok(format!("database credential: {credential}, connections to Postgres: {connected}"))
+    }
+
+    /// Exits of processes that nobody asked for and no scenario announced.
+    #[must_use]
+    pub fn unannounced_exits(&self, announced: &[String]) -> Vec<String> {
+        self.lane
+            .processes
+            .iter()
+            .filter(|process| !process.is_running() && !announced.contains(&format!("{}-{}", self.instance, process.name)))
+            .map(|process| process.name.clone())
+            .collect()
+    }
+
+    /// The leak check, as its command prints it.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub async fn hygiene(&self) -> anyhow::Result<Value> {
+        let worker = self.lane.of_kind(ProcessKind::Worker).find(|worker| worker.is_running()).context("no worker runs")?;
+        let output = tokio::process::Command::new(&self.orchestrator)
+            .args(["hygiene", "--output", "json"])
+            .env_clear()
+            .envs(worker.environment())
+            .output()
+            .await
+            .context("failed to run the leak check")?;
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("the leak check printed no JSON: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// Tries to change the status of a run as the database's own user; says how it was refused, or `accepted`.
+    ///
+    /// # Errors
+    /// When no transaction can be opened.
+    pub async fn try_to_change_status(&self, run_id: &str, status: &str) -> anyhow::Result<String> {
+        let mut transaction = self.database.pool().begin().await.context("failed to open a transaction")?;
+        let outcome = sqlx::query("UPDATE agent_runs SET status = $2, finish_reason = 'kubernetes job failed' WHERE id::text = $1")
+            .bind(run_id)
+            .bind(status)
+            .execute(&mut *transaction)
+            .await;
+        let refusal = match outcome {
+            Ok(done) if done.rows_affected() == 0 => bail!("there is no run {run_id} to change"),
+            Ok(_) => "accepted".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        transaction.rollback().await.context("failed to roll back")?;
+        Ok(refusal)
+    }
+
+    /// Ends the platform's processes.
+    pub async fn close(&self) {
+        self.lane.close().await;
+    }
+}
+
+fn variable(process: &LaneProcess, name: &str) -> Option<String> {
+    process.environment().into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+/// Platforms of a run: the common one, and lanes on demand.
+pub struct PlatformPool {
+    target: Arc<EmbeddedTarget>,
+    base: LaneSpec,
+    common: Arc<Platform>,
+    http: Client,
+    permits: Arc<Semaphore>,
+    made: Mutex<Vec<(Arc<Platform>, String)>>,
+}
+
+impl PlatformPool {
+    /// Starts the common platform: every process on its own, two workers.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start(target: Arc<EmbeddedTarget>, base: LaneSpec) -> anyhow::Result<Self> {
+        let http = Client::builder().no_proxy().timeout(READY_DEADLINE).build().context("failed to build the HTTP client")?;
+        let spec = LaneSpec { workers: 2, ..base.clone() };
+        let lane = target.lane(spec).await.context("failed to start the common platform")?;
+        let options = target.postgres.options_for(&lane.database);
+        let common = Arc::new(Platform::new(lane, options, http.clone(), base.orchestrator.clone(), None));
+        let made = Mutex::new(vec![(common.clone(), "scenarios side by side".to_owned())]);
+        Ok(Self { target, base, common, http, permits: Arc::new(Semaphore::new(LEASES_AT_ONCE)), made })
+    }
+
+    #[must_use]
+    pub fn common(&self) -> Arc<Platform> {
+        self.common.clone()
+    }
+
+    /// Every platform of the run with what it was for.
+    #[must_use]
+    pub fn all(&self) -> Vec<(Arc<Platform>, String)> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A platform for one scenario.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn lease(&self, wanted: PlatformSpec, scenario: &str) -> anyhow::Result<Arc<Platform>> {
+        let permit = self.permits.clone().acquire_owned().await.context("the pool of lanes is closed")?;
+        let suffix: String = uuid::Uuid::new_v4().simple().to_string().chars().take(6).collect();
+        let mut spec = LaneSpec {
+            instance: format!("{}-{suffix}", scenario.to_lowercase()),
+            workers: wanted.workers,
+            gateways: wanted.replicas,
+            control_planes: wanted.replicas,
+            web_consoles: 0,
+            ..self.base.clone()
+        };
+        spec.extra_env.extend(wanted.settings);
+        let lane = self.target.lane(spec).await.with_context(|| format!("failed to start a platform for {scenario}"))?;
+        let options = self.target.postgres.options_for(&lane.database);
+        let platform = Arc::new(Platform::new(lane, options, self.http.clone(), self.base.orchestrator.clone(), Some(permit)));
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).push((platform.clone(), scenario.to_owned()));
+        Ok(platform)
+    }
+
+    /// Ends a leased platform after its leases are over (E-13).
+    pub async fn give_back(&self, platform: Arc<Platform>) {
+        if let Err(error) = self.settle(&platform).await {
+            tracing::warn!(%error, instance = platform.instance, "a leased platform did not settle");
+        }
+        platform.close().await;
+    }
+
+    /// Moves the platform's clock past its longest lease and waits until its sweep has ended every run namespace.
+    ///
+    /// # Errors
+    /// When namespaces remain.
+    pub async fn settle(&self, platform: &Platform) -> anyhow::Result<()> {
+        platform.lane.postgres_proxy.pass();
+        platform.lane.kube_proxy.pass();
+        platform.lane.start_all().await.context("failed to start the platform again")?;
+        let open = "SELECT to_jsonb(r.id) FROM agent_runs r WHERE status NOT IN ('succeeded', 'failed', 'canceled')";
+        for run in platform.database.rows(open, &[]).await? {
+            if let Some(id) = run.as_str() {
+                platform.staff.cancel(id, false).await?;
+            }
+        }
+        until("the end of all runs", SETTLE_DEADLINE, async || {
+            let left = platform.database.rows(open, &[]).await?;
+            Ok(if left.is_empty() { Reading::Reached(()) } else { Reading::NotYet(format!("{} runs", left.len())) })
+        })
+        .await?;
+        platform.advance_clock(LONGEST_LEASE_SECONDS).await?;
+        let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(self.target.kube.clone());
+        let selector = kube::api::ListParams::default().labels(&format!(
+            "codex-k8s.dev/instance={},codex-k8s.dev/managed-by=codex-k8s-worker,codex-k8s.dev/namespace-purpose=run",
+            platform.instance
+        ));
+        until("the end of all run namespaces", SETTLE_DEADLINE, async || {
+            let list = namespaces.list(&selector).await?;
+            let kept = list.items.iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none()).count();
+            Ok(if kept == 0 { Reading::Reached(()) } else { Reading::NotYet(format!("{kept} namespaces")) })
+        })
+        .await
+    }
+}
