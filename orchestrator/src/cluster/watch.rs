@@ -29,6 +29,11 @@ pub struct ClusterView {
 }
 
 impl ClusterView {
+    /// A view that watches nothing, for commands that read live and end.
+    pub fn empty() -> Self {
+        Self { jobs: reflector::store().0, pods: reflector::store().0, namespaces: reflector::store().0 }
+    }
+
     /// What the view says about every run it knows. A run that is missing here is not proven absent.
     pub fn observations(&self) -> HashMap<Uuid, RunObservation> {
         let mut runs: HashMap<Uuid, (Option<Arc<Job>>, Vec<Arc<Pod>>)> = HashMap::new();

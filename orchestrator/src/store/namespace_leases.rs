@@ -182,3 +182,30 @@ pub async fn expired_open(conn: &mut PgConnection, limit: i64) -> sqlx::Result<V
     .fetch_all(conn)
     .await
 }
+
+/// What the newest preparation of a namespace by another run left (R-52).
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct LastPreparation {
+    /// A task for the namespace is not over.
+    pub active: bool,
+    /// Commit of the source snapshot.
+    pub build_ref_sha: Option<String>,
+}
+
+/// The newest preparation of a namespace, the run's own left out.
+pub async fn last_preparation(
+    conn: &mut PgConnection,
+    namespace: &str,
+    not_of_run: Uuid,
+) -> sqlx::Result<Option<LastPreparation>> {
+    sqlx::query_as(
+        "SELECT bool_or(status IN ('pending', 'running')) OVER () AS active,
+                CASE WHEN status = 'succeeded' THEN nullif(build_ref_sha, '') END AS build_ref_sha
+         FROM runtime_deploy_tasks WHERE namespace = $1 AND run_id <> $2
+         ORDER BY updated_at DESC LIMIT 1",
+    )
+    .bind(namespace)
+    .bind(not_of_run)
+    .fetch_optional(conn)
+    .await
+}

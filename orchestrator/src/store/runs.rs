@@ -439,3 +439,16 @@ pub async fn summary(conn: &mut PgConnection, run_id: Uuid) -> sqlx::Result<Opti
     .fetch_optional(conn)
     .await
 }
+
+/// Whether a leak is in the journal already.
+pub async fn leak_is_recorded(conn: &mut PgConnection, correlation_id: &str, kind: &str, object: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM flow_events WHERE correlation_id = $1 AND event_type = 'run.hygiene.leak_detected'
+                        AND payload ->> 'kind' = $2 AND payload ->> 'object' = $3)",
+    )
+    .bind(correlation_id)
+    .bind(kind)
+    .bind(object)
+    .fetch_one(conn)
+    .await
+}

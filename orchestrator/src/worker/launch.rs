@@ -1,0 +1,495 @@
+//! From a claimed run to its Job: profile, namespace, environment, credentials, Job.
+//!
+//! Each step looks at what is stored and in the cluster before it acts, so that a repetition, by this worker or by the
+//! next one, goes on where the last attempt stopped.
+
+use super::agent_env;
+use super::context::WorkerContext;
+use super::control_plane::CallError;
+use super::environment::{self, PreparedRef};
+use super::finish::{self, End};
+use super::journal::{self, Subject};
+use super::namespace::{self, Choice, Origin, Reuse};
+use super::profile::{self, ResolvedProfile, Unmet};
+use crate::cluster::{
+    AgentAccount, ApplyError, JobSpecInput, PodResources, PodVolume, build_job, build_namespace,
+};
+use crate::store::effects::EffectInsertError;
+use crate::store::namespace_leases::{self, NewNamespaceLease};
+use crate::store::runs::{self, WorkerRun};
+use chrono::{DateTime, Utc};
+use domain::audit::{
+    AuditEvent, JobImageResolvedPayload, NamespacePreparedPayload, NamespaceReusePayload, RunStartedPayload,
+};
+use domain::effects::CommentPhase;
+use domain::ids::{CorrelationId, ProjectId, RunId};
+use domain::namespaces::{Lease, NamespaceMetadata};
+use domain::policy::DEFAULT_NAMESPACE_TTL_SECONDS;
+use domain::runs::{FinishReason, RunEnd};
+use domain::stages::{Role, RuntimeMode};
+use serde_json::json;
+use std::time::Duration;
+
+/// Where the agent finds its working tree.
+const WORKSPACE: &str = "/workspace";
+/// A namespace that turns out unusable is left for another one at most once.
+const NAMESPACE_CHOICES: u8 = 2;
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Launched {
+    /// The Job exists.
+    Job,
+    /// The run is over already: a deploy-only run, or a precondition that does not hold.
+    Over,
+}
+
+/// Why an attempt did not reach the Job.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// Ends the run.
+    #[error("{error}")]
+    Ended {
+        /// Reason of the end.
+        reason: FinishReason,
+        /// `error` of the terminal event.
+        error: String,
+    },
+    /// Repeat later; after the whole time allowed it ends the run for `reason`.
+    #[error("{error}")]
+    Later {
+        /// Reason when time is up.
+        reason: FinishReason,
+        /// What is in the way.
+        error: String,
+    },
+    /// Another worker has the run, or it is over.
+    #[error("the lease of the run is lost")]
+    LeaseLost,
+    /// The process ends.
+    #[error("interrupted")]
+    Interrupted,
+    /// The database refused: repeat later, never a reason to end a run.
+    #[error("failed to use the database")]
+    Database(#[from] sqlx::Error),
+    /// An effect cannot be stored.
+    #[error("failed to plan an effect")]
+    Effect(#[from] EffectInsertError),
+}
+
+impl LaunchError {
+    /// The namespace cannot be had.
+    pub fn namespace(error: impl Into<String>) -> Self {
+        Self::Ended { reason: FinishReason::NamespacePrepareFailed, error: error.into() }
+    }
+
+    /// The agent's settings cannot be resolved.
+    pub fn context(error: impl Into<String>) -> Self {
+        Self::Ended { reason: FinishReason::AgentContextResolveFailed, error: error.into() }
+    }
+
+    /// A call of the control plane failed.
+    pub fn from_call(error: CallError, reason: FinishReason) -> Self {
+        match error {
+            CallError::Unavailable { .. } => Self::Later { reason, error: error.to_string() },
+            CallError::Refused { .. } => Self::Ended { reason, error: error.to_string() },
+        }
+    }
+
+    /// The threads cannot be read.
+    pub fn threads(error: CallError) -> Self {
+        Self::from_call(error, FinishReason::AgentContextResolveFailed)
+    }
+}
+
+impl From<ApplyError> for LaunchError {
+    fn from(error: ApplyError) -> Self {
+        let text = match std::error::Error::source(&error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
+        let reason = FinishReason::NamespacePrepareFailed;
+        if error.is_retryable() { Self::Later { reason, error: text } } else { Self::Ended { reason, error: text } }
+    }
+}
+
+/// One attempt.
+pub async fn launch(ctx: &WorkerContext, run: &WorkerRun) -> Result<Launched, LaunchError> {
+    if run.deploy_only {
+        return deploy_only(ctx, run).await;
+    }
+    if run.discussion_mode || run.trigger_kind == "ai_repair" {
+        return Err(LaunchError::context("runs in a Pod of their own are not built yet"));
+    }
+    let profile = match profile::resolve(ctx, run).await? {
+        Ok(profile) => profile,
+        Err(unmet) => return precondition(ctx, run, unmet).await,
+    };
+    match run.runtime_mode.as_deref() {
+        Some("code-only") => code_only(ctx, run, &profile).await,
+        _ => full_env(ctx, run, &profile).await,
+    }
+}
+
+async fn precondition(ctx: &WorkerContext, run: &WorkerRun, unmet: Unmet) -> Result<Launched, LaunchError> {
+    let end = End { end: RunEnd::Because(FinishReason::FailedPrecondition), error: Some(unmet.error), extra: unmet.event };
+    finish::finish(ctx, run, end).await?;
+    Ok(Launched::Over)
+}
+
+async fn deploy_only(ctx: &WorkerContext, run: &WorkerRun) -> Result<Launched, LaunchError> {
+    let namespace = run.namespace.clone().unwrap_or_default();
+    environment::prepare(ctx, run, &namespace).await?;
+    finish::finish(ctx, run, End { end: RunEnd::Succeeded, error: None, extra: None }).await?;
+    Ok(Launched::Over)
+}
+
+async fn code_only(ctx: &WorkerContext, run: &WorkerRun, profile: &ResolvedProfile) -> Result<Launched, LaunchError> {
+    let namespace = ctx.app.config.worker.code_only_namespace.clone();
+    let mut tx = fenced(ctx, run).await?;
+    store_profile(ctx, &mut tx, run, profile).await?;
+    runs::set_namespace(&mut tx, run.id, &namespace).await?;
+    tx.commit().await?;
+    ctx.wake_effects();
+    ctx.cluster.ensure_code_only_namespace(&namespace).await?;
+    // Such a run clones its branch by itself; nothing is prepared for it.
+    start_job(ctx, run, profile, &namespace, None, None).await
+}
+
+async fn full_env(ctx: &WorkerContext, run: &WorkerRun, profile: &ResolvedProfile) -> Result<Launched, LaunchError> {
+    let mut run = run.clone();
+    for _ in 0..NAMESPACE_CHOICES {
+        let (choice, lease, now) = settle_namespace(ctx, &run, profile).await?;
+        let name = choice.name.as_str();
+        if choice.origin == Origin::Live {
+            ctx.cluster.ensure_readonly_account(name).await?;
+            let prepared = environment::prepare(ctx, &run, name).await?;
+            return start_job(ctx, &run, profile, name, prepared, Some(AgentAccount::Readonly)).await;
+        }
+        let reuse = match choice.origin {
+            Origin::Lineage | Origin::Reuse => {
+                let mut conn = ctx.app.pool.acquire().await?;
+                Some(namespace::judge(ctx, &mut conn, &run, &choice).await)
+            }
+            _ => None,
+        };
+        if let Some(Reuse::Refused(refusal)) = &reuse
+            && refusal.needs_new_namespace()
+            && !absent_lineage(ctx, &choice).await?
+        {
+            let mut tx = fenced(ctx, &run).await?;
+            journal::record(&mut tx, Subject::from(&run), reuse_event(&run, &choice, refusal.as_str(), None)).await?;
+            let own = domain::namespaces::run_namespace(
+                ProjectId(run.project_id.ok_or_else(|| LaunchError::namespace("the run belongs to no project"))?),
+                run.issue_number.map(i64::from),
+                RunId(run.id),
+            );
+            runs::set_namespace(&mut tx, run.id, own.as_str()).await?;
+            tx.commit().await?;
+            run.namespace = Some(own.to_string());
+            continue;
+        }
+        let prepared = prepare_namespace(ctx, &run, &choice, &lease, now, reuse.as_ref()).await?;
+        let agent = run.agent_key.clone().unwrap_or_default();
+        return start_job(ctx, &run, profile, name, prepared, Some(AgentAccount::of_agent(&agent))).await;
+    }
+    Err(LaunchError::namespace("no usable namespace was found"))
+}
+
+/// A lineage whose namespace is gone is made again under the same name (L-66).
+async fn absent_lineage(ctx: &WorkerContext, choice: &Choice) -> Result<bool, LaunchError> {
+    Ok(choice.origin == Origin::Lineage && ctx.cluster.get_namespace(choice.name.as_str()).await?.is_none())
+}
+
+/// Stores profile, namespace and lease in one step, before anything is made in the cluster.
+async fn settle_namespace(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    profile: &ResolvedProfile,
+) -> Result<(Choice, Lease, DateTime<Utc>), LaunchError> {
+    let mut tx = fenced(ctx, run).await?;
+    store_profile(ctx, &mut tx, run, profile).await?;
+    journal::status_comment(&mut tx, run, CommentPhase::PreparingRuntime).await?;
+    let choice = namespace::choose(ctx, &mut tx, run).await?;
+    runs::set_namespace(&mut tx, run.id, choice.name.as_str()).await?;
+    let ttl = ttl_seconds(ctx, run);
+    let (now, expires_at) = if choice.origin == Origin::Live {
+        let now = crate::store::clock::now(&mut *tx).await?;
+        (now, now)
+    } else {
+        let lease = NewNamespaceLease {
+            namespace: choice.name.to_string(),
+            run_id: run.id,
+            project_id: run.project_id.ok_or_else(|| LaunchError::namespace("the run belongs to no project"))?,
+            repository_full_name: run.repository_full_name.clone(),
+            issue_number: run.issue_number,
+            agent_key: run.agent_key.clone().unwrap_or_default(),
+            runtime_mode: run.runtime_mode.clone().unwrap_or_default(),
+            ttl: Duration::from_secs(u64::try_from(ttl).unwrap_or_default()),
+        };
+        namespace_leases::upsert(&mut tx, &lease).await?
+    };
+    tx.commit().await?;
+    ctx.wake_effects();
+    Ok((choice, Lease { ttl_seconds: ttl, expires_at }, now))
+}
+
+/// The platform's part of R-44; services.yaml of the project is not deployed yet, so it says nothing.
+fn ttl_seconds(ctx: &WorkerContext, run: &WorkerRun) -> i64 {
+    let role = run.agent_key.as_deref().and_then(Role::from_text);
+    let by_role = role.and_then(|role| ctx.policy.namespace_ttl_by_role.get(&role).copied());
+    by_role
+        .or(ctx.policy.default_namespace_ttl)
+        .filter(|seconds| *seconds > 0)
+        .unwrap_or(DEFAULT_NAMESPACE_TTL_SECONDS)
+}
+
+/// Makes or converges the namespace and, beside it, has the environment prepared.
+async fn prepare_namespace(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    choice: &Choice,
+    lease: &Lease,
+    now: DateTime<Utc>,
+    reuse: Option<&Reuse>,
+) -> Result<PreparedRef, LaunchError> {
+    let name = choice.name.as_str();
+    let correlation_id = CorrelationId::new(run.correlation_id.clone());
+    let metadata = NamespaceMetadata {
+        instance: ctx.cluster.names().instance(),
+        runtime_mode: RuntimeMode::FullEnv,
+        project_id: ProjectId(run.project_id.ok_or_else(|| LaunchError::namespace("the run belongs to no project"))?),
+        run_id: RunId(run.id),
+        issue_number: run.issue_number.map(i64::from),
+        agent_key: run.agent_key.as_deref(),
+        correlation_id: &correlation_id,
+    };
+    let wanted = build_namespace(&metadata, &choice.name, lease, now);
+    let objects = async {
+        let ensured = ctx.cluster.ensure_namespace(&wanted).await?;
+        ctx.cluster.ensure_run_objects(name, ensured.existed).await?;
+        let reused = ensured.previous_run.is_some_and(|previous| previous != run.id);
+        record_prepared(ctx, run, name, lease, reused, choice, reuse).await
+    };
+    if let Some(Reuse::FastPath { .. }) = reuse {
+        objects.await?;
+        return Ok(namespace::text(&run.run_payload, "/runtime/build_ref"));
+    }
+    let ((), prepared) = tokio::try_join!(objects, environment::prepare(ctx, run, name))?;
+    store_fingerprint(ctx, run, name, prepared.as_deref()).await;
+    Ok(prepared)
+}
+
+async fn record_prepared(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    name: &str,
+    lease: &Lease,
+    reused: bool,
+    choice: &Choice,
+    reuse: Option<&Reuse>,
+) -> Result<(), LaunchError> {
+    let payload = NamespacePreparedPayload {
+        runtime_mode: run.runtime_mode.clone(),
+        namespace: Some(name.to_owned()),
+        namespace_lease_ttl: Some(lease.ttl_text()),
+        namespace_lease_expires_at: Some(lease.expires_at),
+        namespace_reused: Some(reused),
+    };
+    let subject = Subject::from(run);
+    let mut tx = fenced(ctx, run).await?;
+    match reuse {
+        Some(Reuse::FastPath { hash }) => {
+            journal::record_once(&mut tx, subject, reuse_event(run, choice, "fingerprint_match", Some(hash))).await?;
+        }
+        Some(Reuse::Refused(refusal)) if reused => {
+            journal::record_once(&mut tx, subject, reuse_event(run, choice, refusal.as_str(), None)).await?;
+        }
+        _ => {}
+    }
+    journal::record_once(&mut tx, subject, AuditEvent::RunNamespacePrepared(payload.clone())).await?;
+    let lease_event = if reused {
+        AuditEvent::RunNamespaceTtlExtended(payload)
+    } else {
+        AuditEvent::RunNamespaceTtlScheduled(payload)
+    };
+    journal::record_once(&mut tx, subject, lease_event).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn reuse_event(run: &WorkerRun, choice: &Choice, reason: &str, hash: Option<&str>) -> AuditEvent {
+    let payload = NamespaceReusePayload {
+        namespace: Some(choice.name.to_string()),
+        issue_number: run.issue_number.map(i64::from),
+        agent_key: run.agent_key.clone(),
+        trigger_kind: Some(run.trigger_kind.clone()),
+        reason: Some(reason.to_owned()),
+        effective_build_ref: namespace::text(&run.run_payload, "/runtime/build_ref"),
+        fingerprint_hash: hash.map(str::to_owned),
+    };
+    if hash.is_some() {
+        AuditEvent::RunNamespaceReuseFastPath(payload)
+    } else {
+        AuditEvent::RunNamespaceReuseFallbackRedeploy(payload)
+    }
+}
+
+/// What the next revise compares with. A run does not fail for lack of it: the revise then prepares anew.
+async fn store_fingerprint(ctx: &WorkerContext, run: &WorkerRun, name: &str, build_ref: Option<&str>) {
+    let Some(build_ref) = build_ref else { return };
+    let fingerprint = namespace::fingerprint(run, name, build_ref);
+    let stored = async {
+        let now = crate::store::clock::now(&ctx.app.pool).await?;
+        let annotations = json!({
+            crate::cluster::keys::FINGERPRINT_HASH: fingerprint.hash(),
+            crate::cluster::keys::FINGERPRINT_JSON: fingerprint.to_json(),
+            crate::cluster::keys::FINGERPRINT_UPDATED_AT: domain::namespaces::rfc3339(now),
+        });
+        ctx.cluster.annotate_namespace(name, annotations).await.map_err(LaunchError::from)
+    };
+    if let Err(error) = stored.await {
+        tracing::warn!(run_id = %run.id, namespace = name, %error, "failed to store the fingerprint of a namespace");
+    }
+}
+
+/// Issues the run token, makes the Job, and says so once.
+async fn start_job(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    profile: &ResolvedProfile,
+    namespace: &str,
+    prepared: PreparedRef,
+    account: Option<AgentAccount>,
+) -> Result<Launched, LaunchError> {
+    let worker = &ctx.app.config.worker;
+    let mode = run.runtime_mode.clone().unwrap_or_default();
+    let issued = ctx
+        .control_plane
+        .issue_token(run.id, namespace, &mode)
+        .await
+        .map_err(|error| LaunchError::from_call(error, FinishReason::McpTokenIssueFailed))?;
+    let mut known = run.clone();
+    known.pr_number = profile.pull_request.or(run.pr_number);
+    let volume = if account.is_some() { PodVolume::RepositoryCache } else { PodVolume::Scratch };
+    let job = build_job(&JobSpecInput {
+        run_id: run.id,
+        project_id: run.project_id,
+        correlation_id: run.correlation_id.clone(),
+        namespace: namespace.to_owned(),
+        instance: ctx.cluster.names().instance().to_owned(),
+        image: worker.job_image.clone(),
+        command: worker.job_command.clone(),
+        service_account: account.map(|account| ctx.cluster.accounts().name(account).to_owned()),
+        volume,
+        environment: agent_env::plain(ctx, &known, &profile.facts, prepared.as_deref(), WORKSPACE),
+        credentials_secret: issued.secret_name,
+        ttl_seconds: worker.job_ttl_seconds,
+        backoff_limit: worker.job_backoff_limit,
+        resources: PodResources {
+            cpu_request: worker.job_cpu_request.clone(),
+            memory_request: worker.job_memory_request.clone(),
+            cpu_limit: worker.job_cpu_limit.clone(),
+            memory_limit: worker.job_memory_limit.clone(),
+        },
+    });
+    if !still_owned(ctx, run).await? {
+        return Err(LaunchError::LeaseLost);
+    }
+    let made = ctx.cluster.create_job(&job).await?;
+    let (owned, recorded) = tokio::join!(
+        ctx.control_plane.own_credentials(run.id, namespace, &made.name, &made.uid),
+        record_started(ctx, &known, profile, namespace, &made.name),
+    );
+    if let Err(error) = owned {
+        // The leak check finds a Secret without a Job; the run itself is not touched by it.
+        tracing::warn!(run_id = %run.id, %error, "failed to tie the credentials to their Job");
+    }
+    recorded?;
+    Ok(Launched::Job)
+}
+
+/// A run cancelled during preparation gets no Job.
+async fn still_owned(ctx: &WorkerContext, run: &WorkerRun) -> Result<bool, LaunchError> {
+    let mut conn = ctx.app.pool.acquire().await?;
+    Ok(runs::get_owned(&mut conn, run.id, ctx.worker_id()).await?.is_some())
+}
+
+async fn record_started(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    profile: &ResolvedProfile,
+    namespace: &str,
+    job_name: &str,
+) -> Result<(), LaunchError> {
+    let worker = &ctx.app.config.worker;
+    let subject = Subject::from(run);
+    let prompt = agent_env::prompt_choice(ctx, run);
+    let facts = profile.facts.clone();
+    let mut tx = fenced(ctx, run).await?;
+    if runs::set_job(&mut tx, run.id, namespace, job_name).await? {
+        let image = AuditEvent::RunJobImageResolved(JobImageResolvedPayload {
+            selected_image: Some(worker.job_image.clone()),
+            // Without a registry to ask, the configured image is used unchecked.
+            selected_source: Some("primary_unchecked".to_owned()),
+            primary_image: Some(worker.job_image.clone()),
+            fallback_image: worker.job_image_fallback.clone(),
+            ..JobImageResolvedPayload::default()
+        });
+        journal::record_once(&mut tx, subject, image).await?;
+        let started = AuditEvent::RunStarted(RunStartedPayload {
+            slot_no: run.slot_no.map(i64::from),
+            job_name: Some(job_name.to_owned()),
+            job_namespace: Some(namespace.to_owned()),
+            runtime_mode: run.runtime_mode.clone(),
+            repository_full_name: Some(run.repository_full_name.clone()),
+            agent_key: run.agent_key.clone(),
+            issue_number: run.issue_number.map(i64::from),
+            trigger_kind: Some(run.trigger_kind.clone()),
+            trigger_label: Some(run.trigger_label.clone()),
+            discussion_mode: Some(run.discussion_mode),
+            job_image: Some(worker.job_image.clone()),
+            model: Some(facts.model),
+            model_source: Some(facts.model_source),
+            reasoning_effort: Some(facts.reasoning_effort),
+            reasoning_source: Some(facts.reasoning_source),
+            prompt_template_kind: Some(prompt.kind),
+            prompt_template_source: Some(prompt.source.to_owned()),
+            prompt_template_locale: Some(prompt.locale),
+            base_branch: Some(agent_env::base_branch(ctx, run)),
+        });
+        journal::record_once(&mut tx, subject, started).await?;
+        journal::status_comment(&mut tx, run, CommentPhase::Started).await?;
+    }
+    tx.commit().await?;
+    ctx.wake_effects();
+    Ok(())
+}
+
+async fn store_profile(
+    ctx: &WorkerContext,
+    conn: &mut sqlx::PgConnection,
+    run: &WorkerRun,
+    profile: &ResolvedProfile,
+) -> Result<(), LaunchError> {
+    if profile.recorded {
+        return Ok(());
+    }
+    let prompt = agent_env::prompt_choice(ctx, run);
+    let facts = &profile.facts;
+    runs::set_session_profile(conn, run.id, &facts.model, &facts.reasoning_effort, &prompt.kind).await?;
+    if let Some(number) = profile.pull_request {
+        runs::set_pull_request(conn, run.id, number).await?;
+    }
+    journal::record_once(conn, Subject::from(run), profile::resolved_event(run, profile)).await?;
+    Ok(())
+}
+
+/// A transaction that holds the run; without the lease there is none (D-5).
+async fn fenced(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, LaunchError> {
+    let mut tx = ctx.begin().await?;
+    if runs::fence(&mut tx, run.id, ctx.worker_id()).await? { Ok(tx) } else { Err(LaunchError::LeaseLost) }
+}

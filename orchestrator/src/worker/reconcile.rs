@@ -1,0 +1,251 @@
+//! Brings owned runs in line with what the cluster shows.
+
+use super::context::{WorkerContext, WorkerError};
+use super::finish::{self, End};
+use super::launch::{self, LaunchError, Launched};
+use crate::cluster::{PodFailure, RunObservation, job_name, lease_patch, observe};
+use crate::store::runs::{self, WorkerRun};
+use crate::store::{namespace_leases, run_finish, slots};
+use domain::namespaces::Lease;
+use domain::runs::{FinishReason, RunEnd};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The runner ends with it when a precondition does not hold.
+const EXIT_FAILED_PRECONDITION: i32 = 42;
+/// How long a Job may be missing before its run fails.
+const JOB_MISSING_SECONDS: i64 = 30 * 60 + 5;
+/// A namespace lease is pushed once it lags by this much: pushing it on every wake-up would only load the API server.
+const LEASE_RENEWAL_STEP: Duration = Duration::from_secs(60);
+
+/// One pass over the runs this worker owns.
+pub async fn active_runs(ctx: &Arc<WorkerContext>) -> Result<(), WorkerError> {
+    let limit = i64::from(ctx.app.config.worker.running_check_limit);
+    let mut conn = ctx.app.pool.acquire().await?;
+    let owned = runs::owned(&mut conn, ctx.worker_id(), limit).await?;
+    if owned.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = owned.iter().map(|run| run.id).collect();
+    slots::renew(&mut conn, &ids, ctx.limits.slot_lease_ttl).await?;
+    runs::renew_leases(&mut conn, ctx.worker_id(), ctx.limits.run_lease_ttl).await?;
+    let renewed = namespace_leases::renew_for_active_runs(&mut conn, ctx.worker_id(), LEASE_RENEWAL_STEP).await?;
+    drop(conn);
+    for lease in renewed {
+        let annotations =
+            lease_patch(&Lease { ttl_seconds: lease.ttl_seconds, expires_at: lease.expires_at }, lease.renewed_at);
+        if let Err(error) = ctx.cluster.annotate_namespace(&lease.namespace, annotations).await {
+            tracing::warn!(namespace = lease.namespace, %error, "failed to renew a namespace lease");
+        }
+    }
+    let observations = ctx.view.observations();
+    for run in owned {
+        drive(ctx, run, &observations);
+    }
+    Ok(())
+}
+
+/// Starts a task for a run that has something to do. A run whose task is at work, or whose next attempt is not due, is
+/// left alone: the loop comes back when either changes.
+pub fn drive(ctx: &Arc<WorkerContext>, run: WorkerRun, observations: &HashMap<Uuid, RunObservation>) {
+    let seen = observations.get(&run.id).cloned();
+    if run.job_name.is_some() && !run.timed_out && matches!(seen, Some(RunObservation::Active { .. })) {
+        return;
+    }
+    let Some(busy) = ctx.in_flight.take(run.id) else { return };
+    let ctx = Arc::clone(ctx);
+    ctx.tasks.clone().spawn(async move {
+        let run_id = run.id;
+        let outcome = step(&ctx, run, seen).await;
+        match outcome {
+            Ok(()) => {
+                drop(busy);
+                ctx.wake.notify_one();
+            }
+            Err(error) => {
+                tracing::warn!(%run_id, error = &error as &dyn std::error::Error, "a step of a run is repeated later");
+                busy.retry_after(ctx.app.config.worker.runtime_prepare_retry_interval);
+                ctx.wake.notify_one();
+            }
+        }
+    });
+}
+
+async fn step(ctx: &WorkerContext, run: WorkerRun, seen: Option<RunObservation>) -> Result<(), LaunchError> {
+    // The row may be older than the task: what another task of this worker did meanwhile counts.
+    let mut conn = ctx.app.pool.acquire().await?;
+    let Some(run) = runs::get_owned(&mut conn, run.id, ctx.worker_id()).await? else { return Ok(()) };
+    drop(conn);
+    if run.job_name.is_none() {
+        return first_launch(ctx, &run).await;
+    }
+    let observation = match seen {
+        Some(seen) => seen,
+        None => live(ctx, &run).await?,
+    };
+    match observation {
+        RunObservation::Succeeded if run_finish::is_waiting(&run.status) => park(ctx, &run).await,
+        RunObservation::Succeeded => {
+            finish::finish(ctx, &run, End { end: RunEnd::Succeeded, error: None, extra: None }).await.map(drop)
+        }
+        RunObservation::Failed(failure) => finish_failed(ctx, &run, failure).await,
+        RunObservation::Active { .. } | RunObservation::Absent if run.timed_out => time_out(ctx, &run).await,
+        RunObservation::Active { .. } => Ok(()),
+        RunObservation::Absent if run_finish::is_waiting(&run.status) => Ok(()),
+        RunObservation::Absent => missing_job(ctx, &run).await,
+    }
+}
+
+/// Launches, and ends the run when launching cannot succeed any more.
+async fn first_launch(ctx: &WorkerContext, run: &WorkerRun) -> Result<(), LaunchError> {
+    if run.timed_out {
+        return time_out(ctx, run).await;
+    }
+    let started = std::time::Instant::now();
+    match launch::launch(ctx, run).await {
+        Ok(outcome) => {
+            if outcome == Launched::Job {
+                metrics::histogram!("codexk8s_run_launch_seconds").record(started.elapsed());
+            }
+            Ok(())
+        }
+        Err(LaunchError::LeaseLost | LaunchError::Interrupted) => Ok(()),
+        Err(LaunchError::Ended { reason, error }) => {
+            finish::finish(ctx, run, End::because(reason, error)).await.map(drop)
+        }
+        Err(LaunchError::Later { reason, error }) => {
+            let limit = i64::try_from(ctx.app.config.worker.runtime_prepare_retry_timeout.as_secs()).unwrap_or(i64::MAX);
+            if run.age_seconds >= limit {
+                finish::finish(ctx, run, End::because(reason, error)).await.map(drop)
+            } else {
+                Err(LaunchError::Later { reason, error })
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads the cluster for a run that the view does not know.
+async fn live(ctx: &WorkerContext, run: &WorkerRun) -> Result<RunObservation, LaunchError> {
+    let namespace = run.job_namespace.as_deref().unwrap_or_default();
+    let job = ctx.cluster.get_job(namespace, run.id).await?;
+    let (job, namespace) = match job {
+        Some(job) => (Some(job), namespace.to_owned()),
+        None => match ctx.cluster.find_jobs(run.id).await?.into_iter().next() {
+            Some(found) => {
+                let namespace = found.namespace().unwrap_or_default();
+                let mut conn = ctx.app.pool.acquire().await?;
+                runs::move_job(&mut conn, run.id, &namespace).await?;
+                (Some(found), namespace)
+            }
+            None => (None, namespace.to_owned()),
+        },
+    };
+    let pods = ctx.cluster.pods_of_run(&namespace, run.id).await?;
+    let pods: Vec<&Pod> = pods.iter().collect();
+    Ok(match (&job, observe(job.as_ref(), &pods)) {
+        // Pods on their way out after their Job was deleted prove nothing.
+        (None, RunObservation::Active { .. }) => RunObservation::Absent,
+        (_, observation) => observation,
+    })
+}
+
+async fn missing_job(ctx: &WorkerContext, run: &WorkerRun) -> Result<(), LaunchError> {
+    if run.age_seconds >= JOB_MISSING_SECONDS {
+        let end = End::because(FinishReason::KubernetesJobNotFound, format!("job {} was not found", job_name(run.id)));
+        return finish::finish(ctx, run, end).await.map(drop);
+    }
+    if run.runtime_mode.as_deref() == Some("full-env") {
+        return first_launch(ctx, run).await;
+    }
+    Err(LaunchError::Later { reason: FinishReason::KubernetesJobNotFound, error: "the job of the run is missing".to_owned() })
+}
+
+async fn finish_failed(ctx: &WorkerContext, run: &WorkerRun, failure: PodFailure) -> Result<(), LaunchError> {
+    let end = if failure.exit_code == Some(EXIT_FAILED_PRECONDITION) {
+        let mut conn = ctx.app.pool.acquire().await?;
+        let stored = run_finish::stored_precondition(&mut conn, run.id).await?;
+        let error = stored.unwrap_or_else(|| "the runner reported a failed precondition without a text".to_owned());
+        End::because(FinishReason::FailedPrecondition, error)
+    } else {
+        let error = match failure.exit_code {
+            Some(code) => format!("{}: exit code {code}", failure.reason),
+            None => failure.reason,
+        };
+        End::because(FinishReason::KubernetesJobFailed, error)
+    };
+    let stuck = failure.exit_code.is_none();
+    let ended = finish::finish(ctx, run, end).await?;
+    if ended && stuck {
+        // It can never start: without this its Pod would go on trying.
+        delete_job(ctx, run).await;
+    }
+    Ok(())
+}
+
+/// The Job goes first: an agent that still works must not outlive its run.
+async fn time_out(ctx: &WorkerContext, run: &WorkerRun) -> Result<(), LaunchError> {
+    if run_finish::is_waiting(&run.status) {
+        return Ok(());
+    }
+    if let Some(namespace) = &run.job_namespace {
+        ctx.cluster.delete_job(namespace, &job_name(run.id)).await?;
+    }
+    let seconds = ctx.limits.run_timeout.as_secs();
+    let end = End::because(FinishReason::RunTimeout, format!("the run used up its {seconds} seconds"));
+    finish::finish(ctx, run, end).await.map(drop)
+}
+
+/// The agent accepted a wait and ended: the run keeps its status and gives its slot back.
+async fn park(ctx: &WorkerContext, run: &WorkerRun) -> Result<(), LaunchError> {
+    if run.slot_no.is_none() {
+        return Ok(());
+    }
+    let mut tx = ctx.begin().await?;
+    run_finish::park_waiting_run(&mut tx, run.id, ctx.worker_id()).await?;
+    crate::store::wakeups::notify(&mut tx, crate::wakeups::Channel::RunQueue).await?;
+    tx.commit().await?;
+    ctx.wake_queue();
+    Ok(())
+}
+
+async fn delete_job(ctx: &WorkerContext, run: &WorkerRun) {
+    let Some(namespace) = &run.job_namespace else { return };
+    if let Err(error) = ctx.cluster.delete_job(namespace, &job_name(run.id)).await {
+        tracing::warn!(run_id = %run.id, %error, "failed to delete the job of an ended run");
+    }
+}
+
+/// Deletes the Jobs of runs that were canceled or timed out while their agents still work.
+pub async fn stop_jobs_of_ended_runs(ctx: &WorkerContext) -> Result<(), WorkerError> {
+    let working: Vec<Uuid> = ctx
+        .view
+        .observations()
+        .into_iter()
+        .filter(|(_, seen)| matches!(seen, RunObservation::Active { .. }))
+        .map(|(run_id, _)| run_id)
+        .collect();
+    if working.is_empty() {
+        return Ok(());
+    }
+    let mut conn = ctx.app.pool.acquire().await?;
+    let ended = runs::terminal_among(&mut conn, &working).await?;
+    drop(conn);
+    for (run_id, status, _) in ended {
+        if status == "succeeded" {
+            continue;
+        }
+        for job in ctx.cluster.find_jobs(run_id).await? {
+            if job.metadata.deletion_timestamp.is_some() {
+                continue;
+            }
+            ctx.cluster.delete_job(&job.namespace().unwrap_or_default(), &job.name_any()).await?;
+            tracing::info!(%run_id, "deleted the job of an ended run");
+        }
+    }
+    Ok(())
+}
