@@ -55,9 +55,10 @@ async fn run() -> anyhow::Result<()> {
             println!("{}", serde_json::to_string_pretty(&bootstrap::probe::probe(&target).await)?);
             Ok(())
         }
+        Some("lane") => lane(&target, &print).await,
         _ => job(&target).await,
     };
-    if wait.is_some() {
+    if wait.as_deref() == Some("wait") {
         println!("press Ctrl-C to take it down");
         tokio::signal::ctrl_c().await?;
     }
@@ -65,6 +66,53 @@ async fn run() -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(&report)?);
     job?;
     anyhow::ensure!(report.is_clean(), "failed to leave nothing behind");
+    Ok(())
+}
+
+async fn lane(target: &EmbeddedTarget, progress: &dyn bootstrap::Progress) -> anyhow::Result<()> {
+    use bootstrap::lane::{GithubAccess, LaneSpec, Processes};
+    // A second argument stands in for the program under test.
+    let program = match std::env::args().nth(2) {
+        Some(path) => path.into(),
+        None => {
+            let built = bootstrap::orchestrator::build_orchestrator(progress).await.map_err(bootstrap::Error::from)?;
+            println!("{}", serde_json::to_string(&built)?);
+            built.path
+        }
+    };
+    let github = GithubAccess {
+        api_base_url: format!("http://{}:8000/api/v3", target.network.stand_ins()),
+        git_base_url: format!("http://{}:8000", target.network.stand_ins()),
+        platform_token: bootstrap::canary::canary("platform token"),
+        bot_token: bootstrap::canary::canary("bot token"),
+        bot_username: "codex-bot".to_owned(),
+        bot_mail: "codex-bot@example.com".to_owned(),
+    };
+    for (instance, processes) in [("main", Processes::Split), ("lane-2", Processes::All), ("lane-3", Processes::Split)] {
+        let started = std::time::Instant::now();
+        let mut spec = LaneSpec::new(instance, std::path::PathBuf::clone(&program), github.clone());
+        spec.processes = processes;
+        let lane = target.lane(spec).await?;
+        println!("lane {instance} prepared in {} ms, ready in {} ms", lane.took.as_millis(), started.elapsed().as_millis());
+        for process in &lane.processes {
+            println!("  {} pid {:?} {} connections {}", process.name, process.pid(), process.health_url, process.connections().len());
+        }
+        let body = reqwest::get(format!("{}/healthz", lane.internal_url)).await?.text().await?;
+        println!("  {body}");
+        if let Ok(gateway) = lane.process("gateway-0") {
+            println!("  gateway talks to {:?}", gateway.connections());
+            let names: Vec<String> = gateway.environment().into_iter().map(|(name, _)| name).collect();
+            println!("  gateway knows {names:?}");
+        }
+        lane.postgres_proxy.cut();
+        let answer = reqwest::get(format!("{}/readyz", lane.internal_url)).await?;
+        println!("  database cut: {}", answer.status());
+        lane.postgres_proxy.pass();
+        for process in &lane.processes {
+            process.ready().await?;
+        }
+        println!("  database back: ready; killed by force: {:?}; unexpected {:?}", lane.close().await, lane.unexpected_exits().len());
+    }
     Ok(())
 }
 

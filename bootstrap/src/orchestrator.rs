@@ -18,7 +18,7 @@ const NAME: &str = "orchestrator";
 pub enum OrchestratorError {
     #[error("failed to build the orchestrator: cargo is not on PATH")]
     NoCargo,
-    #[error("failed to build the orchestrator:\n{output}")]
+    #[error("failed to build the orchestrator: {}", last_error(output))]
     Build { output: String },
     #[error("failed to find the orchestrator beside {}", beside.display())]
     NotFound { beside: PathBuf },
@@ -37,11 +37,16 @@ impl OrchestratorError {
             Self::Build { output } if output.contains("No space left on device") => {
                 "the disk is full: free space, or set CARGO_TARGET_DIR to a folder on another file system".to_owned()
             }
-            Self::Build { .. } => "`cargo build -p orchestrator` shows the same".to_owned(),
+            Self::Build { .. } => "`cargo build -p orchestrator` shows what is wrong".to_owned(),
             Self::NotFound { .. } => "run from the checkout, or put the orchestrator beside gonogo".to_owned(),
             Self::Read { .. } => return None,
         })
     }
+}
+
+/// The line of cargo's output that sums the failure up.
+fn last_error(output: &str) -> &str {
+    output.lines().rfind(|line| line.starts_with("error")).or_else(|| output.lines().last()).unwrap_or("no output")
 }
 
 /// The program that is judged.

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
@@ -22,6 +23,8 @@ pub(super) const PORT: u16 = 5432;
 const NOBODY: Owner = Owner { uid: 65534, gid: 65534 };
 /// Longest wait for the first answer; usual is half a second.
 const START_DEADLINE: Duration = Duration::from_secs(30);
+/// Longest wait for an abandoned server to end by itself; usual is a few milliseconds.
+const ABANDONED_DEADLINE: Duration = Duration::from_secs(3);
 /// Between two looks whether it answers.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -30,6 +33,27 @@ pub(super) struct Started {
     pub(super) process: Supervised,
     pub(super) socket_folder: PathBuf,
     pub(super) superuser: PgConnectOptions,
+}
+
+/// Tells the server of a dead run to end by itself, for the same reason; `home` may hold none.
+pub(crate) async fn end_abandoned(home: &Path) {
+    let data = home.join("data");
+    let Some(pid) = server_pid(&data) else { return };
+    // Gone already is as good.
+    let _ = rustix::process::kill_process(pid, Signal::QUIT);
+    let started = std::time::Instant::now();
+    while server_pid(&data).is_some() && started.elapsed() < ABANDONED_DEADLINE {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// The process that works in a data folder, by the file it keeps there; other processes may have
+/// the id by now, so its working folder is compared.
+fn server_pid(data: &Path) -> Option<rustix::process::Pid> {
+    let file = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    let pid: i32 = file.lines().next()?.trim().parse().ok()?;
+    let works_in = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
+    (works_in == data).then(|| rustix::process::Pid::from_raw(pid)).flatten()
 }
 
 pub(super) async fn start(
@@ -52,6 +76,8 @@ pub(super) async fn start(
 
     let mut launch = Launch::new("postgres", &programs.program("postgres"), run_id, log).args(arguments(&data, home));
     launch.owner = owner;
+    // Killed outright it would leave a shared memory segment with the kernel.
+    launch.last_signal = Signal::QUIT;
     launch.directory = Some("/".into());
     let process = Supervised::start(&launch)?;
     let superuser = PgConnectOptions::new_without_pgpass()

@@ -8,6 +8,7 @@ mod server;
 
 pub use binaries::{ServerPrograms, find as find_programs};
 pub use error::PostgresError;
+pub(crate) use launch::end_abandoned;
 pub use server::{Database, PostgresServer};
 
 /// Names a database server to use instead of starting one.

@@ -66,6 +66,8 @@ pub struct Launch {
     pub run_id: String,
     pub owner: Option<Owner>,
     pub directory: Option<PathBuf>,
+    /// What ends it when nobody waits for its end.
+    pub last_signal: Signal,
 }
 
 impl Launch {
@@ -80,6 +82,7 @@ impl Launch {
             run_id: run_id.to_owned(),
             owner: None,
             directory: None,
+            last_signal: Signal::KILL,
         }
     }
 
@@ -131,6 +134,7 @@ pub struct Supervised {
     pid: Pid,
     log: PathBuf,
     exit: watch::Receiver<Option<ExitStatus>>,
+    last_signal: Signal,
 }
 
 impl Supervised {
@@ -155,7 +159,7 @@ impl Supervised {
                 let _ = sender.send(Some(status));
             }
         });
-        Ok(Self { name: launch.name.clone(), pid, log: launch.log.clone(), exit })
+        Ok(Self { name: launch.name.clone(), pid, log: launch.log.clone(), exit, last_signal: launch.last_signal })
     }
 
     #[must_use]
@@ -235,7 +239,8 @@ impl Supervised {
 impl Drop for Supervised {
     fn drop(&mut self) {
         if self.exit_status().is_none() {
-            self.kill_group();
+            // An empty group is what we want to reach.
+            let _ = kill_process_group(self.pid, self.last_signal);
         }
     }
 }

@@ -45,6 +45,9 @@ async fn clean(folder: &Path) -> Result<CleanedRun> {
     let run_id = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut folders = vec![folder.to_owned()];
     folders.extend(state::read(folder).map(|state| state.folders).unwrap_or_default());
+    for home in &folders {
+        crate::postgres::end_abandoned(home).await;
+    }
     let (ended, left) = end_processes(&run_id, &folders, END_DEADLINE).await;
     let mut removed = Vec::new();
     // The run's own folder goes last: its state names the others.
