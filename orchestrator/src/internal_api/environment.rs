@@ -1,0 +1,66 @@
+//! The preparation task of a run: desired by the worker, done by a reconciler.
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::ServiceCaller;
+use crate::credentials::Service;
+use crate::http_api::ApiError;
+use crate::staff::{JsonBody, Services};
+use crate::store::deploy_tasks::{self, DeployTaskState, DesiredEnvironment};
+use crate::wakeups::{Channel, Woken};
+
+/// A short preparation is answered at once; a longer one is polled for.
+const WAIT_LIMIT: Duration = Duration::from_secs(2);
+
+/// Writes the desired state and waits a moment for its end.
+pub(super) async fn desire(
+    State(services): State<Services>,
+    caller: ServiceCaller,
+    Path(run_id): Path<Uuid>,
+    JsonBody(desired): JsonBody<DesiredEnvironment>,
+) -> Result<Json<DeployTaskState>, ApiError> {
+    caller.require(&[Service::Worker])?;
+    // Subscribed before the write, so that no end of the task is missed.
+    let mut waiter = services
+        .app
+        .wakeups
+        .waiter(&[Channel::DeployTasks], &services.app.shutdown);
+    let mut transaction = services.pool().begin().await?;
+    let mut state = match deploy_tasks::desire(&mut transaction, run_id, &desired).await {
+        Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+            return Err(ApiError::not_found("there is no such run"));
+        }
+        other => other?,
+    };
+    transaction.commit().await?;
+    services.app.wakeups.notify(Channel::DeployTasks);
+    let deadline = Instant::now() + WAIT_LIMIT;
+    while !state.is_terminal() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() || waiter.wait(left).await == Woken::Shutdown {
+            break;
+        }
+        state = read(&services, run_id).await?;
+    }
+    Ok(Json(state))
+}
+
+/// How far the task is.
+pub(super) async fn show(
+    State(services): State<Services>,
+    caller: ServiceCaller,
+    Path(run_id): Path<Uuid>,
+) -> Result<Json<DeployTaskState>, ApiError> {
+    caller.require(&[Service::Worker])?;
+    read(&services, run_id).await.map(Json)
+}
+
+async fn read(services: &Services, run_id: Uuid) -> Result<DeployTaskState, ApiError> {
+    deploy_tasks::state(services.pool(), run_id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("there is no preparation task of this run"))
+}

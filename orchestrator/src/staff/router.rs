@@ -1,0 +1,119 @@
+//! The routes of the staff API, in one list that the contract test compares with the document.
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{MethodRouter, delete, get, post, put};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+
+use super::state::Services;
+use super::{
+    cancel, deliveries, evidence, github_tokens, labels, members, namespaces, personal_tokens,
+    projects, repositories, run_events, run_logs, runs, sign_in, users,
+};
+use crate::http_api::{unknown_method, unknown_route};
+
+/// Every route with its methods, relative to `/api/v1`; `docs/openapi/staff.yaml` lists the same.
+pub const ROUTES: [(&str, &[Method]); 24] = [
+    ("/auth/token", &[Method::POST]),
+    ("/auth/me", &[Method::GET]),
+    ("/auth/logout", &[Method::POST]),
+    ("/auth/tokens", &[Method::GET, Method::POST]),
+    ("/auth/tokens/{token_id}", &[Method::DELETE]),
+    ("/staff/users", &[Method::GET, Method::POST]),
+    ("/staff/users/{user_id}", &[Method::DELETE]),
+    ("/staff/projects", &[Method::GET, Method::POST]),
+    ("/staff/projects/{project_id}", &[Method::GET, Method::DELETE]),
+    ("/staff/projects/{project_id}/members", &[Method::GET, Method::POST]),
+    ("/staff/projects/{project_id}/members/{user_id}", &[Method::DELETE]),
+    ("/staff/projects/{project_id}/repositories", &[Method::GET, Method::POST]),
+    ("/staff/projects/{project_id}/repositories/{repository_id}", &[Method::DELETE]),
+    ("/staff/projects/{project_id}/repositories/{repository_id}/bot-params", &[Method::PUT]),
+    ("/staff/projects/{project_id}/github-tokens", &[Method::GET, Method::PUT]),
+    ("/staff/runs", &[Method::GET]),
+    ("/staff/runs/jobs", &[Method::GET]),
+    ("/staff/runs/{run_id}", &[Method::GET]),
+    ("/staff/runs/{run_id}/cancel", &[Method::POST]),
+    ("/staff/runs/{run_id}/namespace", &[Method::DELETE]),
+    ("/staff/runs/{run_id}/events", &[Method::GET]),
+    ("/staff/runs/{run_id}/logs", &[Method::GET]),
+    ("/staff/runs/{run_id}/labels", &[Method::GET]),
+    ("/staff/webhook-deliveries/{delivery_id}", &[Method::GET]),
+];
+
+/// Routes that only admins of the platform use, kept apart because the list above is long enough.
+pub const ADMIN_ROUTES: [(&str, &[Method]); 3] = [
+    ("/staff/labels", &[Method::GET]),
+    ("/staff/evidence", &[Method::GET]),
+    ("/staff/evidence/{query}", &[Method::GET]),
+];
+
+/// Paths relative to `/api/v1`: the caller nests it there, or under the edge of the internal listener.
+pub fn router(services: Services) -> Router {
+    let project = "/staff/projects/{project_id}";
+    let repository = format!("{project}/repositories/{{repository_id}}");
+    let run = "/staff/runs/{run_id}";
+    let routes: Vec<(String, MethodRouter<Services>)> = vec![
+        ("/auth/token".into(), post(sign_in::sign_in)),
+        ("/auth/me".into(), get(sign_in::me)),
+        ("/auth/logout".into(), post(sign_in::sign_out)),
+        ("/auth/tokens".into(), get(personal_tokens::list).post(personal_tokens::create)),
+        ("/auth/tokens/{token_id}".into(), delete(personal_tokens::revoke)),
+        ("/staff/users".into(), get(users::list).post(users::create)),
+        ("/staff/users/{user_id}".into(), delete(users::delete)),
+        ("/staff/projects".into(), get(projects::list).post(projects::upsert)),
+        (project.into(), get(projects::show).delete(projects::delete)),
+        (format!("{project}/members"), get(members::list).post(members::set)),
+        (format!("{project}/members/{{user_id}}"), delete(members::remove)),
+        (format!("{project}/repositories"), get(repositories::list).post(repositories::bind)),
+        (repository.clone(), delete(repositories::unbind)),
+        (format!("{repository}/bot-params"), put(repositories::set_bot)),
+        (format!("{project}/github-tokens"), get(github_tokens::show).put(github_tokens::set)),
+        ("/staff/runs".into(), get(runs::list)),
+        ("/staff/runs/jobs".into(), get(runs::jobs)),
+        (run.into(), get(runs::show)),
+        (format!("{run}/cancel"), post(cancel::cancel)),
+        (format!("{run}/namespace"), delete(namespaces::delete)),
+        (format!("{run}/events"), get(run_events::list)),
+        (format!("{run}/logs"), get(run_logs::show)),
+        (format!("{run}/labels"), get(run_events::labels)),
+        ("/staff/webhook-deliveries/{delivery_id}".into(), get(deliveries::show)),
+        ("/staff/labels".into(), get(labels::list)),
+        ("/staff/evidence".into(), get(evidence::export)),
+        ("/staff/evidence/{query}".into(), get(evidence::export_one)),
+    ];
+    routes
+        .into_iter()
+        .fold(Router::new(), |router, (path, methods)| router.route(&path, methods))
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(middleware::from_fn(protect))
+        .with_state(services)
+}
+
+/// Headers every answer carries (DU-16); what a person may see is nobody's to cache.
+const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+/// How long a refused caller waits when nothing more exact is known: the window of every brake.
+const RETRY_AFTER_SECONDS: u64 = 60;
+
+async fn protect(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let too_many = response.status() == StatusCode::TOO_MANY_REQUESTS;
+    let headers = response.headers_mut();
+    for (name, value) in SECURITY_HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if too_many {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+    }
+    response
+}
