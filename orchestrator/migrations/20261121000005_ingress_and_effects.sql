@@ -40,12 +40,16 @@ CREATE TABLE outbox_effects (
     fence           bigint NOT NULL DEFAULT 0,
     last_error      text,
     done_at         timestamptz,
+    -- The delivery by which GitHub reported this very label change (L-19): it is matched once.
+    reported_by_delivery_id text,
     created_at      timestamptz NOT NULL DEFAULT platform_now(),
     updated_at      timestamptz NOT NULL DEFAULT platform_now(),
     CONSTRAINT outbox_effects_done_at CHECK ((state = 'done') = (done_at IS NOT NULL))
 );
 CREATE INDEX outbox_effects_due ON outbox_effects (state, next_attempt_at);
 CREATE INDEX outbox_effects_run ON outbox_effects (run_id, id);
+CREATE INDEX outbox_effects_label_changes ON outbox_effects (((payload ->> 'label')), created_at DESC)
+    WHERE kind IN ('add_label', 'remove_label') AND reported_by_delivery_id IS NULL;
 CREATE INDEX outbox_effects_after ON outbox_effects (after_id) WHERE after_id IS NOT NULL;
 SELECT keep_updated_at('outbox_effects');
 

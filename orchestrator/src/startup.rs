@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, SharedApp};
 use crate::config::{Config, ProcessKind};
+use crate::control_plane::{self, ControlPlane};
 use crate::http_api::{self, Readiness};
 use crate::store::{self, migrations};
-use crate::{control_plane, gateway, telemetry, web_console};
+use crate::{gateway, telemetry, web_console};
 
 /// What is left to do on SIGTERM must fit into a pod's grace; R-15 gives a worker five seconds.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
@@ -48,10 +49,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         }
         ProcessKind::All => {
             let app = App::new(config, metrics, shutdown.clone()).await?;
-            start_control_plane(&mut parts, &app).await?;
+            let control_plane = start_control_plane(&mut parts, &app).await?;
             start_health(&mut parts, &app).await?;
             start_worker(&mut parts, &app);
-            let gateway = gateway::Gateway::local(&app)?;
+            let gateway = gateway::Gateway::local(&app.config, control_plane)?;
             start_public(&mut parts, &app.config, gateway::router(gateway), &shutdown).await?;
         }
     }
@@ -73,25 +74,26 @@ pub async fn run_agent(arguments: Vec<String>) -> anyhow::Result<()> {
     std::process::exit(code)
 }
 
-async fn start_control_plane(parts: &mut Parts, app: &SharedApp) -> anyhow::Result<()> {
+async fn start_control_plane(parts: &mut Parts, app: &SharedApp) -> anyhow::Result<ControlPlane> {
     // DM-2: before any listener opens.
     migrations::migrate(&app.pool).await?;
     control_plane::prepare(app).await?;
     let listener = http_api::bind(app.config.listen.internal, "internal HTTP").await?;
     let mcp_listener = http_api::bind(app.config.listen.mcp, "MCP").await?;
-    let router = control_plane::internal_router(app);
+    let (control_plane, loops) = ControlPlane::new(app);
+    let router = control_plane.internal_router();
     let shutdown = app.shutdown.clone();
     spawn(parts, "internal HTTP", async move { Ok(http_api::serve(listener, router, "internal HTTP", shutdown).await?) });
     let shutdown = app.shutdown.clone();
     spawn(parts, "MCP", async move { Ok(http_api::serve(mcp_listener, control_plane::mcp_router(), "MCP", shutdown).await?) });
     start_listener(parts, app);
-    for (name, part) in control_plane::background_parts(app) {
+    for (name, part) in loops {
         spawn(parts, name, async move {
             part.await;
             Ok(())
         });
     }
-    Ok(())
+    Ok(control_plane)
 }
 
 fn start_worker(parts: &mut Parts, app: &SharedApp) {

@@ -1,7 +1,10 @@
 //! All SQL of the platform, one file per aggregate; callers own the transactions.
-pub mod agents;
 pub mod clock;
 mod database;
+pub mod effect_context;
+pub mod gauges;
+pub mod seeds;
+pub mod unfinished;
 pub mod deliveries;
 pub mod deploy_tasks;
 pub mod effects;
@@ -12,14 +15,26 @@ pub mod migrations;
 pub mod namespace_leases;
 pub mod projects;
 pub mod repositories;
+pub mod run_cancel;
+pub mod run_finish;
+pub mod run_history;
 pub mod run_inserts;
+pub mod runs;
 pub mod sessions;
 pub mod slots;
 pub mod snapshots;
 pub mod staff_sign_in;
+pub mod status_comments;
+pub mod thread_namespaces;
 pub mod thread_states;
 pub mod tokens;
 pub mod users;
+pub mod delivery_reads;
+pub mod event_reads;
+pub mod evidence;
+pub mod run_logs;
+pub mod run_namespaces;
+pub mod run_reads;
 pub mod wakeups;
 pub mod worker_instances;
 

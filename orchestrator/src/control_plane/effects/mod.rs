@@ -1,0 +1,97 @@
+//! Performs effects, each kind in its own file, each in find-or-create form: doing it twice is doing it once.
+mod comments;
+mod discussions;
+mod error;
+mod jobs;
+mod labels;
+mod namespaces;
+mod reactions;
+mod status_comment;
+
+use domain::audit::{Actor, AuditEvent, AuditRecord, SystemActor};
+use domain::effects::Effect;
+use domain::ids::{CorrelationId, ProjectId, RunId};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::store::effects::ClaimedEffect;
+use crate::store::{events, status_comments};
+
+pub use error::EffectError;
+
+/// What a performed effect leaves in the database, written together with its completion.
+#[derive(Debug, Default)]
+pub struct Performed {
+    pub audit: Vec<AuditRecord>,
+    pub status_comment: Option<StoredStatusComment>,
+}
+
+/// Where a status comment is and the phase it shows.
+#[derive(Debug)]
+pub struct StoredStatusComment {
+    pub run_id: Uuid,
+    pub comment_id: i64,
+    pub phase: &'static str,
+}
+
+impl Performed {
+    /// Nothing to record.
+    fn nothing() -> Self {
+        Self::default()
+    }
+
+    fn audit(audit: Vec<AuditRecord>) -> Self {
+        Self { audit, status_comment: None }
+    }
+
+    /// Writes it.
+    pub async fn record(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if let Some(comment) = &self.status_comment {
+            status_comments::store(connection, comment.run_id, comment.comment_id, comment.phase).await?;
+        }
+        for record in &self.audit {
+            events::insert(connection, record).await?;
+        }
+        Ok(())
+    }
+}
+
+/// One attempt at an effect.
+pub struct Attempt<'a> {
+    pub app: &'a App,
+    pub claimed: &'a ClaimedEffect,
+    pub correlation_id: CorrelationId,
+    /// GitHub has reported this label change already, so it was we who made it (L-19).
+    pub reported: bool,
+}
+
+impl Attempt<'_> {
+    /// Whether an earlier attempt may have done it without being able to say so.
+    fn may_be_done(&self) -> bool {
+        self.claimed.attempts > 1
+    }
+
+    fn event(&self, event: AuditEvent) -> AuditRecord {
+        let record = AuditRecord::new(event, Actor::System(SystemActor::ControlPlane), self.correlation_id.clone()).project(self.claimed.project_id.map(ProjectId));
+        match self.claimed.run_id {
+            Some(run_id) => record.run(RunId(run_id)),
+            None => record,
+        }
+    }
+}
+
+/// Does it.
+pub async fn perform(attempt: &Attempt<'_>, effect: &Effect) -> Result<Performed, EffectError> {
+    match effect {
+        Effect::AddLabel { thread, label, origin } => labels::add(attempt, thread, label, origin).await,
+        Effect::RemoveLabel { thread, label, origin } => labels::remove(attempt, thread, label, origin).await,
+        Effect::CreateComment { thread, body, record } => comments::create(attempt, thread, body, record).await,
+        Effect::UpsertStatusComment { thread, run_id, phase } => status_comment::upsert(attempt, thread, *run_id, *phase).await,
+        Effect::AddReaction { target, reaction } => reactions::add(attempt, target, *reaction).await,
+        Effect::DeleteNamespacesOfThread { thread, cause } => namespaces::delete_of_thread(attempt, thread, *cause).await,
+        Effect::DeleteNamespace { namespace, run_id } => namespaces::delete_one(attempt, namespace.as_str(), *run_id).await,
+        Effect::CancelDiscussion { run_id, .. } => discussions::cancel(attempt, *run_id).await,
+        Effect::StopRun { run_id } => jobs::stop(attempt, *run_id).await.map(|()| Performed::nothing()),
+    }
+}

@@ -1,0 +1,143 @@
+//! Performs what decisions wrote down (D-31): one effect at a time per executor, under lease and fence.
+use std::time::Duration;
+
+use domain::audit::{Actor, AuditEvent, AuditRecord, EffectGivenUpPayload, SystemActor};
+use domain::effects::Effect;
+use domain::ids::{CorrelationId, ProjectId, RunId};
+use serde::Deserialize;
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::backoff::{self, EFFECT_LIMIT, GIVE_UP_AFTER};
+use super::effects::{self as world, Attempt, EffectError, Performed};
+use super::parts::pause_until;
+use crate::app::{App, SharedApp};
+use crate::store::effects::{self, ClaimedEffect};
+use crate::store::errors::{self, NewRuntimeError};
+use crate::store::{clock, effect_context, events, wakeups};
+use crate::wakeups::{Channel, Woken};
+
+/// Executors of one process; effects are mostly waits for GitHub.
+pub const EXECUTORS: usize = 6;
+/// Below the lease of 60 s, so that an attempt never outlives it.
+const ATTEMPT_TIME_LIMIT: Duration = Duration::from_secs(50);
+
+/// Performs effects until the process ends.
+pub async fn run(app: SharedApp, index: usize) {
+    let owner = format!("{}-executor-{index}", app.config.worker.worker_id);
+    let mut waiter = app.wakeups.waiter(&[Channel::Effects, Channel::Clock], &app.shutdown);
+    loop {
+        match claim(&app, &owner).await {
+            Ok(Some(claimed)) => {
+                perform_one(&app, claimed).await;
+                if app.shutdown.is_cancelled() {
+                    return;
+                }
+                continue;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to claim an effect"),
+        }
+        let due = effects::seconds_until_due(&app.pool).await.ok().flatten();
+        if waiter.wait(pause_until(due, app.config.poll_interval)).await == Woken::Shutdown {
+            return;
+        }
+    }
+}
+
+async fn claim(app: &App, owner: &str) -> Result<Option<ClaimedEffect>, sqlx::Error> {
+    let mut transaction = app.pool.begin().await?;
+    let claimed = effects::claim(&mut transaction, owner).await?;
+    transaction.commit().await?;
+    Ok(claimed)
+}
+
+#[tracing::instrument(skip_all, fields(effect.id = claimed.id, effect.kind = claimed.kind, attempt = claimed.attempts, run.id = ?claimed.run_id, delivery.id = ?claimed.delivery_id))]
+async fn perform_one(app: &App, claimed: ClaimedEffect) {
+    let started = std::time::Instant::now();
+    let outcome = match tokio::time::timeout(ATTEMPT_TIME_LIMIT, attempt(app, &claimed)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(EffectError::TimedOut),
+    };
+    let outcome = match outcome {
+        Ok(performed) => complete(app, &claimed, performed).await,
+        Err(error) => Err(error),
+    };
+    metrics::histogram!("codexk8s_effect_duration_seconds", "kind" => claimed.kind.clone()).record(started.elapsed().as_secs_f64());
+    if let Err(error) = outcome
+        && let Err(error) = handle_failure(app, &claimed, &error).await
+    {
+        // The lease ends by itself; the next executor goes on.
+        tracing::warn!(error = &error as &dyn std::error::Error, "failed to give an effect back");
+    }
+}
+
+async fn attempt(app: &App, claimed: &ClaimedEffect) -> Result<Performed, EffectError> {
+    let effect = Effect::deserialize(&claimed.payload).map_err(EffectError::Decode)?;
+    let context = effect_context::load(&app.pool, claimed).await?;
+    let attempt = Attempt { app, claimed, correlation_id: CorrelationId::new(context.correlation_id), reported: context.reported };
+    world::perform(&attempt, &effect).await
+}
+
+/// Completion and what it tells commit together; a stale fence tells nothing.
+async fn complete(app: &App, claimed: &ClaimedEffect, performed: Performed) -> Result<(), EffectError> {
+    let mut transaction = app.pool.begin().await?;
+    if !effects::complete(&mut transaction, claimed).await? {
+        tracing::info!("another executor has the effect");
+        return Ok(());
+    }
+    performed.record(&mut transaction).await?;
+    // Those that wait for this one are due now.
+    wakeups::notify(&mut transaction, Channel::Effects).await?;
+    transaction.commit().await?;
+    app.wakeups.notify(Channel::Effects);
+    Ok(())
+}
+
+async fn handle_failure(app: &App, claimed: &ClaimedEffect, error: &EffectError) -> Result<(), sqlx::Error> {
+    let text = error.chain();
+    let too_old = clock::now(&app.pool).await? - claimed.created_at >= GIVE_UP_AFTER;
+    if !error.is_permanent() && !too_old {
+        tracing::warn!(error = text, "an effect failed, it is tried again");
+        return effects::postpone(&app.pool, claimed, &text, backoff::pause_seconds(claimed.attempts, EFFECT_LIMIT)).await;
+    }
+    tracing::error!(error = text, "an effect is given up");
+    let mut transaction = app.pool.begin().await?;
+    for given_up in effects::give_up(&mut transaction, claimed, &text).await? {
+        let code = if given_up.id == claimed.id { error.code() } else { "predecessor_given_up".to_owned() };
+        tell_given_up(&mut transaction, app, &given_up, &code, &text).await?;
+    }
+    transaction.commit().await
+}
+
+async fn tell_given_up(connection: &mut PgConnection, app: &App, effect: &ClaimedEffect, code: &str, cause: &str) -> Result<(), sqlx::Error> {
+    let context = effect_context::load(&app.pool, effect).await?;
+    let decoded = Effect::deserialize(&effect.payload).ok();
+    let thread = decoded.as_ref().and_then(Effect::thread);
+    let payload = EffectGivenUpPayload {
+        effect_kind: Some(effect.kind.clone()),
+        delivery_id: effect.delivery_id.clone(),
+        repository_full_name: thread.map(|thread| thread.repository_full_name.clone()),
+        thread_kind: thread.map(|thread| thread.kind.to_string()),
+        thread_number: thread.map(|thread| thread.number),
+        attempts: Some(i64::from(effect.attempts)),
+        error_code: Some(code.to_owned()),
+    };
+    let record = AuditRecord::new(AuditEvent::EffectGivenUp(payload), Actor::System(SystemActor::ControlPlane), CorrelationId::new(context.correlation_id.as_str()))
+        .project(effect.project_id.map(ProjectId));
+    let record = match effect.run_id {
+        Some(run_id) => record.run(RunId(run_id)),
+        None => record,
+    };
+    events::insert(connection, &record).await?;
+    let entry = NewRuntimeError {
+        source: "outbox",
+        level: "error",
+        message: &format!("an effect of kind {} is given up: {code}", effect.kind),
+        details: json!({"effect_id": effect.id, "idempotency_key": effect.idempotency_key, "attempts": effect.attempts, "cause": cause}),
+        correlation_id: Some(&context.correlation_id),
+        run_id: effect.run_id,
+        project_id: effect.project_id,
+    };
+    errors::journal(connection, &entry).await
+}

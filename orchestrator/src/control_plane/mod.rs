@@ -1,0 +1,25 @@
+//! The control plane: intake of deliveries, decisions, the outbox, the periodic full pass, and the internal HTTP.
+//!
+//! It loads what `domain` may know, commits what `domain` decided, and performs what was committed. It decides nothing.
+mod backoff;
+mod clock_routes;
+mod commit;
+mod decider;
+pub mod edge;
+mod effects;
+mod executor;
+mod intake;
+mod mcp;
+mod metrics;
+mod outcomes;
+mod parts;
+mod readiness;
+mod reconcile;
+mod router;
+mod snapshot_loader;
+
+pub use intake::{IntakeError, IntakeRequest};
+pub use mcp::mcp_router;
+pub use outcomes::{Answer, AnswerStatus};
+pub use parts::{ControlPlane, prepare};
+pub use readiness::failing_checks;

@@ -1,0 +1,12 @@
+//! GitHub behind our own types: REST calls through octocrab into small structs of our own. Nothing here decides and
+//! nothing here repeats a call; who wants a repetition writes it down first.
+mod client;
+mod error;
+mod objects;
+mod repository;
+mod tokens;
+
+pub use client::{GithubClient, GithubClients};
+pub use error::{FaultClass, GithubError};
+pub use repository::{PostedComment, RepositoryApi};
+pub use tokens::{AccessError, RepositoryAccess, access_to};

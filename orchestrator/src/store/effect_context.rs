@@ -1,0 +1,25 @@
+//! What an effect belongs to, for the events it leaves.
+use sqlx::PgExecutor;
+
+use super::effects::ClaimedEffect;
+
+/// Read at each attempt.
+#[derive(Debug, sqlx::FromRow)]
+pub struct EffectContext {
+    /// Of the run, else the delivery, else the effect's own key: never empty.
+    pub correlation_id: String,
+    /// GitHub has reported this label change as the platform's own (L-19).
+    pub reported: bool,
+}
+
+/// Reads it.
+pub async fn load(executor: impl PgExecutor<'_>, effect: &ClaimedEffect) -> Result<EffectContext, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT coalesce((SELECT correlation_id FROM agent_runs WHERE id = e.run_id), e.delivery_id, e.idempotency_key) AS correlation_id,
+                e.reported_by_delivery_id IS NOT NULL AS reported
+         FROM outbox_effects e WHERE e.id = $1",
+    )
+    .bind(effect.id)
+    .fetch_one(executor)
+    .await
+}

@@ -1,0 +1,20 @@
+//! Relations between threads, runs and documents.
+use domain::decide::NewLink;
+use sqlx::PgConnection;
+
+/// Insert-or-nothing (D-26).
+pub async fn insert(connection: &mut PgConnection, link: &NewLink) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO links (source_type, source_id, target_type, target_id, link_type, metadata)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+    )
+    .bind(link.source_type)
+    .bind(&link.source_id)
+    .bind(link.target_type)
+    .bind(&link.target_id)
+    .bind(link.link_type)
+    .bind(&link.metadata)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! What a decision always knows: the binding, the sender, a grant, and whether the platform changed that label itself.
+use std::collections::BTreeMap;
+
+use domain::ids::{AgentId, ProjectId, RepositoryId, UserId};
+use domain::snapshot::{AgentFacts, Binding, Grant, Preflight, UserFacts};
+use serde_json::Value;
+use sqlx::{PgExecutor, PgPool};
+use uuid::Uuid;
+
+/// The live repository of that name, if one is bound.
+pub async fn live_repository_id(executor: impl PgExecutor<'_>, full_name: &str) -> Result<Option<Uuid>, sqlx::Error> {
+    let Some((owner, name)) = full_name.split_once('/') else { return Ok(None) };
+    sqlx::query_scalar(
+        "SELECT id FROM repositories WHERE provider = 'github' AND lower(owner) = lower($1) AND lower(name) = lower($2) AND unbound_at IS NULL
+         ORDER BY created_at LIMIT 1",
+    )
+    .bind(owner)
+    .bind(name)
+    .fetch_optional(executor)
+    .await
+}
+
+#[derive(sqlx::FromRow)]
+struct BindingRow {
+    id: Uuid,
+    project_id: Uuid,
+    slug: String,
+    default_ref: String,
+    services_yaml_path: String,
+    is_platform: bool,
+    preflight_status: Option<String>,
+}
+
+/// The live binding of a repository id (L-30).
+pub async fn binding(pool: &PgPool, external_id: i64) -> Result<Option<Binding>, sqlx::Error> {
+    let row: Option<BindingRow> = sqlx::query_as(
+        "SELECT r.id, r.project_id, p.slug, r.default_ref, r.services_yaml_path, r.is_platform, r.preflight_report_json ->> 'status' AS preflight_status
+         FROM repositories r JOIN projects p ON p.id = r.project_id AND p.deleted_at IS NULL
+         WHERE r.provider = 'github' AND r.external_id = $1 AND r.unbound_at IS NULL",
+    )
+    .bind(external_id)
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let agents = agents(pool, row.project_id).await?;
+    Ok(Some(Binding {
+        repository_id: RepositoryId(row.id),
+        project_id: ProjectId(row.project_id),
+        project_slug: row.slug,
+        default_ref: row.default_ref,
+        services_yaml_path: row.services_yaml_path,
+        is_platform: row.is_platform,
+        preflight: match row.preflight_status.as_deref() {
+            Some("failed") => Preflight::Failed,
+            Some(_) => Preflight::Passed,
+            None => Preflight::None,
+        },
+        agents,
+        webhook_runtime: None,
+        namespace_ttl_by_role: BTreeMap::new(),
+        default_namespace_ttl: None,
+    }))
+}
+
+#[derive(sqlx::FromRow)]
+struct AgentRow {
+    id: Uuid,
+    agent_key: String,
+    name: String,
+    is_active: bool,
+}
+
+async fn agents(pool: &PgPool, project_id: Uuid) -> Result<BTreeMap<String, AgentFacts>, sqlx::Error> {
+    // System agents first, so that a project's own replaces one of the same key.
+    let rows: Vec<AgentRow> = sqlx::query_as(
+        "SELECT id, agent_key, name, is_active FROM agents WHERE project_id IS NULL OR project_id = $1 ORDER BY project_id NULLS FIRST",
+    )
+    .bind(project_id)
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.agent_key.clone(), AgentFacts { id: AgentId(row.id), key: row.agent_key, name: row.name, is_active: row.is_active }))
+        .collect())
+}
+
+#[derive(sqlx::FromRow)]
+struct UserRow {
+    id: Uuid,
+    login: String,
+    is_platform_owner: bool,
+    is_platform_admin: bool,
+    project_role: Option<String>,
+}
+
+impl From<UserRow> for UserFacts {
+    fn from(row: UserRow) -> Self {
+        Self {
+            id: UserId(row.id),
+            login: row.login,
+            is_platform_owner: row.is_platform_owner,
+            is_platform_admin: row.is_platform_admin,
+            project_role: row.project_role,
+        }
+    }
+}
+
+/// The enabled platform user of a GitHub login, as seen from a project.
+pub async fn user(executor: impl PgExecutor<'_>, login: &str, project_id: Option<Uuid>) -> Result<Option<UserFacts>, sqlx::Error> {
+    let row: Option<UserRow> = sqlx::query_as(
+        "SELECT u.id, u.github_login::text AS login, u.is_platform_owner, u.is_platform_admin, m.role AS project_role
+         FROM users u LEFT JOIN project_members m ON m.user_id = u.id AND m.project_id = $2
+         WHERE u.github_login = $1::citext AND u.disabled_at IS NULL",
+    )
+    .bind(login)
+    .bind(project_id)
+    .fetch_optional(executor)
+    .await?;
+    Ok(row.map(Into::into))
+}
+
+/// The unexpired, unconsumed grant for a label of a thread (L-18).
+pub async fn grant(pool: &PgPool, full_name: &str, thread_number: i64, label: &str, project_id: Uuid) -> Result<Option<Grant>, sqlx::Error> {
+    let found: Option<(Uuid, Option<i64>)> = sqlx::query_as(
+        "SELECT user_id, request_id FROM label_grants
+         WHERE repository_full_name = $1 AND thread_number = $2 AND label = $3 AND consumed_delivery_id IS NULL AND expires_at > platform_now()",
+    )
+    .bind(full_name)
+    .bind(thread_number)
+    .bind(label)
+    .fetch_optional(pool)
+    .await?;
+    let Some((user_id, request_id)) = found else { return Ok(None) };
+    let row: Option<UserRow> = sqlx::query_as(
+        "SELECT u.id, coalesce(u.github_login::text, '') AS login, u.is_platform_owner, u.is_platform_admin, m.role AS project_role
+         FROM users u LEFT JOIN project_members m ON m.user_id = u.id AND m.project_id = $2
+         WHERE u.id = $1 AND u.disabled_at IS NULL",
+    )
+    .bind(user_id)
+    .bind(project_id)
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| Grant { user: row.into(), request_id }))
+}
+
+/// Uses a grant up; `false` when another delivery was faster.
+pub async fn consume_grant(executor: impl PgExecutor<'_>, full_name: &str, thread_number: i64, label: &str, delivery_id: &str) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "UPDATE label_grants SET consumed_delivery_id = $4
+         WHERE repository_full_name = $1 AND thread_number = $2 AND label = $3 AND consumed_delivery_id IS NULL AND expires_at > platform_now()",
+    )
+    .bind(full_name)
+    .bind(thread_number)
+    .bind(label)
+    .bind(delivery_id)
+    .execute(executor)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The platform's own label change that a delivery reports, not yet matched (L-19): one that is being performed right
+/// now, or one of the last ten minutes that has its `label.applied`.
+pub async fn own_label_change(executor: impl PgExecutor<'_>, thread: &Value, kind: &str, label: &str) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT e.id FROM outbox_effects e
+         WHERE e.kind = $1 AND e.payload ->> 'label' = $2 AND e.payload -> 'thread' = $3 AND e.reported_by_delivery_id IS NULL
+           AND ((e.state = 'pending' AND e.attempts > 0)
+                OR (e.state = 'done' AND e.done_at > platform_now() - interval '10 minutes' AND EXISTS (
+                    SELECT 1 FROM flow_events f
+                    WHERE f.event_type = 'label.applied' AND f.created_at > platform_now() - interval '10 minutes'
+                      AND f.payload ->> 'label' = $2 AND f.payload ->> 'thread_number' = $3 ->> 'number'
+                      AND f.payload ->> 'op' = CASE WHEN $1 = 'add_label' THEN 'add' ELSE 'remove' END)))
+         ORDER BY e.id LIMIT 1",
+    )
+    .bind(kind)
+    .bind(label)
+    .bind(thread)
+    .fetch_optional(executor)
+    .await
+}
+
+/// Remembers that a delivery reported the change.
+pub async fn match_label_change(executor: impl PgExecutor<'_>, effect_id: i64, delivery_id: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE outbox_effects SET reported_by_delivery_id = $2 WHERE id = $1 AND reported_by_delivery_id IS NULL")
+        .bind(effect_id)
+        .bind(delivery_id)
+        .execute(executor)
+        .await?;
+    Ok(())
+}
