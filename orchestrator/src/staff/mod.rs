@@ -28,5 +28,5 @@ mod users;
 
 pub use body::{JsonBody, parse as parse_body, read as read_body};
 pub use principal::{AuthMethod, FORWARDED_ADDRESS_HEADER, Principal, bearer_value};
-pub use router::{ROUTES, router};
+pub use router::{BASE_PATH, ROUTES, router};
 pub use state::Services;

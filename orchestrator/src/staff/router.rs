@@ -14,7 +14,7 @@ use super::{
 use crate::http_api::{unknown_method, unknown_route};
 
 /// Every route with its methods, relative to `/api/v1`; `docs/openapi/staff.yaml` lists the same.
-pub const ROUTES: [(&str, &[Method]); 24] = [
+pub const ROUTES: [(&str, &[Method]); 27] = [
     ("/auth/token", &[Method::POST]),
     ("/auth/me", &[Method::GET]),
     ("/auth/logout", &[Method::POST]),
@@ -39,16 +39,15 @@ pub const ROUTES: [(&str, &[Method]); 24] = [
     ("/staff/runs/{run_id}/logs", &[Method::GET]),
     ("/staff/runs/{run_id}/labels", &[Method::GET]),
     ("/staff/webhook-deliveries/{delivery_id}", &[Method::GET]),
-];
-
-/// Routes that only admins of the platform use, kept apart because the list above is long enough.
-pub const ADMIN_ROUTES: [(&str, &[Method]); 3] = [
     ("/staff/labels", &[Method::GET]),
     ("/staff/evidence", &[Method::GET]),
     ("/staff/evidence/{query}", &[Method::GET]),
 ];
 
-/// Paths relative to `/api/v1`: the caller nests it there, or under the edge of the internal listener.
+/// Under which the routes are reached, also when the gateway passes a request on.
+pub const BASE_PATH: &str = "/api/v1";
+
+/// The staff routes under their public paths.
 pub fn router(services: Services) -> Router {
     let project = "/staff/projects/{project_id}";
     let repository = format!("{project}/repositories/{{repository_id}}");
@@ -82,9 +81,11 @@ pub fn router(services: Services) -> Router {
         ("/staff/evidence".into(), get(evidence::export)),
         ("/staff/evidence/{query}".into(), get(evidence::export_one)),
     ];
-    routes
+    let relative = routes
         .into_iter()
-        .fold(Router::new(), |router, (path, methods)| router.route(&path, methods))
+        .fold(Router::new(), |router, (path, methods)| router.route(&path, methods));
+    Router::new()
+        .nest(BASE_PATH, relative)
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn(protect))
