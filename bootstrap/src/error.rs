@@ -84,7 +84,7 @@ impl Error {
             Self::Process(error) => error.hint(),
             Self::Orchestrator(error) => error.hint(),
             Self::DiskFull { path, .. } => Some(format!(
-                "free space on the file system of {}, or set GONOGO_CACHE to a folder on another one",
+                "free space on the file system of {}, or set GONOGO_CACHE (or TMPDIR, if it lies there) to a folder on another one",
                 path.display()
             )),
             Self::File { path, source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {

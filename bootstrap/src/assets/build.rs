@@ -46,7 +46,7 @@ pub(super) async fn build(folder: &Path, piece: &Piece<'_>) -> Result<()> {
     check_space(folder)?;
     let module = folder.join("module");
     source::write(&module)?;
-    let log = folder.with_extension("log");
+    let log = folder.with_file_name("build.log");
     piece.note("downloading Go modules (about 130 MB)");
     go(&module, &log, &["mod", "download"], |_| {}).await?.map_err(|last_line| AssetError::Download {
         last_line,

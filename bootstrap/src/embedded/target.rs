@@ -23,6 +23,9 @@ use crate::runs::{RunFolder, new_run_id, remove_folder};
 /// Name of the one node.
 const NODE: &str = "gonogo";
 
+/// Space a run takes at most, in megabytes: etcd reserves 128, PostgreSQL starts with 60, the rest is logs.
+const NEEDED_MEGABYTES: u64 = 500;
+
 /// What a person or the gate may choose.
 pub struct UpOptions<'a> {
     pub run_id: String,
@@ -103,6 +106,9 @@ impl EmbeddedTarget {
         let run_dir = folder.path().to_owned();
         let logs_dir = options.out_dir.as_ref().map_or_else(|| run_dir.join("logs"), |out| out.join("logs"));
         create_folder(&logs_dir)?;
+        for folder in [&run_dir, &logs_dir, &std::env::temp_dir()] {
+            check_space(folder)?;
+        }
         let network = Network::claim()?;
         let database_home = short_folder()?;
         undo.folders.push(database_home.clone());
@@ -252,6 +258,16 @@ impl EmbeddedTarget {
 
 fn timing(piece: &str, origin: &str, took: Duration) -> PieceTiming {
     PieceTiming { piece: piece.to_owned(), origin: origin.to_owned(), milliseconds: took.as_millis() }
+}
+
+/// Refuses to start where a run could not end: a full disk ends a component in the middle of a
+/// write, with words that nobody understands.
+fn check_space(folder: &std::path::Path) -> Result<()> {
+    let Ok(system) = rustix::fs::statvfs(folder) else { return Ok(()) };
+    if system.f_bavail.saturating_mul(system.f_frsize) < NEEDED_MEGABYTES * 1_000_000 {
+        return Err(Error::DiskFull { action: "start in", path: folder.to_owned() });
+    }
+    Ok(())
 }
 
 fn causes(error: &dyn std::error::Error) -> String {

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use super::RUN_MARKER;
 
-/// Lines of a log that an error quotes: enough for a stack of causes, few enough to read.
-const QUOTED_LINES: usize = 8;
+/// Lines of a log that an error carries: enough for a Go panic with its stack.
+const QUOTED_LINES: usize = 40;
 /// The end of a log file that is read to find these lines.
 const QUOTED_BYTES: u64 = 16 * 1024;
 
@@ -27,7 +27,7 @@ pub enum ProcessError {
         #[source]
         source: std::io::Error,
     },
-    #[error("failed to keep {name} running: {status}; last log lines:\n{last_lines}")]
+    #[error("failed to keep {name} running ({status}): {}", telling_line(last_lines))]
     Exited { name: String, status: ExitStatus, last_lines: String, log: PathBuf },
     #[error("failed to end {name} within {seconds} s")]
     Stuck { name: String, seconds: u64 },
@@ -37,14 +37,25 @@ impl ProcessError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { program, .. } => Some(format!("install {} or put it on PATH", program.display())),
-            Self::Exited { last_lines, .. } if last_lines.contains("No space left on device") => {
+            Self::Exited { last_lines, .. } if last_lines.to_lowercase().contains("no space left on device") => {
                 Some("the disk is full: free space, or set GONOGO_CACHE to a folder on another file system".to_owned())
             }
-            // A failed start takes its folder away; what the error quotes is then all there is.
             Self::Exited { log, .. } if log.exists() => Some(format!("the whole log is {}", log.display())),
+            // A failed start takes its folder away; what is quoted here is then all there is.
+            Self::Exited { last_lines, .. } => Some(format!("the end of its log was:\n{last_lines}")),
             _ => None,
         }
     }
+}
+
+/// The line that says most about why a program ended.
+fn telling_line(lines: &str) -> &str {
+    const SIGNS: [&str; 5] = ["no space left", "panic:", "fatal", "error", "failed"];
+    SIGNS
+        .iter()
+        .find_map(|sign| lines.lines().rfind(|line| line.to_lowercase().contains(sign)))
+        .or_else(|| lines.lines().last())
+        .unwrap_or("it left no log")
 }
 
 /// Another user to run a child as; only root can.
@@ -259,4 +270,38 @@ pub fn last_lines(path: &Path, count: usize) -> String {
     let text = read().unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_unexpected_end_is_told_with_the_line_that_explains_it() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let launch = Launch::new("shell", Path::new("/bin/sh"), "test", &folder.path().join("shell.log"))
+            .args(["-c", "echo starting; echo 'fatal: it is Monday'; echo goodbye; exit 3"]);
+        let process = Supervised::start(&launch).expect("a shell");
+        let status = process.exited().await.expect("its end");
+        let text = process.unexpected_exit(status).to_string();
+        assert_eq!(text, "failed to keep shell running (exit status: 3): fatal: it is Monday");
+    }
+
+    #[tokio::test]
+    async fn a_child_carries_the_marker_and_nothing_of_the_surroundings() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let log = folder.path().join("env.log");
+        let launch = Launch::new("env", Path::new("/usr/bin/env"), "run-7", &log).env("GIVEN", "yes");
+        Supervised::start(&launch).expect("env").exited().await.expect("its end");
+        let names = std::fs::read_to_string(&log).expect("log");
+        assert!(names.contains("GONOGO_RUN_ID=run-7\n") && names.contains("GIVEN=yes\n"));
+        assert!(!names.contains("CARGO_MANIFEST_DIR"), "cargo sets it for this test");
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_is_named() {
+        let launch = Launch::new("nothing", Path::new("/nonexistent/program"), "test", Path::new("/dev/null"));
+        let error = Supervised::start(&launch).expect_err("no such program");
+        assert!(error.to_string().contains("/nonexistent/program is missing"));
+    }
 }

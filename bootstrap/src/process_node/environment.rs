@@ -1,7 +1,8 @@
 //! The environment and command line of a container, resolved as a kubelet resolves them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, Pod, Secret};
 use kube::Api;
 
@@ -18,8 +19,8 @@ pub(super) struct References {
 impl References {
     /// Reads every object the container refers to; an absent one is noted as absent.
     pub(super) async fn load(client: &kube::Client, namespace: &str, container: &Container) -> Result<Self, PodError> {
-        let mut config_map_names = Vec::new();
-        let mut secret_names = Vec::new();
+        let mut config_map_names = BTreeSet::new();
+        let mut secret_names = BTreeSet::new();
         for variable in container.env.iter().flatten() {
             if let Some(source) = &variable.value_from {
                 config_map_names.extend(source.config_map_key_ref.as_ref().map(|key| key.name.clone()));
@@ -30,25 +31,21 @@ impl References {
             config_map_names.extend(source.config_map_ref.as_ref().map(|object| object.name.clone()));
             secret_names.extend(source.secret_ref.as_ref().map(|object| object.name.clone()));
         }
-        let mut references = Self::default();
-        for name in config_map_names {
-            if !references.config_maps.contains_key(&name) {
-                let data = read_config_map(client, namespace, &name).await?;
-                references.config_maps.insert(name, data);
-            }
-        }
-        for name in secret_names {
-            if !references.secrets.contains_key(&name) {
-                let data = read_secret(client, namespace, &name).await?;
-                references.secrets.insert(name, data);
-            }
-        }
-        Ok(references)
+        let config_maps = try_join_all(config_map_names.into_iter().map(|name| async move {
+            let data = read_config_map(client, namespace, &name).await?;
+            Ok((name, data))
+        }));
+        let secrets = try_join_all(secret_names.into_iter().map(|name| async move {
+            let data = read_secret(client, namespace, &name).await?;
+            Ok((name, data))
+        }));
+        let (config_maps, secrets) = tokio::try_join!(config_maps, secrets)?;
+        Ok(Self { config_maps: config_maps.into_iter().collect(), secrets: secrets.into_iter().collect() })
     }
 }
 
 /// Text data of a ConfigMap, or nothing when there is none.
-pub(super) async fn read_config_map(
+async fn read_config_map(
     client: &kube::Client,
     namespace: &str,
     name: &str,
