@@ -42,7 +42,8 @@ fn listed(path: &str) -> bool {
     path != FILE && !path.ends_with(".dsse.json") && !path.ends_with(".tar.zst")
 }
 
-pub(super) fn of_folder(folder: &Path) -> Result<Manifest, BundleError> {
+/// Manifest of the files that a folder holds now.
+pub fn of_folder(folder: &Path) -> Result<Manifest, BundleError> {
     let mut files = Vec::new();
     for path in files_below(folder)?.into_iter().filter(|path| listed(path)) {
         let full = folder.join(&path);

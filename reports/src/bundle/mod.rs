@@ -9,6 +9,6 @@ mod traceability;
 mod verify;
 mod write;
 
-pub use manifest::{FileEntry, Manifest};
+pub use manifest::{FileEntry, Manifest, of_folder as manifest};
 pub use verify::{Problem, VerifyError, verify};
 pub use write::{BundleError, Written, write, write_interrupted};

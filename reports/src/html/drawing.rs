@@ -10,8 +10,6 @@ const LEAST_WIDTH: f64 = 6.0;
 const LONGEST_DRAWN_MS: u64 = 60_000;
 /// Width of a break.
 const BREAK_WIDTH: f64 = 70.0;
-/// Narrower segments have no room for a name inside.
-const NAMED_WIDTH: f64 = 78.0;
 
 /// One drawn piece: the time that led to a hop.
 pub(super) struct Segment {
@@ -19,12 +17,10 @@ pub(super) struct Segment {
     pub class: String,
     pub x: String,
     pub width: String,
-    pub middle: String,
     pub duration: String,
     pub at: String,
     pub source: String,
     pub file: String,
-    pub named: bool,
     pub is_break: bool,
 }
 
@@ -65,12 +61,10 @@ pub(super) fn draw(run: &RunTimeline) -> DrawnRun {
                 class: hop.name.replace(' ', "-"),
                 x: format!("{x:.1}"),
                 width: format!("{width:.1}"),
-                middle: format!("{:.1}", x + width / 2.0),
                 duration: words::duration(hop.since_before_ms),
                 at: hop.at.format("%H:%M:%S%.3f").to_string(),
                 source: hop.source.clone(),
                 file: words::file(&hop.source).to_owned(),
-                named: width >= NAMED_WIDTH,
                 is_break,
             };
             x += width;

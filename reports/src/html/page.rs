@@ -20,7 +20,8 @@ struct Page<'a> {
     took: String,
     revision: &'a str,
     lowered: &'a [String],
-    outside: Vec<String>,
+    outside: &'a [String],
+    speaks_of: String,
     deciding: Vec<&'a Finding>,
     reported: Vec<&'a Finding>,
     tiles: Vec<rows::Tile>,
@@ -69,6 +70,10 @@ struct Canaries {
 }
 
 impl Page<'_> {
+    fn rich(&self, text: &str) -> String {
+        words::rich(text)
+    }
+
     fn file<'a>(&self, pointer: &'a str) -> &'a str {
         words::file(pointer)
     }
@@ -135,7 +140,11 @@ pub(crate) fn page(
         }),
         revision: run.revision.get(..12).unwrap_or(&run.revision),
         lowered: &criteria.lowered,
-        outside: verdict.rows_outside_scope.clone(),
+        outside: &verdict.rows_outside_scope,
+        speaks_of: match verdict.verdict {
+            Outcome::Go => format!("for {} of {} rows", verdict.counts.rows_proven, verdict.counts.rows),
+            _ => format!("{} of {} rows proven", verdict.counts.rows_proven, verdict.counts.rows),
+        },
         deciding,
         reported,
         tiles: rows::tiles(&judgement.coverage.rows, criteria),

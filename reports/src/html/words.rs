@@ -28,6 +28,35 @@ pub(super) fn bytes(number: u64) -> String {
     }
 }
 
+/// HTML of a text whose backticks mark code.
+pub(super) fn rich(text: &str) -> String {
+    let mut html = String::with_capacity(text.len() + 16);
+    let pieces: Vec<&str> = text.split('`').collect();
+    let paired = pieces.len() % 2 == 1;
+    for (index, piece) in pieces.iter().enumerate() {
+        let code = paired && index % 2 == 1;
+        if code {
+            html.push_str("<code>");
+        } else if !paired && index > 0 {
+            html.push('`');
+        }
+        for character in piece.chars() {
+            match character {
+                '&' => html.push_str("&amp;"),
+                '<' => html.push_str("&lt;"),
+                '>' => html.push_str("&gt;"),
+                '"' => html.push_str("&quot;"),
+                '\'' => html.push_str("&#39;"),
+                other => html.push(other),
+            }
+        }
+        if code {
+            html.push_str("</code>");
+        }
+    }
+    html
+}
+
 /// File of a `file:line` pointer, for a link.
 pub(super) fn file(pointer: &str) -> &str {
     pointer
@@ -39,6 +68,12 @@ pub(super) fn file(pointer: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn code_is_marked_and_everything_is_escaped() {
+        assert_eq!(rich("a `<b>` & c"), "a <code>&lt;b&gt;</code> &amp; c");
+        assert_eq!(rich("odd ` <script>"), "odd ` &lt;script&gt;");
+    }
 
     #[test]
     fn durations_keep_two_units_at_most() {

@@ -145,7 +145,10 @@ pub fn compute(journals: &Journals, criteria: &Criteria, specification: &Specifi
         });
     }
     findings.sort_by(|a, b| {
-        (a.effect, a.severity, &a.check, &a.subject).cmp(&(b.effect, b.severity, &b.check, &b.subject))
+        let key = |finding: &'_ Finding| (finding.effect, rank(&finding.check), finding.severity);
+        key(a)
+            .cmp(&key(b))
+            .then_with(|| (&a.check, &a.subject).cmp(&(&b.check, &b.subject)))
     });
     // What a run that was cut off shows as broken may be broken by the cut: it establishes nothing (gate.md 8).
     let cut_off = findings.iter().any(|finding| finding.check == "run_interrupted");
@@ -202,6 +205,16 @@ pub fn compute(journals: &Journals, criteria: &Criteria, specification: &Specifi
         coverage,
         ledger,
         timelines,
+    }
+}
+
+/// What a reader must know first: that the run was cut off, then what people see fail.
+fn rank(check: &str) -> u8 {
+    match check {
+        "run_interrupted" => 0,
+        "scenario_failed" | "scenario_flaky" | "step_undefined" | "contradiction" => 1,
+        "row_not_proven" => 3,
+        _ => 2,
     }
 }
 

@@ -23,13 +23,38 @@ fn ledger(input: &Input<'_>, found: &mut Vec<Finding>) {
             Vec::new(),
         ));
     }
+    let lost_namespaces: Vec<&str> = input
+        .ledger
+        .leaks()
+        .filter(|entry| entry.kind == "Namespace")
+        .map(|entry| entry.name.as_str())
+        .collect();
+    let inside = |name: &str| -> Option<&str> {
+        let (namespace, _) = name.split_once('/')?;
+        lost_namespaces.iter().find(|lost| **lost == namespace).copied()
+    };
     for entry in input.ledger.leaks() {
+        if inside(&entry.name).is_some() {
+            continue; // told with its namespace
+        }
+        let content = input
+            .ledger
+            .leaks()
+            .filter(|other| entry.kind == "Namespace" && inside(&other.name) == Some(entry.name.as_str()))
+            .count();
+        let with_content = match content {
+            0 => String::new(),
+            number => format!(" with {number} objects in it"),
+        };
         let mut item = finding(
             "ledger_leak",
             format!("{} {}", entry.kind, entry.name),
             (Severity::P0, Effect::NoGo),
             "deleted, or kept with a named reason",
-            format!("still there; made by {} for {}", entry.created_by, entry.account),
+            format!(
+                "still there{with_content}; made by {} for {}",
+                entry.created_by, entry.account
+            ),
             vec![entry.created.clone(), "ledger.json".into()],
         );
         if input.specification.scenario(&entry.account).is_some() {
