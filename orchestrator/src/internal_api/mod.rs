@@ -12,6 +12,7 @@ mod run_events;
 mod run_logs;
 mod session;
 mod session_checksum;
+mod threads;
 
 pub use callers::{RunCaller, ServiceCaller};
 pub use router::{ROUTES, router};

@@ -2,16 +2,17 @@
 use axum::Router;
 use axum::routing::{get, post, put};
 
-use super::{context, credentials, deliveries, environment, run_events, run_logs, session};
+use super::{context, credentials, deliveries, environment, run_events, run_logs, session, threads};
 use crate::http_api::unknown_method;
 use crate::staff::Services;
 
 /// Every route of this module, for tests and documentation.
-pub const ROUTES: [(&str, &str); 11] = [
+pub const ROUTES: [(&str, &str); 12] = [
     ("POST", "/internal/v1/runs/{run_id}/mcp-token"),
     ("PUT", "/internal/v1/runs/{run_id}/credentials-owner"),
     ("POST", "/internal/v1/runs/{run_id}/environment"),
     ("GET", "/internal/v1/runs/{run_id}/environment"),
+    ("GET", "/internal/v1/runs/{run_id}/threads"),
     ("GET", "/internal/v1/runs/{run_id}/context"),
     ("GET", "/internal/v1/runs/{run_id}/session"),
     ("PUT", "/internal/v1/runs/{run_id}/session"),
@@ -30,6 +31,7 @@ pub fn router(services: Services) -> Router {
             "/internal/v1/runs/{run_id}/environment",
             post(environment::desire).get(environment::show),
         )
+        .route("/internal/v1/runs/{run_id}/threads", get(threads::show))
         .route("/internal/v1/runs/{run_id}/context", get(context::show))
         .route(
             "/internal/v1/runs/{run_id}/session",
