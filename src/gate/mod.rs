@@ -7,5 +7,6 @@ mod session;
 mod target;
 
 pub use failure::Failure;
+pub use interrupt::asked_to_stop;
 pub use session::{Request, Verdict, run};
-pub use target::{Running, bring_up};
+pub use target::{Running, bring_up, failure};

@@ -104,10 +104,10 @@ impl Hub {
         let repository = format!("{organization}/app");
         for (login, permission) in [
             (&maintainer.0, Permission::Admin),
-            (&member.0, Permission::Push),
-            (&outsider.0, Permission::Push),
+            (&member.0, Permission::Write),
+            (&outsider.0, Permission::Write),
             (&self.accounts.platform_login, Permission::Admin),
-            (&self.accounts.bot_login, Permission::Push),
+            (&self.accounts.bot_login, Permission::Write),
             (&self.accounts.owner_login, Permission::Admin),
         ] {
             self.handle.add_collaborator(&repository, login, permission)?;
@@ -125,7 +125,7 @@ impl Hub {
 
     fn create_account(&self, repository: &str, login: &str, kind: UserKind) -> anyhow::Result<()> {
         let token = self.handle.create_user(login, kind)?;
-        self.handle.add_collaborator(repository, login, Permission::Push)?;
+        self.handle.add_collaborator(repository, login, Permission::Write)?;
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(login.to_owned(), token);
         Ok(())
     }

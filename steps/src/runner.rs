@@ -13,7 +13,7 @@ use reports::evidence::{ScenarioKey, ScenarioResult, ScenarioState};
 
 use crate::{
     selection::{self, Eligibility, Listed},
-    world::{Gate, GateWorld, install},
+    world::{Gate, GateWorld, install, uninstall},
     writer::{EvidenceWriter, OnEnd, key_of},
 };
 
@@ -51,6 +51,12 @@ pub fn plan(options: &Options) -> anyhow::Result<Vec<Listed>> {
 pub async fn run(options: &Options, gate: Arc<Gate>, on_end: OnEnd) -> anyhow::Result<()> {
     let listed = plan(options)?;
     install(gate.clone())?;
+    let outcome = play_all(options, &gate, &listed, on_end).await;
+    uninstall();
+    outcome
+}
+
+async fn play_all(options: &Options, gate: &Arc<Gate>, listed: &[Listed], on_end: OnEnd) -> anyhow::Result<()> {
     for scenario in listed.iter().filter(|scenario| scenario.verdict != Eligibility::Runs) {
         let result = not_played(scenario);
         on_end(&result);
@@ -68,12 +74,12 @@ pub async fn run(options: &Options, gate: Arc<Gate>, on_end: OnEnd) -> anyhow::R
             let selected: HashSet<(String, usize)> =
                 runnable.iter().filter(|scenario| phase(scenario)).map(|scenario| (scenario.feature.clone(), scenario.line)).collect();
             if !selected.is_empty() {
-                play(options, &gate, attempt, selected, on_end.clone()).await?;
+                play(options, gate, attempt, selected, on_end.clone()).await?;
             }
         }
     }
     let played: HashSet<ScenarioKey> = gate.recorder.scenarios().into_iter().map(|result| result.key).collect();
-    for scenario in &listed {
+    for scenario in listed {
         let line = u32::try_from(scenario.line).unwrap_or(u32::MAX);
         if !played.iter().any(|key| key.scenario == scenario.id && key.line == line) {
             anyhow::bail!("{} ({}:{}) was selected and never played (E-7)", scenario.id, scenario.file, scenario.line);

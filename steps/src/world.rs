@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::{Context, bail};
@@ -20,7 +20,7 @@ use crate::{
 /// Shared by all scenarios of a run: the target, the stand-ins, the recorder.
 pub struct Gate {
     pub recorder: Recorder,
-    pub github: crate::hub::Hub,
+    pub github: Arc<crate::hub::Hub>,
     pub platforms: PlatformPool,
     pub audit: AuditLog,
     pub kube: kube::Client,
@@ -45,11 +45,12 @@ pub struct Facts {
 }
 
 impl Gate {
-    #[must_use]
+    /// # Errors
+    /// When the HTTP client cannot be built.
     #[expect(clippy::too_many_arguments, reason = "construction of the one shared environment")]
     pub fn new(
         recorder: Recorder,
-        github: crate::hub::Hub,
+        github: Arc<crate::hub::Hub>,
         platforms: PlatformPool,
         audit: AuditLog,
         kube: kube::Client,
@@ -79,14 +80,22 @@ impl Gate {
     }
 }
 
-static GATE: OnceLock<Arc<Gate>> = OnceLock::new();
+static GATE: Mutex<Option<Arc<Gate>>> = Mutex::new(None);
 
 /// Makes the environment known to the worlds: cucumber builds them without arguments.
 ///
 /// # Errors
-/// When it was set before.
+/// When another one is installed: two runs at once would swap each other's panic hook.
 pub fn install(gate: Arc<Gate>) -> anyhow::Result<()> {
-    GATE.set(gate).map_err(|_| anyhow::anyhow!("the gate's environment is set already"))
+    let mut slot = GATE.lock().unwrap_or_else(PoisonError::into_inner);
+    anyhow::ensure!(slot.is_none(), "another run of the gate is under way in this process");
+    *slot = Some(gate);
+    Ok(())
+}
+
+/// Forgets the environment, so that what it holds can be taken down.
+pub fn uninstall() {
+    GATE.lock().unwrap_or_else(PoisonError::into_inner).take();
 }
 
 /// The error of a step: the whole chain in one text, since cucumber shows only `Display`.
@@ -153,7 +162,7 @@ impl std::fmt::Debug for GateWorld {
 
 impl GateWorld {
     fn new() -> Result<Self, anyhow::Error> {
-        let gate = GATE.get().cloned().context("the gate's environment is not set")?;
+        let gate = GATE.lock().unwrap_or_else(PoisonError::into_inner).clone().context("the gate's environment is not set")?;
         Ok(Self {
             gate,
             key: ScenarioKey::new("", 0),

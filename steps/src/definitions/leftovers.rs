@@ -168,11 +168,10 @@ async fn two_platforms(world: &mut GateWorld) -> Step {
         let signal = signal_file(world);
         start(world, stories::waits_for(&signal)).await?;
         await_event(world, "run.agent.ready").await?;
-        let running = world.run()?;
+        let running = crate::definitions::outcome::current_run(world).await?;
         let name = world.platform().instance.clone();
         world.remembered.insert(format!("{name} finished"), text(&finished, "namespace")?);
-        world.remembered.insert(format!("{name} running"), text(&crate::definitions::outcome::current_run(world).await?, "namespace")?);
-        let _ = running;
+        world.remembered.insert(format!("{name} running"), text(&running, "namespace")?);
     }
     world.remembered.insert("first".to_owned(), first.instance.clone());
     let place = world.place()?;

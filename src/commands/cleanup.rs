@@ -1,0 +1,29 @@
+//! `gonogo cleanup`: ends what killed runs left behind.
+
+use serde_json::json;
+
+use crate::{cli::Output, exit_code::ExitStatus, gate::{Failure, failure}};
+
+/// Ends processes and removes folders of runs whose gate is dead.
+///
+/// # Errors
+/// When the cache folder cannot be read.
+pub async fn cleanup(output: Output) -> Result<ExitStatus, Failure> {
+    let cache = bootstrap::CacheFolder::from_environment().map_err(failure)?;
+    let cleaned = bootstrap::runs::cleanup(&cache).await.map_err(failure)?;
+    let left: usize = cleaned.iter().map(|run| run.left.len()).sum();
+    if output == Output::Json {
+        let runs: Vec<_> = cleaned
+            .iter()
+            .map(|run| json!({"run_id": run.run_id, "ended": run.ended.len(), "left": run.left.len(), "removed": run.removed}))
+            .collect();
+        println!("{}", json!({"runs": runs, "left": left}));
+    } else if cleaned.is_empty() {
+        println!("nothing to clean up");
+    } else {
+        for run in &cleaned {
+            println!("run {}: {} processes ended, {} folders removed, {} processes left", run.run_id, run.ended.len(), run.removed.len(), run.left.len());
+        }
+    }
+    Ok(if left == 0 { ExitStatus::Go } else { ExitStatus::NoGo })
+}

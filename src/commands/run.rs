@@ -1,0 +1,50 @@
+//! `gonogo run`.
+
+use reports::verdict::Outcome;
+
+use crate::{
+    cli::{Output, RunArguments},
+    exit_code::ExitStatus,
+    gate::{self, Failure, Request},
+    progress::Reporter,
+};
+
+/// Runs the gate and prints the headline, or the verdict as JSON.
+///
+/// # Errors
+/// When the gate could not do its work.
+pub async fn run(arguments: RunArguments) -> Result<ExitStatus, Failure> {
+    let reporter = Reporter::new(false);
+    let verdict = gate::run(&request(&arguments), &reporter, |_| {}).await;
+    reporter.finish();
+    let verdict = verdict?;
+    match arguments.output {
+        Output::Json => println!("{}", serde_json::to_string_pretty(&verdict.document).unwrap_or_default()),
+        Output::Text => {
+            println!("{}", verdict.headline);
+            println!("report: {}", verdict.bundle.join("index.html").display());
+        }
+    }
+    Ok(status_of(verdict.outcome))
+}
+
+/// What the arguments ask for.
+#[must_use]
+pub fn request(arguments: &RunArguments) -> Request {
+    Request {
+        features: arguments.selection.features.clone(),
+        tags: arguments.selection.tags.clone(),
+        jobs: usize::from(arguments.jobs),
+        repeat: arguments.repeat,
+        out: arguments.out.clone(),
+        criteria: arguments.criteria.clone(),
+    }
+}
+
+fn status_of(outcome: Outcome) -> ExitStatus {
+    match outcome {
+        Outcome::Go => ExitStatus::Go,
+        Outcome::NoGo => ExitStatus::NoGo,
+        Outcome::Inconclusive => ExitStatus::Inconclusive,
+    }
+}

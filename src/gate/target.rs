@@ -1,0 +1,129 @@
+//! Bringing up all that scenarios need: the target, GitHub's stand-in, the common platform.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Instant};
+
+use anyhow::Context;
+use bootstrap::{
+    EmbeddedTarget, Event, UpOptions,
+    canary::canary,
+    lane::{GithubAccess, LaneSpec},
+    orchestrator::{OrchestratorBinary, build_orchestrator},
+    probe::{Capabilities, probe},
+};
+use chrono::{DateTime, Utc};
+use fixtures::github::{GithubConfig, GithubStandIn};
+use reports::evidence::{PhaseFacts, Recorder, SecretValue, TargetPhase};
+use steps::{
+    Gate,
+    audit_log::AuditLog,
+    hub::{Accounts, Hub},
+    platform::PlatformPool,
+};
+
+use super::Failure;
+use crate::progress::Reporter;
+
+/// Agents' Jobs disappear so long after their end (R-69, E-13): long enough to be read, short enough to see them go.
+const JOB_TTL_SECONDS: u64 = 30;
+
+/// A target with everything on it.
+pub struct Running {
+    pub target: Arc<EmbeddedTarget>,
+    pub stand_in: GithubStandIn,
+    pub gate: Arc<Gate>,
+    pub binary: OrchestratorBinary,
+    pub capabilities: Capabilities,
+    pub up: TargetPhase,
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Brings everything up, telling what takes time.
+///
+/// # Errors
+/// With one sentence and what to do about it.
+pub async fn bring_up(run_id: &str, recorder: Recorder, reporter: &Reporter) -> Result<Running, Failure> {
+    let began: DateTime<Utc> = Utc::now();
+    let clock = Instant::now();
+    let tell = {
+        let reporter = reporter.clone();
+        move |event: Event| match event {
+            Event::Started { piece } => reporter.now(&format!("{piece} …")),
+            Event::Note { piece, text } => reporter.line(&format!("  {piece}: {text}")),
+            Event::Ready { piece, origin, milliseconds } => reporter.line(&format!("  {piece} ready in {milliseconds} ms ({origin})")),
+        }
+    };
+    let binary = build_orchestrator(&tell).await.map_err(|error| failure(bootstrap::Error::from(error)))?;
+    let program_folder = binary.path.parent().map(Path::to_owned).context("the orchestrator lies in no folder")?;
+    let built = clock.elapsed();
+    let mut options = UpOptions::new(&tell).map_err(failure)?;
+    options.run_id = run_id.to_owned();
+    options.program_folders = vec![program_folder];
+    let target = Arc::new(EmbeddedTarget::up(options).await.map_err(failure)?);
+
+    let accounts = Accounts {
+        platform_login: "codex-platform".to_owned(),
+        platform_token: canary("GitHub platform token"),
+        bot_login: "codex-bot".to_owned(),
+        bot_token: canary("GitHub bot token"),
+        owner_login: "platform-owner".to_owned(),
+        owner_token: canary("GitHub token of the owner"),
+    };
+    let stand_in = GithubStandIn::start(GithubConfig {
+        listen: (target.network.stand_ins(), 0).into(),
+        root_dir: target.run_dir.join("github"),
+        journal: Some(target.run_dir.join("github.ndjson")),
+    })
+    .await
+    .context("failed to start GitHub's stand-in")?;
+    let hub = Hub::new(stand_in.handle(), accounts.clone())?;
+    let github = GithubAccess {
+        api_base_url: stand_in.api_base_url(),
+        git_base_url: stand_in.git_base_url(),
+        platform_token: accounts.platform_token.clone(),
+        bot_token: accounts.bot_token.clone(),
+        bot_username: accounts.bot_login.clone(),
+        bot_mail: "codex-bot@codex-k8s.local".to_owned(),
+    };
+    let settings = BTreeMap::from([("CODEXK8S_WORKER_JOB_TTL_SECONDS".to_owned(), JOB_TTL_SECONDS.to_string())]);
+    let mut base = LaneSpec::new("common", binary.path.clone(), github);
+    base.owner_login.clone_from(&accounts.owner_login);
+    base.extra_env.extend(settings.clone());
+    let (platforms, capabilities) = tokio::join!(PlatformPool::start(target.clone(), base), probe(&target));
+    let platforms = platforms?;
+    for secret in bootstrap::canary::all() {
+        recorder.add_secret(SecretValue::new(secret.name.clone(), secret.value.clone()));
+    }
+
+    let signals = target.run_dir.join("signals");
+    tokio::fs::create_dir_all(&signals).await.context("failed to make a folder for signals")?;
+    let took = clock.elapsed();
+    let gate = Gate::new(
+        recorder,
+        hub,
+        platforms,
+        AuditLog::new(&target.audit_log),
+        target.kube.clone(),
+        binary.revision.clone().unwrap_or_default(),
+        binary.dirty.unwrap_or_default(),
+        signals,
+    )?;
+    reporter.line(&format!("  target up in {:.1} s, and {:.1} s to build the orchestrator", (took - built).as_secs_f64(), built.as_secs_f64()));
+    let facts = target
+        .timings
+        .iter()
+        .map(|timing| PhaseFacts {
+            subject: timing.piece.clone(),
+            result: format!("ready ({})", timing.origin),
+            ok: true,
+            duration_ms: u64::try_from(timing.milliseconds).unwrap_or(u64::MAX),
+        })
+        .collect();
+    let up = TargetPhase { name: "up".to_owned(), started_at: began, duration_ms: u64::try_from((took - built).as_millis()).unwrap_or(u64::MAX), ok: true, facts };
+    Ok(Running { target, stand_in, gate: Arc::new(gate), binary, capabilities, up, settings })
+}
+
+/// A failure of a target, with what to do.
+pub fn failure(error: bootstrap::Error) -> Failure {
+    let hint = error.hint();
+    Failure::Gate { message: error.with_causes(), hint }
+}
