@@ -1,0 +1,101 @@
+//! The gate's fast profile behind `cargo test`: one trial per `@p0` scenario. The first trial starts one parallel run
+//! of the whole selection; each trial only waits for its own scenario.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+};
+
+use gonogo::{gate, progress::Reporter};
+use libtest_mimic::{Arguments, Failed, Trial};
+use reports::evidence::{ScenarioResult, ScenarioState};
+use steps::{Options, runner, selection::CAPABILITY_TAGS};
+
+/// The fast profile (spec/gate.md §8), and the health scenarios that frame it.
+const PROFILE: &str = "@p0";
+
+/// Results as they come, by feature and line.
+#[derive(Default)]
+struct Results {
+    found: Mutex<(HashMap<(String, u32), ScenarioResult>, Option<String>)>,
+    changed: Condvar,
+}
+
+impl Results {
+    fn add(&self, result: ScenarioResult) {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        found.0.insert((result.feature.clone(), result.key.line), result);
+        self.changed.notify_all();
+    }
+
+    fn over(&self, how: String) {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).1 = Some(how);
+        self.changed.notify_all();
+    }
+
+    fn wait_for(&self, key: &(String, u32)) -> Result<ScenarioResult, String> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = self
+            .changed
+            .wait_while(found, |found| !found.0.contains_key(key) && found.1.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        found.0.get(key).cloned().ok_or_else(|| found.1.clone().unwrap_or_default())
+    }
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    std::env::set_current_dir(&root).expect("the workspace exists");
+    let capabilities: BTreeSet<String> = CAPABILITY_TAGS.iter().map(|tag| tag.trim_start_matches("needs-").to_owned()).collect();
+    let options = Options { features: "features".into(), tags: Some(PROFILE.to_owned()), jobs: 1, repeat: 1, capabilities };
+    let listed = runner::plan(&options).expect("the feature files are valid");
+
+    let results = Arc::new(Results::default());
+    let started = Arc::new(std::sync::Once::new());
+    let trials: Vec<Trial> = listed
+        .into_iter()
+        .map(|scenario| {
+            let key = (scenario.feature.clone(), u32::try_from(scenario.line).unwrap_or(u32::MAX));
+            let results = results.clone();
+            let started = started.clone();
+            Trial::test(format!("{}:{} {}", scenario.id, scenario.line, scenario.name), move || {
+                started.call_once(|| play(results.clone()));
+                let result = results.wait_for(&key).map_err(Failed::from)?;
+                match result.state {
+                    ScenarioState::Passed => Ok(()),
+                    // The report counts these as not proven; the test harness has no word for it but silence.
+                    ScenarioState::Waiting | ScenarioState::NotProvableHere => Ok(()),
+                    _ => Err(Failed::from(result.reason.unwrap_or_else(|| result.state.title().to_owned()))),
+                }
+            })
+            .with_kind("gate")
+        })
+        .collect();
+    // Every trial waits for one shared run: as many threads as trials, so that results are shown as they come.
+    let mut arguments = arguments;
+    arguments.test_threads = Some(trials.len().max(1));
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// Starts the one run on a thread of its own: the future of a run stays on its thread.
+fn play(results: Arc<Results>) {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime starts");
+        let request = gate::Request {
+            features: "features".into(),
+            tags: Some(PROFILE.to_owned()),
+            jobs: 10,
+            repeat: 1,
+            out: Some(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("gate").join(bootstrap::runs::new_run_id())),
+            criteria: None,
+        };
+        let keep = results.clone();
+        let outcome = runtime.block_on(gate::run(&request, &Reporter::new(true), move |result| keep.add(result.clone())));
+        results.over(match outcome {
+            Ok(verdict) => format!("the scenario was not played: {}", verdict.headline),
+            Err(failure) => failure.sentence(),
+        });
+    });
+}
