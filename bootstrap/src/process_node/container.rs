@@ -86,7 +86,9 @@ async fn prepare(
             pod.context.events.warning(pod.pod, Some(&container.name), "Unsupported", message.clone());
         }
         let progress = Progress::Waiting { reason: "CreateContainerConfigError", message: Some(message.clone()) };
-        if record.progress != progress {
+        // An API server that does not answer says nothing about the Pod.
+        let concerns_pod = !matches!(error, PodError::Api { .. });
+        if concerns_pod && record.progress != progress {
             pod.context.events.warning(pod.pod, Some(&container.name), "Failed", format!("Error: {message}"));
             record.progress = progress;
             pod.update(init, &container.name, record);

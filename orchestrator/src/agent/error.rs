@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 /// Any failure.
 pub(super) const EXIT_FAILURE: i32 = 1;
+/// The stored session could not be restored.
+const EXIT_SESSION_NOT_RESTORED: i32 = 5;
 /// A precondition of the run does not hold; the error text is in the stored session.
 pub(super) const EXIT_FAILED_PRECONDITION: i32 = 42;
 /// Ended by SIGTERM, as a shell reports it.
@@ -38,6 +40,13 @@ pub(super) enum AgentError {
     /// The stored snapshot changed twice under the run.
     #[error("the session snapshot was changed by someone else (expected version {expected}, actual {actual})")]
     SnapshotConflict { expected: i64, actual: i64 },
+    /// The stored session could not be put where the agent continues from.
+    #[error("failed to restore the session to {}", path.display())]
+    SessionRestore {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     /// GitHub could not be reached, or refused.
     #[error("failed to {action} on GitHub: {detail}")]
     GitHub { action: String, detail: String },
@@ -99,6 +108,7 @@ impl AgentError {
     pub(super) fn exit_code(&self) -> i32 {
         match self {
             Self::Precondition(_) => EXIT_FAILED_PRECONDITION,
+            Self::SessionRestore { .. } => EXIT_SESSION_NOT_RESTORED,
             _ => EXIT_FAILURE,
         }
     }

@@ -182,11 +182,13 @@ fn profile(config: &AgentConfig, branch: &str) -> Value {
     })
 }
 
+type Variables = Vec<(&'static str, String)>;
+
 /// What the agent's own processes get besides the runner's environment, and the Pod's namespace.
 fn environment(
     config: &AgentConfig,
     credentials: &Credentials,
-) -> Result<(Vec<(&'static str, String)>, Option<String>), AgentError> {
+) -> Result<(Variables, Option<String>), AgentError> {
     let mut variables = credentials.environment().to_vec();
     let mut namespace = None;
     if config.is_full_env() || config.is_repair() {

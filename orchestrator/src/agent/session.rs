@@ -65,7 +65,7 @@ impl Session {
         let text = self.agent_state.clone().unwrap_or_default().to_string();
         std::fs::create_dir_all(folder)
             .and_then(|()| std::fs::write(&path, text))
-            .map_err(|source| AgentError::Io { action: "restore", path: path.clone(), source })?;
+            .map_err(|source| AgentError::SessionRestore { path: path.clone(), source })?;
         Ok(path)
     }
 
