@@ -299,11 +299,20 @@ struct Undo {
 
 impl Drop for Undo {
     fn drop(&mut self) {
-        if self.armed {
-            for folder in self.folders.iter().rev() {
-                // The error that led here is what the person should see.
-                let _ = remove_folder(folder);
-            }
+        /// Components that were just killed may still write for a moment.
+        const TRIES: usize = 100;
+        const LOOK_AGAIN: Duration = Duration::from_millis(20);
+        if !self.armed {
+            return;
+        }
+        for folder in self.folders.iter().rev() {
+            // What stays is found by `cleanup`; the error that led here is what the person should see.
+            let _ = (0..TRIES).any(|_| {
+                remove_folder(folder).is_ok() || {
+                    std::thread::sleep(LOOK_AGAIN);
+                    false
+                }
+            });
         }
     }
 }

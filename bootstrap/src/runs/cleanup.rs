@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::state::{self, LOCK};
+use super::state::{self, LOCK, RunState};
 use crate::cache::CacheFolder;
 use crate::error::{Error, Result};
 use crate::process::{FoundProcess, end_processes};
@@ -34,6 +34,30 @@ pub async fn cleanup(cache: &CacheFolder) -> Result<Vec<CleanedRun>> {
         cleaned.push(clean(&folder).await?);
     }
     Ok(cleaned)
+}
+
+/// A run whose state folder exists.
+#[derive(Debug, Clone, Serialize)]
+pub struct KnownRun {
+    pub folder: PathBuf,
+    /// Whether its owner lives; a dead one's is for `cleanup`.
+    pub alive: bool,
+    pub state: Option<RunState>,
+}
+
+/// Every run that has a state folder, living or not.
+#[must_use]
+pub fn list(cache: &CacheFolder) -> Vec<KnownRun> {
+    let Ok(entries) = std::fs::read_dir(cache.runs()) else { return Vec::new() };
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .map(|folder| {
+            let free = File::open(folder.join(LOCK)).is_ok_and(|file| file.try_lock().is_ok());
+            KnownRun { alive: !free, state: state::read(&folder), folder }
+        })
+        .collect()
 }
 
 fn take_lock(folder: &Path) -> Option<File> {
@@ -65,5 +89,40 @@ pub(crate) fn remove_folder(path: &Path) -> Result<bool> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(Error::file("remove", path, source)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::{Launch, Supervised};
+    use crate::runs::{RunFolder, new_run_id};
+
+    #[tokio::test]
+    async fn only_what_dead_owners_left_is_removed() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let cache = CacheFolder::at(folder.path().to_owned());
+        let (alive, dead) = (new_run_id(), new_run_id());
+        let living = RunFolder::create(&cache, &alive).expect("a run");
+        let outside = folder.path().join("outside");
+        std::fs::create_dir(&outside).expect("folder");
+        let abandoned = RunFolder::create(&cache, &dead).expect("a run");
+        abandoned.update(|state| state.folders.push(outside.clone())).expect("state");
+        drop(abandoned);
+        let start = |run: &str| {
+            let launch = Launch::new("sleep", Path::new("/bin/sleep"), run, Path::new("/dev/null")).args(["600"]);
+            Supervised::start(&launch).expect("sleep")
+        };
+        let (spared, orphan) = (start(&alive), start(&dead));
+        assert_eq!(list(&cache).iter().filter(|run| run.alive).count(), 1);
+
+        let cleaned = cleanup(&cache).await.expect("cleaned");
+
+        assert_eq!(cleaned.len(), 1);
+        assert_eq!(cleaned[0].run_id, dead);
+        assert_eq!(cleaned[0].ended.iter().map(|found| found.pid).collect::<Vec<_>>(), [orphan.pid()]);
+        assert!(cleaned[0].left.is_empty());
+        orphan.exited().await.expect("its end");
+        assert!(spared.exit_status().is_none() && living.path().exists() && !outside.exists());
     }
 }
