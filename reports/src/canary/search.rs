@@ -1,6 +1,8 @@
 //! Searches sinks for canaries and says how much was searched.
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
 
 use flate2::read::GzDecoder;
 use serde::{Deserialize, Serialize};
@@ -104,6 +106,24 @@ impl CanarySearcher {
             .or_default()
             .sinks += 1;
         self.search_bytes(sink, sink.bytes, 0);
+    }
+
+    /// Searches every file below a folder as sinks of one kind.
+    pub fn search_folder(&mut self, kind: &str, folder: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                self.search_folder(kind, &path)?;
+            } else {
+                let bytes = fs::read(&path)?;
+                self.search(Sink {
+                    kind,
+                    name: &path.to_string_lossy(),
+                    bytes: &bytes,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The result, hits in stable order.

@@ -102,6 +102,12 @@ pub struct SelfCheckDemand {
 }
 
 impl Criteria {
+    /// The criteria that `gonogo run` uses unless others are given.
+    pub fn walking_gate() -> Self {
+        serde_yaml::from_str(include_str!("../../criteria/walking-gate.yaml"))
+            .expect("a test of this crate parses the criteria compiled in")
+    }
+
     /// Reads a criteria file.
     pub fn read(path: &Path) -> Result<Self, CriteriaError> {
         let text = fs::read_to_string(path).map_err(|source| CriteriaError::Read {
@@ -151,5 +157,33 @@ impl Criteria {
     /// The criteria as text, as they are put into the bundle.
     pub fn to_yaml(&self) -> String {
         serde_yaml::to_string(self).expect("plain data has a YAML form")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_criteria_compiled_in_name_only_what_the_specification_knows() {
+        let specification = Specification::embedded().expect("specification");
+        let criteria = Criteria::walking_gate();
+        criteria.check(&specification).expect("every name is known");
+        let cells = || criteria.labels.cells.iter().flat_map(|cells| &cells.kinds);
+        let all: usize = specification.labels.iter().map(|label| label.cells.len()).sum();
+        assert!(
+            criteria.lowered[0].starts_with(&format!("{} of {all} label cells", cells().count())),
+            "{:?} and {all}",
+            cells().count()
+        );
+    }
+
+    #[test]
+    fn a_name_that_the_specification_does_not_know_is_refused() {
+        let specification = Specification::embedded().expect("specification");
+        let mut criteria = Criteria::walking_gate();
+        criteria.scope.rows.push("S9-1".into());
+        let error = criteria.check(&specification).expect_err("S9-1 is no row");
+        assert!(error.to_string().contains("S9-1"), "{error}");
     }
 }
