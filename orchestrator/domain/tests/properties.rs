@@ -66,8 +66,7 @@ proptest! {
 
     #[test]
     fn an_ignored_delivery_has_one_reason_and_one_event(label in any_label(), on_issue in proptest::collection::vec(any_label(), 0..5)) {
-        let mut world = World::default();
-        world.issue_labels = on_issue;
+        let mut world = World { issue_labels: on_issue, ..World::default() };
         world.issue_labels.push(label.clone());
         let decision = world.decide(&world.labeled(&label));
         let kinds = event_types(&decision);
@@ -84,8 +83,7 @@ proptest! {
 
     #[test]
     fn deciding_twice_is_deciding_once(label in any_label(), on_issue in proptest::collection::vec(any_label(), 0..4)) {
-        let mut world = World::default();
-        world.issue_labels = on_issue;
+        let mut world = World { issue_labels: on_issue, ..World::default() };
         let event = world.labeled(&label);
         prop_assert_eq!(world.decide(&event), world.decide(&event));
     }
@@ -158,7 +156,7 @@ fn encode(bytes: &[u8]) -> String {
         let group = format!("{:0<6}", &bits[start..bits.len().min(start + 6)]);
         encoded.push(alphabet[usize::from_str_radix(&group, 2).expect("binary digits")]);
     }
-    while encoded.len() % 4 != 0 {
+    while !encoded.len().is_multiple_of(4) {
         encoded.push('=');
     }
     encoded

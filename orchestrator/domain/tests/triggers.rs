@@ -618,8 +618,11 @@ fn reviews_resolve_their_stage() {
         Some("issue_labels run:arch:revise")
     );
     // RV-06: the branch of L-50 names the Issue.
-    let mut world = World::default();
-    world.issue_history = vec![run(TriggerKind::Work(Stage::Plan), RunStatus::Succeeded)];
+    let issue_history = vec![run(TriggerKind::Work(Stage::Plan), RunStatus::Succeeded)];
+    let world = World {
+        issue_history,
+        ..World::default()
+    };
     assert_eq!(
         source(&world).as_deref(),
         Some("issue_history run:plan:revise")
@@ -640,8 +643,10 @@ fn reviews_resolve_their_stage() {
 #[test]
 fn reviews_that_do_not_resolve() {
     // RV-14
-    let mut world = World::default();
-    world.pull_request_labels = owned(&["run:dev", "run:plan"]);
+    let world = World {
+        pull_request_labels: owned(&["run:dev", "run:plan"]),
+        ..World::default()
+    };
     let decision = world.decide(&world.review("changes_requested"));
     assert_eq!(
         reason(&decision).as_deref(),

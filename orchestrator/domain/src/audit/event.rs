@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::governance_payload::*;
 use super::payload::*;
 
 macro_rules! audit_events {

@@ -405,10 +405,7 @@ pub(super) fn push(context: &Context<'_>, push: &Push) -> Result<Decision, Undec
         return Ok(received(context));
     }
     let Some(binding) = context.binding() else {
-        return Ok(ignored(
-            context,
-            IgnoreReason::RepositoryNotBoundForPushMain,
-        )?);
+        return ignored(context, IgnoreReason::RepositoryNotBoundForPushMain);
     };
     if binding.default_ref != branch {
         return Ok(received(context));
