@@ -57,6 +57,8 @@ pub(super) async fn staff(State(control_plane): State<ControlPlane>, mut request
         .and_then(|rest| format!("{PUBLIC_PREFIX}{rest}").parse().ok())
         .ok_or_else(|| ApiError::not_found("no such route"))?;
     *request.uri_mut() = public;
+    // The parameters of this route would be counted among those of the route that follows.
+    request.extensions_mut().clear();
     match control_plane.staff.oneshot(request).await {
         Ok(response) => Ok(response),
         Err(never) => match never {},
