@@ -50,7 +50,7 @@ pub struct RunArguments {
     /// Folder of the bundle [default: target/gate/<id>].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Criteria of the verdict [default: gate.yaml of the checkout].
+    /// Criteria of the verdict [default: the walking gate's].
     #[arg(long, value_name = "FILE")]
     pub criteria: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t)]

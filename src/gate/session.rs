@@ -29,7 +29,7 @@ pub struct Request {
     pub repeat: u32,
     /// Folder of the bundle; `target/gate/<id>` when absent.
     pub out: Option<PathBuf>,
-    /// Criteria; `gate.yaml` of the checkout when absent.
+    /// Criteria; those of the walking gate when absent.
     pub criteria: Option<PathBuf>,
 }
 
@@ -140,11 +140,12 @@ pub async fn run(request: &Request, reporter: &Reporter, on_end: impl Fn(&Scenar
     judge(&folder, &recorder, &criteria, &specification, interrupted, request.out.is_none())
 }
 
-/// The criteria of a run: a file that was named, the checkout's, or those this program was built with.
+/// The criteria of a run: a file that was named, or those this program was built with.
 fn criteria(path: Option<&Path>, specification: &Specification) -> Result<Criteria, Failure> {
-    let default = Path::new("gate.yaml");
-    let path = path.unwrap_or(default);
-    let criteria = Criteria::read(path).map_err(|error| Failure::Usage(format!("{:#}", anyhow::Error::from(error))))?;
+    let criteria = match path {
+        Some(path) => Criteria::read(path).map_err(|error| Failure::Usage(format!("{:#}", anyhow::Error::from(error))))?,
+        None => Criteria::walking_gate(),
+    };
     criteria.check(specification).map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(criteria)
 }
