@@ -11,15 +11,6 @@ pub struct CancelSubject {
     pub correlation_id: String,
     pub project_id: Option<Uuid>,
     pub status: String,
-    pub repository_full_name: String,
-    pub issue_number: Option<i32>,
-    pub pr_number: Option<i32>,
-    pub trigger_source: String,
-    pub trigger_kind: String,
-    pub trigger_label: String,
-    pub discussion_mode: bool,
-    pub agent_key: Option<String>,
-    pub deploy_only: bool,
     pub job_name: Option<String>,
     pub status_comment_id: Option<i64>,
 }
@@ -38,9 +29,7 @@ pub async fn lock(
     run_id: Uuid,
 ) -> Result<Option<CancelSubject>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT id, correlation_id, project_id, status, repository_full_name, issue_number, pr_number,
-                trigger_source, trigger_kind, trigger_label, discussion_mode, agent_key, deploy_only,
-                job_name, status_comment_id
+        "SELECT id, correlation_id, project_id, status, job_name, status_comment_id
          FROM agent_runs WHERE id = $1 FOR UPDATE",
     )
     .bind(run_id)
