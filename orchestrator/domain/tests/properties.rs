@@ -83,7 +83,7 @@ proptest! {
 
     #[test]
     fn deciding_twice_is_deciding_once(label in any_label(), on_issue in proptest::collection::vec(any_label(), 0..4)) {
-        let mut world = World { issue_labels: on_issue, ..World::default() };
+        let world = World { issue_labels: on_issue, ..World::default() };
         let event = world.labeled(&label);
         prop_assert_eq!(world.decide(&event), world.decide(&event));
     }
