@@ -2,11 +2,12 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use domain::audit::{Actor, AuditEvent, AuditRecord, RunCanceledPayload};
-use domain::effects::{CommentPhase, Effect, EffectPlan, LabelOrigin, PlannedEffect, status_comment_thread};
-use domain::events::Thread;
+use domain::effects::{Effect, EffectPlan, PlannedEffect};
 use domain::ids::{CorrelationId, ProjectId, RunId, UserId};
-use domain::labels::{Catalogue, CatalogueLabel, StateLabel};
-use domain::runs::{FinishReason, RunStatus};
+use domain::policy::Policy;
+use domain::runs::{FinishReason, RunEnd, RunStatus};
+use domain::snapshot::RunFacts;
+use domain::transitions::{EndedRun, after_ended_run};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -20,7 +21,7 @@ use super::state::Services;
 use crate::http_api::ApiError;
 use crate::store::effects::{self, EffectOwner};
 use crate::store::run_cancel::{self, CancelSubject, Closed};
-use crate::store::{events, wakeups};
+use crate::store::{events, run_history, wakeups};
 use crate::wakeups::Channel;
 
 #[derive(Debug, Deserialize)]
@@ -57,6 +58,8 @@ pub(super) async fn cancel(
         notify(&services, &[Channel::RunQueue]).await?;
         return Ok(Json(answer(&run, None)));
     }
+    // Read before the end is written: the facts are those of the run that is being cancelled.
+    let facts = run_history::of_run(&mut *transaction, run_id).await?;
     let closed = run_cancel::close(
         &mut transaction,
         run_id,
@@ -72,7 +75,9 @@ pub(super) async fn cancel(
         ..change
     };
     record_change(&mut transaction, &principal, &change.keys(["status"])).await?;
-    let plan = effects_of(&run, request.abandon, &services.app.policy.labels);
+    let plan = facts
+        .map(|facts| effects_of(&facts, request.abandon, &services.app.policy))
+        .unwrap_or_default();
     let owner = EffectOwner {
         run_id: Some(run_id),
         project_id: run.project_id,
@@ -141,60 +146,23 @@ fn canceled_record(run: &CancelSubject, closed: &Closed, principal: &Principal) 
     .project(run.project_id.map(ProjectId))
 }
 
-/// Labels, status comment and Job of a canceled run (L-72, L-82).
-fn effects_of(run: &CancelSubject, abandon: bool, labels: &Catalogue) -> Vec<PlannedEffect> {
-    let run_id = RunId(run.id);
-    let mut plan = EffectPlan::new(format!("{run_id}:canceled"));
-    let repository = run.repository_full_name.as_str();
-    let threads: Vec<Thread> = [
-        run.issue_number.map(|number| Thread::issue(repository, number.into())),
-        run.pr_number.map(|number| Thread::pull_request(repository, number.into())),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    let is_reviewer = run.trigger_source == "pull_request_label";
-    let is_stage_run = !is_reviewer && !run.discussion_mode && !run.deploy_only;
-    if is_stage_run {
-        for thread in &threads {
-            if !run.trigger_label.is_empty() {
-                plan.push(Effect::RemoveLabel {
-                    thread: thread.clone(),
-                    label: run.trigger_label.clone(),
-                    origin: LabelOrigin::system(),
-                });
-            }
-            if abandon {
-                abandon_thread(&mut plan, thread, labels);
-            }
-        }
-    }
-    plan.push(Effect::StopRun { run_id });
-    let comment_thread = status_comment_thread(
-        repository,
-        run.issue_number.map(i64::from),
-        run.pr_number.map(i64::from),
-        is_reviewer,
-    );
-    if let Some(thread) = comment_thread.filter(|_| !run.deploy_only) {
-        plan.push(Effect::UpsertStatusComment {
-            thread,
-            run_id,
-            phase: CommentPhase::Finished,
-        });
-    }
-    plan.into_vec()
-}
-
-/// `state:abandoned` replaces any other state of the thread.
-fn abandon_thread(plan: &mut EffectPlan, thread: &Thread, labels: &Catalogue) {
-    for state in StateLabel::ALL.iter().copied() {
-        let label = labels.name(CatalogueLabel::State(state)).to_owned();
-        let (thread, origin) = (thread.clone(), LabelOrigin::system());
-        plan.push(if state == StateLabel::Abandoned {
-            Effect::AddLabel { thread, label, origin }
-        } else {
-            Effect::RemoveLabel { thread, label, origin }
-        });
-    }
+/// What the end leads to (L-72, L-82), and the Job that must go.
+fn effects_of(run: &RunFacts, abandon: bool, policy: &Policy) -> Vec<PlannedEffect> {
+    let ended = EndedRun {
+        run,
+        end: RunEnd::Because(FinishReason::CanceledByStaff),
+        abandon,
+        other_open_pull_requests: &[],
+    };
+    let mut plan = EffectPlan::new(format!("{}:stop", run.run_id));
+    plan.push(Effect::StopRun { run_id: run.run_id });
+    let mut effects = plan.into_vec();
+    let shift = effects.len();
+    let follows = after_ended_run(&ended, policy).effects;
+    // `after` counts within its own list.
+    effects.extend(follows.into_iter().map(|planned| PlannedEffect {
+        after: planned.after.map(|position| position + shift),
+        ..planned
+    }));
+    effects
 }

@@ -24,7 +24,7 @@ server=$!
 read -r _
 kill -INT "$server"
 wait "$server"
-rm -rf "$2/"*
+rm -rf "$2"
 "#;
 
 struct Server {
