@@ -29,7 +29,7 @@ pub struct NewNamespaceLease {
 /// Writes or renews the lease; returns now and the new end, both by platform time.
 pub async fn upsert(conn: &mut PgConnection, lease: &NewNamespaceLease) -> sqlx::Result<(DateTime<Utc>, DateTime<Utc>)> {
     sqlx::query_as(
-        "WITH moment AS (SELECT date_trunc('milliseconds', platform_now()) AS now)
+        "WITH moment AS MATERIALIZED (SELECT date_trunc('milliseconds', platform_now()) AS now)
          INSERT INTO namespace_leases AS l (namespace, run_id, project_id, repository_full_name, issue_number, agent_key,
                                             runtime_mode, ttl, expires_at)
          SELECT $1, $2, $3, $4, $5, $6, $7, $8, now + $8 FROM moment
@@ -70,7 +70,7 @@ pub async fn renew_for_active_runs(
     step: Duration,
 ) -> sqlx::Result<Vec<RenewedLease>> {
     sqlx::query_as(
-        "WITH moment AS (SELECT date_trunc('milliseconds', platform_now()) AS now)
+        "WITH moment AS MATERIALIZED (SELECT date_trunc('milliseconds', platform_now()) AS now)
          UPDATE namespace_leases l SET expires_at = moment.now + l.ttl
          FROM moment, agent_runs r
          WHERE r.id = l.run_id AND r.lease_owner = $1 AND l.state = 'active'
