@@ -42,7 +42,9 @@ async fn run() -> anyhow::Result<()> {
         Event::Ready { piece, origin, milliseconds } => eprintln!("✓ {piece} ({origin}) in {milliseconds} ms"),
     };
     let started = std::time::Instant::now();
-    let target = EmbeddedTarget::up(UpOptions::new(&print)?).await?;
+    let mut options = UpOptions::new(&print)?;
+    options.out_dir = std::env::var_os("UP_OUT").map(Into::into);
+    let target = EmbeddedTarget::up(options).await?;
     println!("up in {} ms", started.elapsed().as_millis());
     println!("kubeconfig {}", target.kubeconfig_admin.display());
     for timing in &target.timings {

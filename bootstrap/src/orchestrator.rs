@@ -79,8 +79,8 @@ pub async fn build_orchestrator(progress: &dyn Progress) -> Result<OrchestratorB
     let piece = Piece::start(progress, "orchestrator");
     let binary = match workspace() {
         Some(workspace) => {
-            let path = build(&workspace, &piece).await?;
             let (revision, dirty) = revision(&workspace).await;
+            let path = build(&workspace, &piece).await?;
             identify(path, revision, dirty, "build").await?
         }
         None => identify(beside_this_program()?, None, None, "installed").await?,

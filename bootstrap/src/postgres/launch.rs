@@ -13,7 +13,7 @@ use super::binaries::ServerPrograms;
 use super::error::PostgresError;
 use crate::cache::{create_folder, write_private};
 use crate::error::{Error, Result};
-use crate::process::{Launch, Owner, Supervised, last_lines};
+use crate::process::{Launch, Owner, RUN_MARKER, Supervised, last_lines};
 
 /// The name of the superuser of a server of our own.
 pub(super) const SUPERUSER: &str = "gonogo";
@@ -71,7 +71,7 @@ pub(super) async fn start(
     for path in [home, &password_file] {
         give_to(path, owner)?;
     }
-    initialise(programs, &data, &password_file, owner).await?;
+    initialise(programs, &data, &password_file, owner, run_id).await?;
     std::fs::remove_file(&password_file).map_err(|source| Error::file("remove", &password_file, source))?;
 
     let mut launch = Launch::new("postgres", &programs.program("postgres"), run_id, log).args(arguments(&data, home));
@@ -125,6 +125,7 @@ async fn initialise(
     data: &Path,
     password_file: &Path,
     owner: Option<Owner>,
+    run_id: &str,
 ) -> Result<()> {
     let mut command = tokio::process::Command::new(programs.program("initdb"));
     command
@@ -133,6 +134,7 @@ async fn initialise(
         .args(["-U", SUPERUSER, "-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-sync"])
         .arg("--pwfile")
         .arg(password_file)
+        .env(RUN_MARKER, run_id)
         .current_dir("/")
         .kill_on_drop(true);
     if let Some(owner) = owner {

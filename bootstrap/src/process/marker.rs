@@ -57,15 +57,18 @@ fn command_of(pid: u32) -> String {
         .unwrap_or_default()
 }
 
-/// Kills the processes of a run until none is left or `deadline` has passed; returns all that
-/// were found and those that are still there.
+/// Ends the processes of a run until none is left or `deadline` has passed; returns all that were
+/// found and those that are still there. They are asked first: a database server that is killed
+/// leaves a shared memory segment with the kernel.
 pub async fn end_processes(
     run_id: &str,
     folders: &[PathBuf],
     deadline: Duration,
 ) -> (Vec<FoundProcess>, Vec<FoundProcess>) {
-    /// How long a killed process may take to leave the process table before it is looked at again.
+    /// How long a process may take to leave the process table before it is looked at again.
     const LOOK_AGAIN: Duration = Duration::from_millis(20);
+    /// How long they are asked before they are killed.
+    const ASKED: Duration = Duration::from_millis(500);
     let started = Instant::now();
     let mut ended: Vec<FoundProcess> = Vec::new();
     loop {
@@ -73,10 +76,11 @@ pub async fn end_processes(
         if found.is_empty() || started.elapsed() > deadline {
             return (ended, found);
         }
+        let signal = if started.elapsed() < ASKED { Signal::TERM } else { Signal::KILL };
         for process in found {
             if let Some(pid) = Pid::from_raw(process.pid) {
-                // Gone already is as good as killed.
-                let _ = kill_process(pid, Signal::KILL);
+                // Gone already is as good as ended.
+                let _ = kill_process(pid, signal);
             }
             if !ended.iter().any(|seen| seen.pid == process.pid) {
                 ended.push(process);
