@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::spec::LaneSpec;
+use super::spec::{LaneSpec, Processes};
 use crate::error::{Error, Result};
 
 pub(super) const CONTROL_PLANE: &str = "codex-k8s-control-plane";
@@ -30,10 +30,15 @@ pub(super) async fn prepare(client: &Client, spec: &LaneSpec) -> Result<Namespac
     let namespaces =
         Namespaces { platform: spec.suffixed("codex-k8s-ai-staging"), code_runs: spec.suffixed("codex-k8s-code-runs") };
     let (control_plane, worker) = (spec.suffixed(CONTROL_PLANE), spec.suffixed(WORKER));
+    // One process with all parts has one account.
+    let mut decides = control_plane_rules();
+    if let (Processes::All, Value::Array(rules), Value::Array(more)) = (spec.processes, &mut decides, worker_rules()) {
+        rules.extend(more);
+    }
     tokio::try_join!(
         namespace(client, spec, &namespaces.platform),
         namespace(client, spec, &namespaces.code_runs),
-        rights(client, spec, &control_plane, control_plane_rules()),
+        rights(client, spec, &control_plane, decides),
         rights(client, spec, &worker, worker_rules()),
     )?;
     Ok(namespaces)
