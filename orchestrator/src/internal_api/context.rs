@@ -214,8 +214,7 @@ async fn review_comments(
     let newest = reviews
         .into_iter()
         .filter(|review| review.state.eq_ignore_ascii_case("changes_requested"))
-        .filter(|review| review.body.as_deref().is_some_and(|body| !body.trim().is_empty()))
-        .next_back()
+        .rfind(|review| review.body.as_deref().is_some_and(|body| !body.trim().is_empty()))
         .map(|review| ReviewComment {
             author: author(review.user),
             body: review.body.unwrap_or_default(),
