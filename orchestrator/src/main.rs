@@ -1,6 +1,6 @@
 //! The one program of the platform: each subcommand is one Deployment, or the runner in a Job.
 use anyhow::Context;
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use orchestrator::config::{Config, Environment, ProcessKind};
 use orchestrator::{startup, telemetry};
 
@@ -19,7 +19,17 @@ enum Command {
     /// Domain, migrations, executor, internal HTTP.
     ControlPlane,
     /// Claims runs, prepares and launches Jobs, watches and sweeps.
-    Worker,
+    Worker {
+        /// `namespace-cleanup-once` sweeps expired namespaces and ends: the CronJob's way.
+        #[arg(long, value_enum, default_value = "loop")]
+        mode: WorkerMode,
+    },
+    /// Checks for leaks and prints findings and kept namespaces.
+    Hygiene {
+        /// The only format so far.
+        #[arg(long, short, value_enum, default_value = "json")]
+        output: OutputFormat,
+    },
     /// The embedded console.
     WebConsole,
     /// Gateway, control plane, worker and console in one process, for development.
@@ -35,6 +45,18 @@ enum Command {
     },
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WorkerMode {
+    Loop,
+    #[value(alias = "namespace_cleanup_once")]
+    NamespaceCleanupOnce,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum OutputFormat {
+    Json,
+}
+
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     // Ends like any program when the reader of its output is gone, and picks one TLS provider for every client.
@@ -46,7 +68,7 @@ fn main() -> anyhow::Result<()> {
     let kind = match cli.command {
         Command::Agent { arguments } => return runtime.block_on(startup::run_agent(arguments)),
         Command::Gateway => ProcessKind::Gateway,
-        Command::Worker => ProcessKind::Worker,
+        Command::Worker { .. } | Command::Hygiene { .. } => ProcessKind::Worker,
         Command::WebConsole => ProcessKind::WebConsole,
         Command::All => ProcessKind::All,
         Command::ControlPlane | Command::Migrate | Command::Config => ProcessKind::ControlPlane,
@@ -62,6 +84,8 @@ fn main() -> anyhow::Result<()> {
             println!("{config:#?}");
             Ok(())
         }
+        Command::Worker { mode: WorkerMode::NamespaceCleanupOnce } => runtime.block_on(startup::cleanup_namespaces_once(config)),
+        Command::Hygiene { output: OutputFormat::Json } => runtime.block_on(startup::hygiene(config)),
         _ => runtime.block_on(startup::run(config)),
     }
 }

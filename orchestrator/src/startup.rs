@@ -68,6 +68,22 @@ pub async fn migrate(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// One sweep of expired namespaces, mode `namespace_cleanup_once` (runtime 2.4).
+pub async fn cleanup_namespaces_once(config: Config) -> anyhow::Result<()> {
+    let app = App::new(config, telemetry::init_metrics()?, CancellationToken::new()).await?;
+    let swept = crate::worker::cleanup_once(app).await?;
+    tracing::info!(deleted = swept.deleted, kept = swept.kept, "swept expired namespaces");
+    Ok(())
+}
+
+/// One leak check; prints findings and kept namespaces as JSON.
+pub async fn hygiene(config: Config) -> anyhow::Result<()> {
+    let app = App::new(config, telemetry::init_metrics()?, CancellationToken::new()).await?;
+    let report = crate::worker::hygiene_once(app).await?;
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(())
+}
+
 /// The runner of a Job.
 pub async fn run_agent(arguments: Vec<String>) -> anyhow::Result<()> {
     let code = crate::agent::main(arguments).await;

@@ -13,8 +13,9 @@ use super::volume::build_repo_cache_claim;
 use futures::future::{BoxFuture, FutureExt as _, try_join_all};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{LimitRange, Namespace, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{LimitRange, Namespace, PersistentVolumeClaim, Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, PropagationPolicy};
+use kube::core::PartialObjectMeta;
 use kube::{Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -327,6 +328,16 @@ impl Cluster {
         let api: Api<Pod> = Api::all(self.client.clone());
         let list = api.list(&ListParams::default().labels(&run_selector(self.names.instance()))).await;
         Ok(list.map_err(|error| classify("pods".to_owned(), error))?.items)
+    }
+
+    /// Names and labels of the runs' Secrets, never their values; none when the identity may not list Secrets (G-113).
+    pub async fn list_run_secret_metadata(&self) -> Result<Option<Vec<PartialObjectMeta<Secret>>>, ApplyError> {
+        let api: Api<Secret> = Api::all(self.client.clone());
+        match api.list_metadata(&ListParams::default().labels(&run_selector(self.names.instance()))).await {
+            Ok(list) => Ok(Some(list.items)),
+            Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(None),
+            Err(error) => Err(classify("secrets".to_owned(), error)),
+        }
     }
 
     /// The Pods of one run.

@@ -63,6 +63,8 @@ pub struct HygieneReport {
     pub findings: Vec<Finding>,
     /// Namespaces held by `run:debug`.
     pub kept: Vec<Kept>,
+    /// Whether the identity could list credential Secrets; a Secret goes with its Job otherwise unseen.
+    pub credential_secrets_inspected: bool,
 }
 
 /// Looks at the cluster and the database of one instance.
@@ -111,6 +113,24 @@ pub async fn check(
         run_id: secret.run_id,
     }));
     Ok(report)
+}
+
+/// Credentials Secrets without a Job or Pod, of runs that are over. None when the identity may not list Secrets.
+pub async fn orphaned_credentials(
+    cluster: &Cluster,
+    conn: &mut PgConnection,
+) -> Result<Option<Vec<SecretFinding>>, WorkerError> {
+    let Some(secrets) = cluster.list_run_secret_metadata().await? else { return Ok(None) };
+    let orphans: Vec<_> =
+        secrets.iter().filter(|secret| secret.metadata.owner_references.iter().flatten().next().is_none()).collect();
+    let ended = ended_runs(conn, orphans.iter().filter_map(|secret| run_of(*secret))).await?;
+    let found = orphans.into_iter().filter_map(|secret| {
+        let run_id = run_of(secret)?;
+        let age_seconds = *ended.get(&run_id)?;
+        let namespace = secret.namespace().unwrap_or_default();
+        Some(SecretFinding { namespace, name: secret.name_any(), run_id: Some(run_id), age_seconds })
+    });
+    Ok(Some(found.collect()))
 }
 
 fn judge_namespace(view: &NamespaceView, now: DateTime<Utc>, report: &mut HygieneReport) {

@@ -24,6 +24,6 @@ mod tick;
 
 pub use context::{WorkerContext, WorkerError};
 pub use control_plane::{PullRequestThread, Thread, Threads};
-pub use hygiene::{Finding, HygieneReport, SecretFinding, check as check_hygiene};
+pub use hygiene::{Finding, HygieneReport};
 pub use service::{cleanup_once, hygiene_once, run};
 pub use sweep::Swept;

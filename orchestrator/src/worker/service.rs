@@ -1,7 +1,7 @@
 //! The worker as a process: registry, heartbeat, the loop that makes passes, and the polite end.
 
 use super::context::{self, WorkerContext, WorkerError};
-use super::hygiene::{self, HygieneReport, SecretFinding};
+use super::hygiene::{self, HygieneReport};
 use super::leases;
 use super::sweep::{self, Command, Swept};
 use super::tick::{self, Cause};
@@ -159,11 +159,15 @@ pub async fn cleanup_once(app: SharedApp) -> Result<Swept, WorkerError> {
     sweep::sweep(&ctx, namespaces, Command::CronJob).await
 }
 
-/// One leak check with its events. Secrets are looked at only by an identity that may list them (G-113).
-pub async fn hygiene_once(app: SharedApp, secrets: Vec<SecretFinding>) -> Result<HygieneReport, WorkerError> {
+/// One leak check with its events. Secrets are looked at only where the identity may list them: the worker's own may
+/// not (G-113), and the report then says so.
+pub async fn hygiene_once(app: SharedApp) -> Result<HygieneReport, WorkerError> {
     let ctx = once(app)?;
     let mut conn = ctx.app.pool.acquire().await?;
-    let report = hygiene::check(&ctx.cluster, &mut conn, secrets).await?;
+    let secrets = hygiene::orphaned_credentials(&ctx.cluster, &mut conn).await?;
+    let looked = secrets.is_some();
+    let mut report = hygiene::check(&ctx.cluster, &mut conn, secrets.unwrap_or_default()).await?;
+    report.credential_secrets_inspected = looked;
     drop(conn);
     tick::record_leaks(&ctx, &report).await?;
     Ok(report)
