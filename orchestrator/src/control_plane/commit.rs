@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use domain::audit::{Actor, AuditEvent, AuditRecord, RunCanceledPayload, SystemActor};
-use domain::decide::{Decision, Outcome, RunCancellation};
+use domain::decide::{Decision, Outcome, RunCancellation, webhook_duplicate};
 use domain::effects::PlannedEffect;
 use domain::events::Event;
 use domain::ids::{CorrelationId, ProjectId, RunId};
@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use super::outcomes::{Answer, AnswerStatus};
 use super::snapshot_loader::{self, Loaded};
 use crate::app::App;
-use crate::store::deliveries::{self, ClaimedDelivery, NewDelivery};
+use crate::store::deliveries::{self, ClaimedDelivery};
 use crate::store::effects::{self, EffectInsertError, EffectOwner};
 use crate::store::errors::{self, NewRuntimeError};
 use crate::store::run_inserts::{self, Inserted};
@@ -47,7 +47,7 @@ pub async fn commit(app: &App, owner: &str, claimed: &ClaimedDelivery, event: &E
     if !still_true(&mut transaction, event, loaded).await? {
         return Ok(Committed::Stale);
     }
-    let (answer, channels) = match write(&mut transaction, claimed, event, loaded, decision).await? {
+    let (answer, channels) = match write(app, &mut transaction, claimed, event, loaded, decision).await? {
         Some(written) => written,
         None => return Ok(Committed::Stale),
     };
@@ -75,6 +75,7 @@ async fn still_true(connection: &mut PgConnection, event: &Event, loaded: &Loade
 
 /// `None`: a grant was used up by a faster delivery.
 async fn write(
+    app: &App,
     connection: &mut PgConnection,
     claimed: &ClaimedDelivery,
     event: &Event,
@@ -84,7 +85,7 @@ async fn write(
     let delivery_id = claimed.delivery_id.as_str();
     let binding = loaded.snapshot.binding.as_ref();
     // Somebody may wait for the outcome in another process.
-    let mut channels = vec![Channel::Deliveries];
+    let mut channels = vec![Channel::Outcomes];
     let (answer, status, reason, run_id) = match &decision.outcome {
         Outcome::Accepted(run) => match run_inserts::insert(connection, run).await? {
             Inserted::New => {
@@ -92,7 +93,7 @@ async fn write(
                 (Answer::new(delivery_id, AnswerStatus::Accepted, Some(run.run_id.as_uuid())), "accepted", None, Some(run.run_id))
             }
             Inserted::Existing(winner) => {
-                return finish_as_duplicate(connection, claimed, event, winner).await.map(|answer| Some((answer, channels))).map_err(Into::into);
+                return finish_as_duplicate(app, connection, claimed, event, winner).await.map(|answer| Some((answer, channels))).map_err(Into::into);
             }
         },
         Outcome::Ignored(ignored) => (Answer::new(delivery_id, AnswerStatus::Ignored, None), "ignored", Some(ignored.reason.to_string()), None),
@@ -158,17 +159,8 @@ async fn insert_effects(
 }
 
 /// A run of this correlation id exists already (L-25, L-88): the delivery joins it and leads to nothing else.
-async fn finish_as_duplicate(connection: &mut PgConnection, claimed: &ClaimedDelivery, event: &Event, winner: RunId) -> Result<Answer, sqlx::Error> {
-    let delivery = NewDelivery {
-        delivery_id: claimed.delivery_id.clone(),
-        event_type: claimed.event_type.clone(),
-        action: Some(event.action.clone()).filter(|action| !action.is_empty()),
-        repository_full_name: None,
-        sender_login: None,
-        body_sha256: Vec::new(),
-        raw_body: Vec::new(),
-    };
-    events::insert(connection, &super::intake::duplicate_record(&delivery, &event.raw_payload, Some(winner))).await?;
+async fn finish_as_duplicate(app: &App, connection: &mut PgConnection, claimed: &ClaimedDelivery, event: &Event, winner: RunId) -> Result<Answer, sqlx::Error> {
+    events::insert(connection, &webhook_duplicate(event, &app.policy.labels, Some(winner))).await?;
     deliveries::finish(connection, &claimed.delivery_id, "accepted", None, Some(winner.as_uuid())).await?;
     Ok(Answer::new(&claimed.delivery_id, AnswerStatus::Duplicate, Some(winner.as_uuid())))
 }

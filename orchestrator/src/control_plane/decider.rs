@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::backoff::{self, DECISION_LIMIT, GIVE_UP_AFTER};
 use super::commit::{self, CommitError, Committed};
+use super::crew::Crew;
 use super::outcomes::{Answer, AnswerStatus, Outcomes};
+use super::parts::pause_until;
 use super::snapshot_loader;
 use crate::app::{App, SharedApp};
 use crate::store::deliveries::{self, ClaimedDelivery};
@@ -19,8 +21,8 @@ use crate::store::errors::{self, NewRuntimeError};
 use crate::store::{clock, events};
 use crate::wakeups::{Channel, Woken};
 
-/// Deciders of one process; more would wait for the same threads and for GitHub.
-pub const DECIDERS: usize = 4;
+/// Decisions of one process at the same time; more would wait for the same threads and for GitHub.
+const DECIDERS: usize = 6;
 /// Below the lease of a delivery, so that a decision never outlives it.
 const DECISION_TIME_LIMIT: Duration = Duration::from_secs(25);
 /// Each round loads facts that the one before asked for; the deepest chain of guards needs far fewer.
@@ -45,27 +47,27 @@ enum DecisionError {
     TimedOut,
 }
 
-/// Decides until the process ends.
-pub async fn run(app: SharedApp, outcomes: Arc<Outcomes>, index: usize) {
-    let owner = format!("{}-decider-{index}", app.config.worker.worker_id);
+/// Decides until the process ends; what is in hand is finished.
+pub async fn run(app: SharedApp, outcomes: Arc<Outcomes>) {
+    let owner = format!("{}-decider", app.config.worker.worker_id);
     let mut waiter = app.wakeups.waiter(&[Channel::Deliveries, Channel::Clock], &app.shutdown);
-    loop {
+    let mut crew = Crew::new(DECIDERS);
+    while crew.has_room(&app.shutdown).await {
         match deliveries::claim(&app.pool, &owner).await {
             Ok(Some(claimed)) => {
-                decide_one(&app, &outcomes, &owner, claimed).await;
-                if app.shutdown.is_cancelled() {
-                    return;
-                }
+                let (app, outcomes, owner) = (app.clone(), outcomes.clone(), owner.clone());
+                crew.start(async move { decide_one(&app, &outcomes, &owner, claimed).await });
                 continue;
             }
             Ok(None) => {}
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to claim a delivery"),
         }
         let due = deliveries::seconds_until_due(&app.pool).await.ok().flatten();
-        if waiter.wait(super::parts::pause_until(due, app.config.poll_interval)).await == Woken::Shutdown {
-            return;
+        if waiter.wait(pause_until(due, app.config.poll_interval)).await == Woken::Shutdown {
+            break;
         }
     }
+    crew.finish().await;
 }
 
 #[tracing::instrument(skip_all, fields(delivery.id = claimed.delivery_id, attempt = claimed.attempts))]

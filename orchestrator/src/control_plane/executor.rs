@@ -10,6 +10,7 @@ use sqlx::PgConnection;
 
 use super::backoff::{self, EFFECT_LIMIT, GIVE_UP_AFTER};
 use super::effects::{self as world, Attempt, EffectError, Performed};
+use super::crew::Crew;
 use super::parts::pause_until;
 use crate::app::{App, SharedApp};
 use crate::store::effects::{self, ClaimedEffect};
@@ -17,22 +18,21 @@ use crate::store::errors::{self, NewRuntimeError};
 use crate::store::{clock, effect_context, events, wakeups};
 use crate::wakeups::{Channel, Woken};
 
-/// Executors of one process; effects are mostly waits for GitHub.
-pub const EXECUTORS: usize = 6;
+/// Effects of one process at the same time; they are mostly waits for GitHub.
+const EXECUTORS: usize = 8;
 /// Below the lease of 60 s, so that an attempt never outlives it.
 const ATTEMPT_TIME_LIMIT: Duration = Duration::from_secs(50);
 
-/// Performs effects until the process ends.
-pub async fn run(app: SharedApp, index: usize) {
-    let owner = format!("{}-executor-{index}", app.config.worker.worker_id);
+/// Performs effects until the process ends; those in hand are finished.
+pub async fn run(app: SharedApp) {
+    let owner = format!("{}-executor", app.config.worker.worker_id);
     let mut waiter = app.wakeups.waiter(&[Channel::Effects, Channel::Clock], &app.shutdown);
-    loop {
+    let mut crew = Crew::new(EXECUTORS);
+    while crew.has_room(&app.shutdown).await {
         match claim(&app, &owner).await {
             Ok(Some(claimed)) => {
-                perform_one(&app, claimed).await;
-                if app.shutdown.is_cancelled() {
-                    return;
-                }
+                let app = app.clone();
+                crew.start(async move { perform_one(&app, claimed).await });
                 continue;
             }
             Ok(None) => {}
@@ -40,9 +40,10 @@ pub async fn run(app: SharedApp, index: usize) {
         }
         let due = effects::seconds_until_due(&app.pool).await.ok().flatten();
         if waiter.wait(pause_until(due, app.config.poll_interval)).await == Woken::Shutdown {
-            return;
+            break;
         }
     }
+    crew.finish().await;
 }
 
 async fn claim(app: &App, owner: &str) -> Result<Option<ClaimedEffect>, sqlx::Error> {
@@ -87,10 +88,14 @@ async fn complete(app: &App, claimed: &ClaimedEffect, performed: Performed) -> R
         return Ok(());
     }
     performed.record(&mut transaction).await?;
-    // Those that wait for this one are due now.
-    wakeups::notify(&mut transaction, Channel::Effects).await?;
+    let has_followers = effects::has_followers(&mut transaction, claimed).await?;
+    if has_followers {
+        wakeups::notify(&mut transaction, Channel::Effects).await?;
+    }
     transaction.commit().await?;
-    app.wakeups.notify(Channel::Effects);
+    if has_followers {
+        app.wakeups.notify(Channel::Effects);
+    }
     Ok(())
 }
 

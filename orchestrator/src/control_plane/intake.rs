@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::audit::{AuditEvent, AuditRecord, WebhookPayload};
-use domain::events::replace_nul;
-use domain::ids::{CorrelationId, RunId};
+use chrono::Utc;
+use domain::decide::webhook_duplicate;
+use domain::events::{Event, parse};
+use domain::ids::{DeliveryId, RunId};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
@@ -53,7 +54,7 @@ enum Stored {
 
 struct Pending {
     delivery: NewDelivery,
-    payload: Value,
+    event: Event,
     done: oneshot::Sender<Result<Stored, IntakeError>>,
 }
 
@@ -79,10 +80,10 @@ impl Intake {
     /// Stores a delivery and answers with its outcome, or with a plain acceptance after two seconds.
     pub async fn accept(&self, request: IntakeRequest) -> Result<Answer, IntakeError> {
         let delivery_id = request.delivery_id.clone();
-        let (delivery, payload) = describe(request);
+        let (delivery, event) = describe(request);
         let outcome = self.outcomes.register(&delivery_id);
         let (done, stored) = oneshot::channel();
-        self.queue.send(Pending { delivery, payload, done }).await.map_err(|_| IntakeError::Unavailable)?;
+        self.queue.send(Pending { delivery, event, done }).await.map_err(|_| IntakeError::Unavailable)?;
         let stored = stored.await.unwrap_or(Err(IntakeError::Internal));
         let answer = match stored {
             Ok(Stored::New) => match tokio::time::timeout(OUTCOME_WAIT, outcome).await {
@@ -104,20 +105,20 @@ impl Intake {
 }
 
 /// What the row says about the delivery without deciding anything. The gateway has refused invalid JSON (L-21).
-fn describe(request: IntakeRequest) -> (NewDelivery, Value) {
-    let mut payload: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
-    replace_nul(&mut payload);
-    let text = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+fn describe(request: IntakeRequest) -> (NewDelivery, Event) {
+    let payload: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
+    let event = parse(DeliveryId::new(request.delivery_id.as_str()), &request.event_type, payload, Utc::now());
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let delivery = NewDelivery {
         delivery_id: request.delivery_id,
         event_type: request.event_type,
-        action: text("/action"),
-        repository_full_name: text("/repository/full_name"),
-        sender_login: text("/sender/login"),
+        action: some(&event.action),
+        repository_full_name: some(event.repository_full_name()),
+        sender_login: some(event.sender_login()),
         body_sha256: Sha256::digest(&request.body).to_vec(),
         raw_body: request.body.to_vec(),
     };
-    (delivery, payload)
+    (delivery, event)
 }
 
 impl Committer {
@@ -199,7 +200,7 @@ async fn store_batch(app: &App, batch: &[Pending]) -> Result<Vec<Stored>, sqlx::
         if fresh.remove(&pending.delivery.delivery_id) {
             stored.push(Stored::New);
         } else {
-            stored.push(Stored::Duplicate(note_duplicate(&mut transaction, pending).await?));
+            stored.push(Stored::Duplicate(note_duplicate(app, &mut transaction, pending).await?));
         }
     }
     if any_fresh {
@@ -210,43 +211,16 @@ async fn store_batch(app: &App, batch: &[Pending]) -> Result<Vec<Stored>, sqlx::
 }
 
 /// L-24: one `webhook.duplicate`, and a warning when the body is another (D-2).
-async fn note_duplicate(connection: &mut PgConnection, pending: &Pending) -> Result<Answer, sqlx::Error> {
+async fn note_duplicate(app: &App, connection: &mut PgConnection, pending: &Pending) -> Result<Answer, sqlx::Error> {
     let delivery = &pending.delivery;
     let known = deliveries::find(&mut *connection, &delivery.delivery_id).await?;
     let run_id = known.as_ref().and_then(|known| known.run_id);
-    let record = duplicate_record(delivery, &pending.payload, run_id.map(RunId));
+    let record = webhook_duplicate(&pending.event, &app.policy.labels, run_id.map(RunId));
     events::insert(connection, &record).await?;
     if let Some(known) = known.filter(|known| known.body_sha256 != delivery.body_sha256) {
         journal_other_body(connection, delivery, &known).await?;
     }
     Ok(Answer::new(&delivery.delivery_id, AnswerStatus::Duplicate, run_id))
-}
-
-/// `webhook.duplicate` of a delivery.
-pub(super) fn duplicate_record(delivery: &NewDelivery, payload: &Value, run_id: Option<RunId>) -> AuditRecord {
-    let member = |pointer: &str| payload.pointer(pointer).cloned();
-    let object = |prefix: &str, keys: &[&str]| -> Option<Value> {
-        payload.get(prefix).filter(|value| value.is_object())?;
-        Some(Value::Object(keys.iter().filter_map(|key| Some(((*key).to_owned(), member(&format!("/{prefix}/{key}"))?))).collect()))
-    };
-    let event = AuditEvent::WebhookDuplicate(WebhookPayload {
-        source: Some("github".to_owned()),
-        delivery_id: Some(delivery.delivery_id.clone()),
-        event_type: Some(delivery.event_type.clone()),
-        action: delivery.action.clone(),
-        correlation_id: Some(delivery.delivery_id.clone()),
-        sender: object("sender", &["id", "login"]),
-        repository: object("repository", &["id", "full_name", "name"]),
-        inserted: Some(false),
-        label: member("/label/name").as_ref().and_then(Value::as_str).map(str::to_owned),
-        issue_number: member("/issue/number").as_ref().and_then(Value::as_i64),
-        ..WebhookPayload::default()
-    });
-    let record = AuditRecord::webhook(event, CorrelationId::new(delivery.delivery_id.as_str()));
-    match run_id {
-        Some(run_id) => record.run(run_id),
-        None => record,
-    }
 }
 
 async fn journal_other_body(connection: &mut PgConnection, delivery: &NewDelivery, known: &StoredDelivery) -> Result<(), sqlx::Error> {

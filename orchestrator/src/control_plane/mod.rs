@@ -4,6 +4,7 @@
 mod backoff;
 mod clock_routes;
 mod commit;
+mod crew;
 mod decider;
 pub mod edge;
 mod effects;

@@ -79,7 +79,7 @@ impl Outcomes {
 
     /// Looks for outcomes that other processes decided.
     pub async fn watch(&self, app: &App) {
-        let mut waiter = app.wakeups.waiter(&[Channel::Deliveries], &app.shutdown);
+        let mut waiter = app.wakeups.waiter(&[Channel::Outcomes], &app.shutdown);
         while waiter.wait(app.config.poll_interval).await != Woken::Shutdown {
             let ids: Vec<String> = self.lock().keys().cloned().collect();
             if ids.is_empty() {

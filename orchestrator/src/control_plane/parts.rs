@@ -42,12 +42,8 @@ impl ControlPlane {
 
     fn parts(&self, committer: Committer) -> Vec<Part> {
         let mut parts: Vec<Part> = vec![("intake", Box::pin(committer.run(self.app.clone())))];
-        for index in 0..decider::DECIDERS {
-            parts.push(("decider", Box::pin(decider::run(self.app.clone(), self.outcomes.clone(), index))));
-        }
-        for index in 0..executor::EXECUTORS {
-            parts.push(("executor", Box::pin(executor::run(self.app.clone(), index))));
-        }
+        parts.push(("decider", Box::pin(decider::run(self.app.clone(), self.outcomes.clone()))));
+        parts.push(("executor", Box::pin(executor::run(self.app.clone()))));
         let (app, outcomes) = (self.app.clone(), self.outcomes.clone());
         parts.push(("outcomes", Box::pin(async move { outcomes.watch(&app).await })));
         parts.push(("full pass", Box::pin(reconcile::run(self.app.clone()))));

@@ -120,6 +120,18 @@ pub async fn complete(connection: &mut PgConnection, effect: &ClaimedEffect) -> 
     Ok(done.rows_affected() == 1)
 }
 
+/// Whether something pending could only start once this effect is done.
+pub async fn has_followers(connection: &mut PgConnection, effect: &ClaimedEffect) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM outbox_effects WHERE after_id = $1 AND state = 'pending')
+             OR EXISTS (SELECT 1 FROM outbox_effects WHERE run_id = $2 AND kind = 'status_comment' AND state = 'pending' AND id <> $1)",
+    )
+    .bind(effect.id)
+    .bind(effect.run_id)
+    .fetch_one(connection)
+    .await
+}
+
 /// Gives an effect back for a later attempt.
 pub async fn postpone(executor: impl PgExecutor<'_>, effect: &ClaimedEffect, error: &str, pause_seconds: f64) -> Result<(), sqlx::Error> {
     sqlx::query(

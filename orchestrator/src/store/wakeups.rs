@@ -5,6 +5,8 @@ use sqlx::PgConnection;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Channel {
     Deliveries,
+    /// A delivery was decided: somebody may wait for its outcome in another process.
+    Outcomes,
     Effects,
     RunQueue,
     DeployTasks,
@@ -13,12 +15,13 @@ pub enum Channel {
 
 impl Channel {
     /// Every channel a process listens on.
-    pub const ALL: [Self; 5] = [Self::Deliveries, Self::Effects, Self::RunQueue, Self::DeployTasks, Self::Clock];
+    pub const ALL: [Self; 6] = [Self::Deliveries, Self::Outcomes, Self::Effects, Self::RunQueue, Self::DeployTasks, Self::Clock];
 
     /// The name in PostgreSQL.
     pub fn name(self) -> &'static str {
         match self {
             Self::Deliveries => "codex_deliveries",
+            Self::Outcomes => "codex_outcomes",
             Self::Effects => "codex_effects",
             Self::RunQueue => "codex_run_queue",
             Self::DeployTasks => "codex_deploy_tasks",
