@@ -199,8 +199,12 @@ impl Cluster {
             let role = build_role(name, account, namespace, instance);
             let binding = build_role_binding(name, namespace, instance);
             writes.push(async move { self.ensure(namespace, &service_account, existed).await }.boxed());
-            writes.push(async move { self.ensure(namespace, &role, existed).await }.boxed());
-            writes.push(async move { self.ensure(namespace, &binding, existed).await }.boxed());
+            // The server looks the Role up before it accepts a binding to it.
+            let grant = async move {
+                self.ensure(namespace, &role, existed).await?;
+                self.ensure(namespace, &binding, existed).await
+            };
+            writes.push(grant.boxed());
         }
         let quota =
             build_resource_quota(&self.objects.quota_name, namespace, instance, self.objects.quota_pods);
@@ -232,11 +236,10 @@ impl Cluster {
         let service_account = build_service_account(name, namespace, instance);
         let role = build_role(name, AgentAccount::Readonly, namespace, instance);
         let binding = build_role_binding(name, namespace, instance);
-        tokio::try_join!(
-            self.ensure(namespace, &service_account, false),
-            self.ensure(namespace, &role, false),
-            self.ensure(namespace, &binding, false),
-        )?;
+        tokio::try_join!(self.ensure(namespace, &service_account, false), async {
+            self.ensure(namespace, &role, false).await?;
+            self.ensure(namespace, &binding, false).await
+        })?;
         Ok(())
     }
 
