@@ -36,7 +36,7 @@ Feature: Revise
   Scenario: The history of the Issue names the stage
     Given a bound repository with an open Issue
     And a finished "run:plan" run whose pull request was merged
-    And the member has opened another pull request from the branch of the Issue
+    And the maintainer has opened another pull request from the branch of the Issue
     When the member requests changes on the pull request
     Then the delivery is answered as accepted with a run
     And the stage was resolved as "run:plan:revise" by "issue_history"
@@ -56,7 +56,7 @@ Feature: Revise
   @RV-17 @set-b @p1 @S3-4 @L-57
   Scenario: Nothing tells the stage
     Given a bound repository with an open Issue
-    And the member has opened a pull request from a branch of their own
+    And the maintainer has opened a pull request from a branch of their own
     When the member requests changes on the pull request
     Then the delivery is answered as ignored because "pull_request_review_stage_not_resolved"
     And the remediation comment on the pull request suggests all 26 stage labels

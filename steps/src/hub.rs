@@ -153,8 +153,22 @@ impl Hub {
     /// Deliveries of the repository, oldest first.
     #[must_use]
     pub fn deliveries(&self, repository: &str) -> Vec<Delivery> {
-        self.handle
-            .deliveries(repository)
+        self.deliveries_after(repository, 0)
+    }
+
+    /// Position of the newest delivery of the repository; 0 when there is none.
+    #[must_use]
+    pub fn last_delivery(&self, repository: &str) -> u64 {
+        self.handle.read(|state| state.deliveries_of(repository).last().map_or(0, |delivery| delivery.id))
+    }
+
+    /// Deliveries after a position, oldest first.
+    #[must_use]
+    pub fn deliveries_after(&self, repository: &str, position: u64) -> Vec<Delivery> {
+        let newer: Vec<_> = self.handle.read(|state| {
+            state.deliveries_of(repository).into_iter().filter(|delivery| delivery.id > position).cloned().collect()
+        });
+        newer
             .into_iter()
             .map(|delivery| Delivery {
                 sequence: delivery.id,

@@ -100,7 +100,7 @@ pub async fn unbound_repository(gate: &Gate, files: BTreeMap<String, String>) ->
 /// The position after which a delivery counts as new.
 #[must_use]
 pub fn mark(gate: &Gate, repository: &str) -> u64 {
-    gate.github.deliveries(repository).iter().map(|delivery| delivery.sequence).max().unwrap_or(0)
+    gate.github.last_delivery(repository)
 }
 
 /// Waits for the first answered delivery after `mark` that `wanted` accepts.
@@ -115,8 +115,7 @@ pub async fn delivery_after(
     wanted: impl Fn(&Delivery) -> bool,
 ) -> anyhow::Result<Delivery> {
     until(&format!("the delivery of {what}"), DECISION_DEADLINE, async || {
-        let deliveries = gate.github.deliveries(repository);
-        let newer: Vec<_> = deliveries.into_iter().filter(|delivery| delivery.sequence > mark).collect();
+        let newer = gate.github.deliveries_after(repository, mark);
         if let Some(found) = newer.iter().find(|delivery| delivery.status.is_some() && wanted(delivery)) {
             return Ok(Reading::Reached(found.clone()));
         }

@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 
-/// How often a level is read again. Short, so that the gate does not add latency of its own to what it measures.
-const READ_AGAIN_AFTER: Duration = Duration::from_millis(25);
+/// A level is read again after this long at first, so that what comes at once is seen at once.
+const FIRST_READ_AGAIN_AFTER: Duration = Duration::from_millis(15);
+
+/// And after this long at last: many scenarios wait side by side, and their reading must not slow what they wait for.
+const LAST_READ_AGAIN_AFTER: Duration = Duration::from_millis(150);
 
 /// Longest wait for a decision, an effect or a comment: decisions take milliseconds, so only a broken system
 /// (or a machine at a standstill) comes near it.
@@ -33,10 +36,8 @@ where
     F: AsyncFnMut() -> anyhow::Result<Reading<T>>,
 {
     let end = Instant::now() + deadline;
-    let mut ticks = interval(READ_AGAIN_AFTER);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pause = FIRST_READ_AGAIN_AFTER;
     loop {
-        ticks.tick().await;
         let seen = match level().await {
             Ok(Reading::Reached(value)) => return Ok(value),
             Ok(Reading::NotYet(seen)) => seen,
@@ -45,5 +46,7 @@ where
         if Instant::now() >= end {
             anyhow::bail!("{what}: not reached within {} s; last seen: {seen}", deadline.as_secs());
         }
+        sleep_until(Instant::now() + pause).await;
+        pause = (pause * 5 / 4).min(LAST_READ_AGAIN_AFTER);
     }
 }

@@ -29,7 +29,8 @@ pub async fn load(app: &App, event: &Event) -> Result<Loaded, sqlx::Error> {
     let project_id = binding.as_ref().map(|binding| binding.project_id.as_uuid());
     let login = event.sender_login();
     let user = if login.is_empty() { None } else { snapshots::user(&app.pool, login, project_id).await? };
-    let mut snapshot = Snapshot::new(binding, SenderFacts { user }, RunId(Uuid::now_v7()));
+    // Names in the cluster carry the first twelve digits of the id, which must not be the time.
+    let mut snapshot = Snapshot::new(binding, SenderFacts { user }, RunId(Uuid::new_v4()));
     let mut own_label_change = None;
     if let (Some(thread), Some(label), Some(project_id)) = (event.thread(), event.label(), project_id) {
         let label = app.policy.labels.canonical(label);

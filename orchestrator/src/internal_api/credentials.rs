@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Duration, Utc};
-use domain::audit::{Actor, AuditEvent, AuditRecord, McpTokenPayload, SystemActor};
+use domain::audit::{Actor, AuditEvent, AuditRecord, McpAccessPayload, McpTokenPayload, SystemActor};
 use domain::ids::{CorrelationId, ProjectId, RunId};
 use domain::runs::RunStatus;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::ServiceCaller;
@@ -23,6 +24,9 @@ use crate::store::{events, repositories, run_reads, tokens};
 
 /// Default of `WORKER_RUN_CREDENTIALS_SECRET_NAME`; the run's short id follows.
 const SECRET_NAME_PREFIX: &str = "codex-run-credentials";
+
+/// A later generation belongs to a relaunched pod of the same run, whose policy stands (G-9).
+const FIRST_GENERATION: i32 = 1;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -159,6 +163,10 @@ async fn store_issue(
         let payload = payload(id, generation, expires_at, Some("reissued"));
         events::insert(&mut transaction, &record(AuditEvent::RunMcpTokenRevoked(payload))).await?;
     }
+    if issued.generation == FIRST_GENERATION {
+        let policy = effective_tools();
+        events::insert(&mut transaction, &record(AuditEvent::McpPolicyResolved(policy))).await?;
+    }
     let payload = payload(token_id, issued.generation, issued.expires_at, None);
     events::insert(&mut transaction, &record(AuditEvent::RunMcpTokenIssued(payload))).await?;
     transaction.commit().await?;
@@ -168,6 +176,18 @@ async fn store_issue(
         issued_at: issued.issued_at,
     };
     Ok((issue, issued.expires_at))
+}
+
+/// What the run may call, fixed at its start (G-20): nothing, as long as no MCP server offers a tool.
+fn effective_tools() -> McpAccessPayload {
+    let tools: Vec<serde_json::Value> = Vec::new();
+    let canonical = serde_json::to_vec(&tools).expect("a list of JSON values has a JSON form");
+    McpAccessPayload {
+        policy_hash: Some(hex::encode(Sha256::digest(canonical))),
+        sources: Some(Vec::new()),
+        tools: Some(tools),
+        ..McpAccessPayload::default()
+    }
 }
 
 /// The bot token of the run's repository, else of its project, else the platform's (D-23).

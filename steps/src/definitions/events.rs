@@ -105,8 +105,8 @@ async fn shows_paths(world: &mut GateWorld, count: usize, rest: String, #[step] 
     world.then(step);
     let found = await_event(world, "run.failed.precondition").await?;
     let error = found["payload"]["error"].as_str().unwrap_or_default().to_owned();
-    // The story names its files forbidden-NN.rs, so that each can be counted.
-    let shown = (1..=99).filter(|number| error.contains(&format!("forbidden-{number:02}."))).count();
+    // The story numbers its files, so that each can be counted.
+    let shown = (1..=99).filter(|number| error.contains(&format!("forbidden_{number:02}.rs"))).count();
     world.equal(&["L-46"], Postgres, "paths in the error", "flow_events.payload.error", count, shown)?;
     world.holds(&["L-46"], Postgres, "rest of the error", "flow_events.payload.error", &rest, &error, error.contains(&rest))?;
     Ok(())

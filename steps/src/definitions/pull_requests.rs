@@ -83,18 +83,18 @@ async fn no_pull_request(world: &mut GateWorld, #[step] step: &gherkin::Step) ->
     Ok(())
 }
 
-#[given("the member has opened another pull request from the branch of the Issue")]
+#[given("the maintainer has opened another pull request from the branch of the Issue")]
 async fn another_from_branch(world: &mut GateWorld) -> Step {
     let place = world.place()?;
-    let number = place.member.open_pull_request(&place.repository, &format!("codex/issue-{}", place.issue), "Carry on by hand").await?;
+    let number = place.maintainer.open_pull_request(&place.repository, &format!("codex/issue-{}", place.issue), "Carry on by hand").await?;
     world.pull_request = Some(number);
     Ok(())
 }
 
-#[given("the member has opened a pull request from a branch of their own")]
+#[given("the maintainer has opened a pull request from a branch of their own")]
 async fn own_branch(world: &mut GateWorld) -> Step {
     let place = world.place()?;
-    let number = place.member.open_pull_request(&place.repository, "by-hand", "Work by hand").await?;
+    let number = place.maintainer.open_pull_request(&place.repository, "by-hand", "Work by hand").await?;
     world.pull_request = Some(number);
     Ok(())
 }
@@ -113,7 +113,7 @@ async fn comments(world: &mut GateWorld) -> Step {
 
 #[when("the member dismisses a review on the pull request")]
 async fn dismisses(world: &mut GateWorld) -> Step {
-    let id = review(world, "COMMENT", "submitted").await?;
+    let id = review(world, "APPROVE", "submitted").await?;
     let place = world.place()?;
     let number = world.pull_request.context("the scenario has no pull request")?;
     let gate = world.gate.clone();

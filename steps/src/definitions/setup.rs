@@ -140,3 +140,10 @@ async fn a_running_run(world: &mut GateWorld, label: String) -> Step {
     crate::definitions::outcome::await_event(world, "run.agent.ready").await?;
     Ok(())
 }
+
+#[given("the member has closed the Issue")]
+async fn closed_issue(world: &mut GateWorld) -> Step {
+    let place = world.place()?;
+    place.member.edit_issue(&place.repository, place.issue, serde_json::json!({"state": "closed"})).await?;
+    Ok(())
+}
