@@ -6,6 +6,7 @@ use crate::cluster::{Cluster, NamespaceView, RunObservation, keys, observe};
 use crate::store::{clock, runs, slots};
 use chrono::{DateTime, TimeDelta, Utc};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use serde::Serialize;
 use sqlx::PgConnection;
@@ -75,11 +76,19 @@ pub async fn check(
 ) -> Result<HygieneReport, WorkerError> {
     let now = clock::now(&mut *conn).await?;
     let mut report = HygieneReport::default();
-    // One that is terminating is on its way: the cluster takes seconds to empty it.
-    for view in cluster.list_managed_namespaces().await?.into_iter().filter(|view| !view.terminating) {
+    // What is being deleted is on its way: the cluster takes seconds to empty a namespace.
+    let (namespaces, mut jobs, mut pods) =
+        tokio::try_join!(cluster.list_managed_namespaces(), cluster.list_jobs(), cluster.list_run_pods())?;
+    let (leaving, staying): (Vec<_>, Vec<_>) = namespaces.into_iter().partition(|view| view.terminating);
+    for view in staying {
         judge_namespace(&view, now, &mut report);
     }
-    let (jobs, pods) = tokio::try_join!(cluster.list_jobs(), cluster.list_run_pods())?;
+    let stays = |metadata: &ObjectMeta| {
+        metadata.deletion_timestamp.is_none()
+            && leaving.iter().all(|view| Some(&view.name) != metadata.namespace.as_ref())
+    };
+    jobs.retain(|job| stays(&job.metadata));
+    pods.retain(|pod| stays(&pod.metadata));
     let ended = ended_runs(conn, jobs.iter().filter_map(run_of).chain(pods.iter().filter_map(run_of))).await?;
     let overdue = |run_id: Option<Uuid>| {
         let age = *ended.get(&run_id?)?;

@@ -5,7 +5,7 @@
 
 use super::agent_env;
 use super::context::WorkerContext;
-use super::control_plane::CallError;
+use super::control_plane::{CallError, IssuedToken};
 use super::environment::{self, PreparedRef};
 use super::finish::{self, End};
 use super::journal::{self, Subject};
@@ -153,7 +153,8 @@ async fn code_only(ctx: &WorkerContext, run: &WorkerRun, profile: &ResolvedProfi
     ctx.wake_effects();
     ctx.cluster.ensure_code_only_namespace(&namespace).await?;
     // Such a run clones its branch by itself; nothing is prepared for it.
-    start_job(ctx, run, profile, &namespace, None, None).await
+    let ready = Ready { prepared: None, issued: issue_token(ctx, run, &namespace).await? };
+    start_job(ctx, run, profile, &namespace, ready, None).await
 }
 
 async fn full_env(ctx: &WorkerContext, run: &WorkerRun, profile: &ResolvedProfile) -> Result<Launched, LaunchError> {
@@ -164,7 +165,8 @@ async fn full_env(ctx: &WorkerContext, run: &WorkerRun, profile: &ResolvedProfil
         if choice.origin == Origin::Live {
             ctx.cluster.ensure_readonly_account(name).await?;
             let prepared = environment::prepare(ctx, &run, name).await?;
-            return start_job(ctx, &run, profile, name, prepared, Some(AgentAccount::Readonly)).await;
+            let ready = Ready { prepared, issued: issue_token(ctx, &run, name).await? };
+            return start_job(ctx, &run, profile, name, ready, Some(AgentAccount::Readonly)).await;
         }
         let reuse = match choice.origin {
             Origin::Lineage | Origin::Reuse => {
@@ -189,9 +191,9 @@ async fn full_env(ctx: &WorkerContext, run: &WorkerRun, profile: &ResolvedProfil
             run.namespace = Some(own.to_string());
             continue;
         }
-        let prepared = prepare_namespace(ctx, &run, &choice, &lease, now, reuse.as_ref()).await?;
+        let ready = prepare_namespace(ctx, &run, &choice, &lease, now, reuse.as_ref()).await?;
         let agent = run.agent_key.clone().unwrap_or_default();
-        return start_job(ctx, &run, profile, name, prepared, Some(AgentAccount::of_agent(&agent))).await;
+        return start_job(ctx, &run, profile, name, ready, Some(AgentAccount::of_agent(&agent))).await;
     }
     Err(LaunchError::namespace("no usable namespace was found"))
 }
@@ -244,7 +246,22 @@ fn ttl_seconds(ctx: &WorkerContext, run: &WorkerRun) -> i64 {
         .unwrap_or(DEFAULT_NAMESPACE_TTL_SECONDS)
 }
 
-/// Makes or converges the namespace and, beside it, has the environment prepared.
+/// What a Job needs besides its namespace.
+struct Ready {
+    /// The commit that was checked out.
+    prepared: PreparedRef,
+    /// Where the run's credentials are.
+    issued: IssuedToken,
+}
+
+async fn issue_token(ctx: &WorkerContext, run: &WorkerRun, namespace: &str) -> Result<IssuedToken, LaunchError> {
+    let mode = run.runtime_mode.clone().unwrap_or_default();
+    let issued = ctx.control_plane.issue_token(run.id, namespace, &mode).await;
+    issued.map_err(|error| LaunchError::from_call(error, FinishReason::McpTokenIssueFailed))
+}
+
+/// Makes or converges the namespace and its objects. Beside that the environment is prepared, and once both it and the
+/// namespace are there the run token is issued into it: each of the three takes about as long as the others.
 async fn prepare_namespace(
     ctx: &WorkerContext,
     run: &WorkerRun,
@@ -252,7 +269,7 @@ async fn prepare_namespace(
     lease: &Lease,
     now: DateTime<Utc>,
     reuse: Option<&Reuse>,
-) -> Result<PreparedRef, LaunchError> {
+) -> Result<Ready, LaunchError> {
     let name = choice.name.as_str();
     let correlation_id = CorrelationId::new(run.correlation_id.clone());
     let metadata = NamespaceMetadata {
@@ -265,19 +282,37 @@ async fn prepare_namespace(
         correlation_id: &correlation_id,
     };
     let wanted = build_namespace(&metadata, &choice.name, lease, now);
+    let (made, namespace_made) = tokio::sync::oneshot::channel();
     let objects = async {
         let ensured = ctx.cluster.ensure_namespace(&wanted).await?;
-        ctx.cluster.ensure_run_objects(name, ensured.existed).await?;
         let reused = ensured.previous_run.is_some_and(|previous| previous != run.id);
-        record_prepared(ctx, run, name, lease, reused, choice, reuse).await
+        // the events tell of the namespace and its lease, its objects follow.
+        record_prepared(ctx, run, name, lease, reused, choice, reuse).await?;
+        // The receiver is gone only when the other half has failed, and then its error is the one that counts.
+        let _ = made.send(());
+        ctx.cluster.ensure_run_objects(name, ensured.existed).await?;
+        Ok(())
     };
-    if let Some(Reuse::FastPath { .. }) = reuse {
-        objects.await?;
-        return Ok(namespace::text(&run.run_payload, "/runtime/build_ref"));
-    }
-    let ((), prepared) = tokio::try_join!(objects, environment::prepare(ctx, run, name))?;
-    store_fingerprint(ctx, run, name, prepared.as_deref()).await;
-    Ok(prepared)
+    let credentials = async {
+        let fast = matches!(reuse, Some(Reuse::FastPath { .. }));
+        let prepared = match fast {
+            true => namespace::text(&run.run_payload, "/runtime/build_ref"),
+            false => environment::prepare(ctx, run, name).await?,
+        };
+        if namespace_made.await.is_err() {
+            // The other half failed and says why.
+            std::future::pending::<()>().await;
+        }
+        let fingerprint = async {
+            if !fast {
+                store_fingerprint(ctx, run, name, prepared.as_deref()).await;
+            }
+        };
+        let (issued, ()) = tokio::join!(issue_token(ctx, run, name), fingerprint);
+        Ok(Ready { prepared, issued: issued? })
+    };
+    let ((), ready) = tokio::try_join!(objects, credentials)?;
+    Ok(ready)
 }
 
 async fn record_prepared(
@@ -353,22 +388,16 @@ async fn store_fingerprint(ctx: &WorkerContext, run: &WorkerRun, name: &str, bui
     }
 }
 
-/// Issues the run token, makes the Job, and says so once.
+/// Makes the Job and says so once.
 async fn start_job(
     ctx: &WorkerContext,
     run: &WorkerRun,
     profile: &ResolvedProfile,
     namespace: &str,
-    prepared: PreparedRef,
+    ready: Ready,
     account: Option<AgentAccount>,
 ) -> Result<Launched, LaunchError> {
     let worker = &ctx.app.config.worker;
-    let mode = run.runtime_mode.clone().unwrap_or_default();
-    let issued = ctx
-        .control_plane
-        .issue_token(run.id, namespace, &mode)
-        .await
-        .map_err(|error| LaunchError::from_call(error, FinishReason::McpTokenIssueFailed))?;
     let mut known = run.clone();
     known.pr_number = profile.pull_request.or(run.pr_number);
     let volume = if account.is_some() { PodVolume::RepositoryCache } else { PodVolume::Scratch };
@@ -382,8 +411,8 @@ async fn start_job(
         command: worker.job_command.clone(),
         service_account: account.map(|account| ctx.cluster.accounts().name(account).to_owned()),
         volume,
-        environment: agent_env::plain(ctx, &known, &profile.facts, prepared.as_deref(), WORKSPACE),
-        credentials_secret: issued.secret_name,
+        environment: agent_env::plain(ctx, &known, &profile.facts, ready.prepared.as_deref(), WORKSPACE),
+        credentials_secret: ready.issued.secret_name,
         ttl_seconds: worker.job_ttl_seconds,
         backoff_limit: worker.job_backoff_limit,
         resources: PodResources {

@@ -50,9 +50,11 @@ pub async fn resolve(ctx: &WorkerContext, run: &WorkerRun) -> Result<Result<Reso
         run.trigger_kind.parse().map_err(|_| LaunchError::context(format!("unknown trigger kind {}", run.trigger_kind)))?;
     let source = TriggerSource::from_text(&run.trigger_source)
         .ok_or_else(|| LaunchError::context(format!("unknown trigger source {}", run.trigger_source)))?;
-    let history = earlier_runs(&mut conn, run).await?;
+    let (history, threads) = tokio::try_join!(
+        async { earlier_runs(&mut conn, run).await.map_err(LaunchError::from) },
+        async { ctx.control_plane.threads(run.id).await.map_err(LaunchError::threads) },
+    )?;
     drop(conn);
-    let threads = ctx.control_plane.threads(run.id).await.map_err(LaunchError::threads)?;
     if let Some(unmet) = unmet_threads(run, kind, source, &threads, &ctx.policy) {
         return Ok(Err(unmet));
     }

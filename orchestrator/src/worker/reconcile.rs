@@ -222,29 +222,34 @@ async fn delete_job(ctx: &WorkerContext, run: &WorkerRun) {
 
 /// Deletes the Jobs of runs that were canceled or timed out while their agents still work.
 pub async fn stop_jobs_of_ended_runs(ctx: &WorkerContext) -> Result<(), WorkerError> {
-    let working: Vec<Uuid> = ctx
-        .view
-        .observations()
-        .into_iter()
-        .filter(|(_, seen)| matches!(seen, RunObservation::Active { .. }))
-        .map(|(run_id, _)| run_id)
-        .collect();
-    if working.is_empty() {
+    let working = ctx.view.observations().into_iter().filter(|(_, seen)| matches!(seen, RunObservation::Active { .. }));
+    delete_jobs(ctx, working.map(|(run_id, _)| run_id).collect(), |status, _| status != "succeeded").await
+}
+
+/// Deletes Jobs that outlived their time by the platform's clock: the cluster's own TTL counts by another one (D-7).
+pub async fn delete_outlived_jobs(ctx: &WorkerContext) -> Result<(), WorkerError> {
+    let ttl = i64::from(ctx.app.config.worker.job_ttl_seconds);
+    let known = ctx.view.observations().into_keys().collect();
+    delete_jobs(ctx, known, |_, age_seconds| age_seconds > ttl).await
+}
+
+async fn delete_jobs(
+    ctx: &WorkerContext,
+    runs: Vec<Uuid>,
+    wanted: impl Fn(&str, i64) -> bool,
+) -> Result<(), WorkerError> {
+    if runs.is_empty() {
         return Ok(());
     }
     let mut conn = ctx.app.pool.acquire().await?;
-    let ended = runs::terminal_among(&mut conn, &working).await?;
+    let ended = runs::terminal_among(&mut conn, &runs).await?;
     drop(conn);
-    for (run_id, status, _) in ended {
-        if status == "succeeded" {
-            continue;
-        }
+    for (run_id, _, _) in ended.into_iter().filter(|(_, status, age_seconds)| wanted(status, *age_seconds)) {
         for job in ctx.cluster.find_jobs(run_id).await? {
-            if job.metadata.deletion_timestamp.is_some() {
-                continue;
+            if job.metadata.deletion_timestamp.is_none() {
+                ctx.cluster.delete_job(&job.namespace().unwrap_or_default(), &job.name_any()).await?;
+                tracing::info!(%run_id, "deleted the job of an ended run");
             }
-            ctx.cluster.delete_job(&job.namespace().unwrap_or_default(), &job.name_any()).await?;
-            tracing::info!(%run_id, "deleted the job of an ended run");
         }
     }
     Ok(())

@@ -28,6 +28,9 @@ pub async fn tick(ctx: &Arc<WorkerContext>, cause: Cause) -> Result<bool, Worker
     leases::reclaim(ctx).await?;
     reconcile::active_runs(ctx).await?;
     reconcile::stop_jobs_of_ended_runs(ctx).await?;
+    if cause == Cause::Periodic {
+        reconcile::delete_outlived_jobs(ctx).await?;
+    }
     sweep_namespaces(ctx, cause).await?;
     launch_pending(ctx).await
 }
