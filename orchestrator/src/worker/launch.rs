@@ -291,7 +291,7 @@ async fn prepare_namespace(
         // The receiver is gone only when the other half has failed, and then its error is the one that counts.
         let _ = made.send(());
         ctx.cluster.ensure_run_objects(name, ensured.existed).await?;
-        Ok(())
+        Ok::<(), LaunchError>(())
     };
     let credentials = async {
         let fast = matches!(reuse, Some(Reuse::FastPath { .. }));
@@ -309,7 +309,7 @@ async fn prepare_namespace(
             }
         };
         let (issued, ()) = tokio::join!(issue_token(ctx, run, name), fingerprint);
-        Ok(Ready { prepared, issued: issued? })
+        Ok::<Ready, LaunchError>(Ready { prepared, issued: issued? })
     };
     let ((), ready) = tokio::try_join!(objects, credentials)?;
     Ok(ready)
