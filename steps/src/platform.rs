@@ -62,7 +62,8 @@ pub struct Platform {
     lane: Lane,
     http: Client,
     orchestrator: std::path::PathBuf,
-    _permit: Option<OwnedSemaphorePermit>,
+    /// Held until the platform is closed; the platform itself is kept for its evidence.
+    permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl std::fmt::Debug for Platform {
@@ -87,7 +88,7 @@ impl Platform {
             lane,
             http,
             orchestrator,
-            _permit: permit,
+            permit: Mutex::new(permit),
         }
     }
 
@@ -306,6 +307,7 @@ impl Platform {
     /// Ends the platform's processes.
     pub async fn close(&self) {
         self.lane.close().await;
+        self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
