@@ -22,36 +22,65 @@ fn embed_migrations() {
         println!("cargo:rerun-if-changed={}", path.display());
         let (version, name) = parse_name(&path);
         let text = fs::read_to_string(&path).expect("a migration is UTF-8 text");
-        assert!(!has_down_section(&text), "{}: migrations are forward-only (DM-1)", path.display());
+        assert!(
+            !has_down_section(&text),
+            "{}: migrations are forward-only (DM-1)",
+            path.display()
+        );
         if let Some((_, previous)) = migrations.insert(version, (name, path.clone())) {
-            panic!("{} and {}: one version twice (DM-1)", previous.display(), path.display());
+            panic!(
+                "{} and {}: one version twice (DM-1)",
+                previous.display(),
+                path.display()
+            );
         }
     }
     let mut source = String::from("&[\n");
     for (version, (name, path)) in migrations {
-        writeln!(source, "    Migration {{ version: {version}, name: {name:?}, sql: include_str!({:?}) }},", path.display().to_string())
-            .expect("writing to a string cannot fail");
+        writeln!(
+            source,
+            "    Migration {{ version: {version}, name: {name:?}, sql: include_str!({:?}) }},",
+            path.display().to_string()
+        )
+        .expect("writing to a string cannot fail");
     }
     source.push(']');
-    fs::write(Path::new(&variable("OUT_DIR")).join("migrations.rs"), source).expect("OUT_DIR is writable");
+    fs::write(
+        Path::new(&variable("OUT_DIR")).join("migrations.rs"),
+        source,
+    )
+    .expect("OUT_DIR is writable");
 }
 
 fn parse_name(path: &Path) -> (i64, String) {
-    let stem = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".sql"));
-    let parsed = stem.and_then(|stem| stem.split_once('_')).filter(|(version, _)| version.len() == VERSION_DIGITS);
+    let stem = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .and_then(|name| name.strip_suffix(".sql"));
+    let parsed = stem
+        .and_then(|stem| stem.split_once('_'))
+        .filter(|(version, _)| version.len() == VERSION_DIGITS);
     match parsed.and_then(|(version, name)| Some((version.parse().ok()?, name.to_owned()))) {
         Some(parsed) => parsed,
-        None => panic!("{}: the name must be <14 digits>_<name>.sql (DM-1)", path.display()),
+        None => panic!(
+            "{}: the name must be <14 digits>_<name>.sql (DM-1)",
+            path.display()
+        ),
     }
 }
 
 fn has_down_section(text: &str) -> bool {
-    text.lines().map(|line| line.trim().to_ascii_lowercase()).any(|line| {
-        line.strip_prefix("--").is_some_and(|comment| {
-            let comment = comment.trim_start().trim_start_matches(['+', ' ']);
-            comment == "down" || comment.starts_with("goose down") || comment.starts_with("migrate down") || comment.starts_with("migrate:down")
+    text.lines()
+        .map(|line| line.trim().to_ascii_lowercase())
+        .any(|line| {
+            line.strip_prefix("--").is_some_and(|comment| {
+                let comment = comment.trim_start().trim_start_matches(['+', ' ']);
+                comment == "down"
+                    || comment.starts_with("goose down")
+                    || comment.starts_with("migrate down")
+                    || comment.starts_with("migrate:down")
+            })
         })
-    })
 }
 
 fn embed_revision() {
@@ -61,22 +90,35 @@ fn embed_revision() {
             println!("cargo:rerun-if-changed={}", directory.join(file).display());
         }
         if let Some(branch) = git(&["symbolic-ref", "--quiet", "HEAD"]) {
-            println!("cargo:rerun-if-changed={}", directory.join(branch).display());
+            println!(
+                "cargo:rerun-if-changed={}",
+                directory.join(branch).display()
+            );
         }
     }
     println!("cargo:rerun-if-env-changed=CODEXK8S_BUILD_REVISION");
     println!("cargo:rerun-if-env-changed=CODEXK8S_BUILD_DIRTY");
-    let revision = env::var("CODEXK8S_BUILD_REVISION").ok().or_else(|| git(&["rev-parse", "HEAD"]));
+    let revision = env::var("CODEXK8S_BUILD_REVISION")
+        .ok()
+        .or_else(|| git(&["rev-parse", "HEAD"]));
     let dirty = match env::var("CODEXK8S_BUILD_DIRTY") {
         Ok(given) => given == "true",
-        Err(_) => git(&["status", "--porcelain", "--untracked-files=no"]).is_none_or(|changes| !changes.is_empty()),
+        Err(_) => git(&["status", "--porcelain", "--untracked-files=no"])
+            .is_none_or(|changes| !changes.is_empty()),
     };
-    println!("cargo:rustc-env=CODEXK8S_BUILD_REVISION={}", revision.as_deref().unwrap_or("unknown"));
+    println!(
+        "cargo:rustc-env=CODEXK8S_BUILD_REVISION={}",
+        revision.as_deref().unwrap_or("unknown")
+    );
     println!("cargo:rustc-env=CODEXK8S_BUILD_DIRTY={dirty}");
 }
 
 fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    let output = Command::new("git")
+        .args(arguments)
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
     Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }
 

@@ -4,11 +4,19 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{commands, exit_code::{EXIT_CODES, ExitStatus}};
+use crate::{
+    commands,
+    exit_code::{EXIT_CODES, ExitStatus},
+};
 
 /// A regression gate for a label-driven agent orchestrator: GO or NO-GO, with evidence.
 #[derive(Debug, Parser)]
-#[command(name = "gonogo", version, about, after_help = "Examples:\n  gonogo run                        judge this checkout on the embedded target\n  gonogo run --tags '@SL-07'        one scenario\n  gonogo plan                       what would run, and what cannot be proven here\n  gonogo doctor                     what this machine lacks\n\nExit codes: gonogo help-exit-codes")]
+#[command(
+    name = "gonogo",
+    version,
+    about,
+    after_help = "Examples:\n  gonogo run                        judge this checkout on the embedded target\n  gonogo run --tags '@SL-07'        one scenario\n  gonogo plan                       what would run, and what cannot be proven here\n  gonogo doctor                     what this machine lacks\n\nExit codes: gonogo help-exit-codes"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -60,7 +68,9 @@ pub struct RunArguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Bring the target up, play the features, judge, write the bundle.
-    #[command(after_help = "Examples:\n  gonogo run\n  gonogo run --tags '@webhook or @p0' --jobs 4\n  gonogo run --features features/b_review_revise --out /var/tmp/bundle\n  gonogo run --output json")]
+    #[command(
+        after_help = "Examples:\n  gonogo run\n  gonogo run --tags '@webhook or @p0' --jobs 4\n  gonogo run --features features/b_review_revise --out /var/tmp/bundle\n  gonogo run --output json"
+    )]
     Run(RunArguments),
     /// List what would run, what waits and what this target cannot prove.
     #[command(after_help = "Examples:\n  gonogo plan\n  gonogo plan --tags @S2-1 --output json")]
@@ -126,7 +136,10 @@ enum StandIn {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     crate::progress::init_logs();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("failed to start: {error}");
@@ -153,7 +166,9 @@ async fn dispatch(command: Command) -> Result<ExitStatus, crate::gate::Failure> 
         Command::Cleanup { output } => commands::cleanup::cleanup(output).await,
         Command::Verify { bundle, output } => commands::verify::verify(&bundle, output),
         Command::Selfcheck { run, .. } => commands::selfcheck::null(run).await,
-        Command::StandIn { which: StandIn::Github { listen } } => commands::stand_in::github(listen).await,
+        Command::StandIn {
+            which: StandIn::Github { listen },
+        } => commands::stand_in::github(listen).await,
         Command::HelpExitCodes => {
             println!("{EXIT_CODES}");
             Ok(ExitStatus::Go)

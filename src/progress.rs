@@ -20,7 +20,10 @@ const TICK: Duration = Duration::from_millis(120);
 /// The gate's own logs go to standard error and are off unless `RUST_LOG` asks for them.
 pub fn init_logs() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
     debug_assert!(logs.is_ok(), "logs are set up once");
 }
 
@@ -38,12 +41,25 @@ impl Reporter {
     #[must_use]
     pub fn new(quiet: bool) -> Self {
         let live = !quiet && std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
-        let bar = if live { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-        bar.set_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        let bar = if live {
+            ProgressBar::new_spinner()
+        } else {
+            ProgressBar::hidden()
+        };
+        bar.set_style(
+            ProgressStyle::with_template("{spinner} {msg} {elapsed}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
         if live {
             bar.enable_steady_tick(TICK);
         }
-        Self { bar, total: Arc::default(), done: Arc::default(), failed: Arc::default(), quiet }
+        Self {
+            bar,
+            total: Arc::default(),
+            done: Arc::default(),
+            failed: Arc::default(),
+            quiet,
+        }
     }
 
     /// A finished piece of work, kept on the screen.
@@ -78,10 +94,19 @@ impl Reporter {
             _ => style("✗").red(),
         };
         let mark = mark.for_stderr();
-        self.line(&format!("{mark} {:>3}/{total} {} {} ({seconds:.1} s)", done, result.key.scenario, result.name));
-        if !matches!(result.state, ScenarioState::Passed | ScenarioState::Waiting | ScenarioState::NotProvableHere) {
+        self.line(&format!(
+            "{mark} {:>3}/{total} {} {} ({seconds:.1} s)",
+            done, result.key.scenario, result.name
+        ));
+        if !matches!(
+            result.state,
+            ScenarioState::Passed | ScenarioState::Waiting | ScenarioState::NotProvableHere
+        ) {
             let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
-            self.line(&format!("    {}", result.reason.as_deref().unwrap_or("no reason given")));
+            self.line(&format!(
+                "    {}",
+                result.reason.as_deref().unwrap_or("no reason given")
+            ));
             self.now(&format!("{done} of {total} scenarios, {failed} not passed"));
         } else {
             self.now(&format!("{done} of {total} scenarios"));

@@ -11,10 +11,26 @@ use std::{
 use serde_json::Value;
 
 /// Our crates.
-const OURS: [&str; 7] = ["gonogo", "orchestrator", "domain", "steps", "fixtures", "bootstrap", "reports"];
+const OURS: [&str; 7] = [
+    "gonogo",
+    "orchestrator",
+    "domain",
+    "steps",
+    "fixtures",
+    "bootstrap",
+    "reports",
+];
 
 /// What the domain may depend on: data, time as a value, digests. Nothing that performs IO.
-const DOMAIN_MAY_USE: [&str; 7] = ["chrono", "hex", "serde", "serde_json", "sha2", "thiserror", "uuid"];
+const DOMAIN_MAY_USE: [&str; 7] = [
+    "chrono",
+    "hex",
+    "serde",
+    "serde_json",
+    "sha2",
+    "thiserror",
+    "uuid",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -23,11 +39,18 @@ fn root() -> PathBuf {
 /// Normal and build dependencies of every crate of the workspace.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--offline",
+            "--format-version",
+            "1",
+        ])
         .current_dir(root())
         .output()
         .expect("cargo metadata runs");
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
     metadata["packages"]
         .as_array()
         .expect("packages")
@@ -83,61 +106,134 @@ fn offenders(folder: &str, needles: &[&str]) -> Vec<String> {
 }
 
 fn relative(path: &Path) -> String {
-    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+    path.strip_prefix(root())
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 #[test]
 fn invariant_1_the_domain_reaches_no_io() {
     let used = &dependencies()["domain"];
-    let allowed: BTreeSet<String> = DOMAIN_MAY_USE.iter().map(|name| (*name).to_owned()).collect();
+    let allowed: BTreeSet<String> = DOMAIN_MAY_USE
+        .iter()
+        .map(|name| (*name).to_owned())
+        .collect();
     let extra: Vec<_> = used.difference(&allowed).collect();
     assert!(extra.is_empty(), "the domain depends on {extra:?}");
     let io = offenders(
         "orchestrator/domain/src",
-        &["std::fs", "std::net", "std::process", "std::env", "std::thread", "SystemTime::now", "Instant::now", "Utc::now", "Local::now", "new_v4()", "now_v7()", "async fn", ".await"],
+        &[
+            "std::fs",
+            "std::net",
+            "std::process",
+            "std::env",
+            "std::thread",
+            "SystemTime::now",
+            "Instant::now",
+            "Utc::now",
+            "Local::now",
+            "new_v4()",
+            "now_v7()",
+            "async fn",
+            ".await",
+        ],
     );
-    assert!(io.is_empty(), "the domain performs IO or reads a clock:\n{}", io.join("\n"));
+    assert!(
+        io.is_empty(),
+        "the domain performs IO or reads a clock:\n{}",
+        io.join("\n")
+    );
 }
 
 #[test]
 fn invariant_1_only_the_domain_names_reasons_to_ignore() {
     // The closed set of L-42 has one home; a second place that spells a reason would be a second place that decides.
-    let reasons = ["\"issue_active_run_exists\"", "\"stage_gate_not_passed\"", "\"issue_trigger_label_conflict\"", "\"sender_not_project_member\""];
+    let reasons = [
+        "\"issue_active_run_exists\"",
+        "\"stage_gate_not_passed\"",
+        "\"issue_trigger_label_conflict\"",
+        "\"sender_not_project_member\"",
+    ];
     let found = offenders("orchestrator/src", &reasons);
-    assert!(found.is_empty(), "reasons outside the domain:\n{}", found.join("\n"));
+    assert!(
+        found.is_empty(),
+        "reasons outside the domain:\n{}",
+        found.join("\n")
+    );
     let home = offenders("orchestrator/domain/src", &reasons);
-    assert!(!home.is_empty(), "the check looks for reasons that the domain does not spell");
+    assert!(
+        !home.is_empty(),
+        "the check looks for reasons that the domain does not spell"
+    );
 }
 
 #[test]
 fn invariant_6_the_edge_holds_no_database_and_no_rule() {
-    let found = offenders("orchestrator/src/gateway", &["sqlx", "PgPool", "crate::store", "domain::decide", "domain::labels", "domain::stages", "kube::", "octocrab"]);
-    assert!(found.is_empty(), "the gateway reaches too far:\n{}", found.join("\n"));
+    let found = offenders(
+        "orchestrator/src/gateway",
+        &[
+            "sqlx",
+            "PgPool",
+            "crate::store",
+            "domain::decide",
+            "domain::labels",
+            "domain::stages",
+            "kube::",
+            "octocrab",
+        ],
+    );
+    assert!(
+        found.is_empty(),
+        "the gateway reaches too far:\n{}",
+        found.join("\n")
+    );
 }
 
 #[test]
 fn invariant_7_arrows_point_one_way() {
     let dependencies = dependencies();
     let ours = |name: &str| -> BTreeSet<&str> {
-        dependencies[name].iter().map(String::as_str).filter(|dependency| OURS.contains(dependency)).collect()
+        dependencies[name]
+            .iter()
+            .map(String::as_str)
+            .filter(|dependency| OURS.contains(dependency))
+            .collect()
     };
     assert_eq!(ours("domain"), BTreeSet::new());
     assert_eq!(ours("orchestrator"), BTreeSet::from(["domain"]));
     assert_eq!(ours("fixtures"), BTreeSet::new());
     assert_eq!(ours("reports"), BTreeSet::new());
     assert_eq!(ours("bootstrap"), BTreeSet::new());
-    assert_eq!(ours("steps"), BTreeSet::from(["fixtures", "bootstrap", "reports"]));
-    assert_eq!(ours("gonogo"), BTreeSet::from(["steps", "fixtures", "bootstrap", "reports"]));
+    assert_eq!(
+        ours("steps"),
+        BTreeSet::from(["fixtures", "bootstrap", "reports"])
+    );
+    assert_eq!(
+        ours("gonogo"),
+        BTreeSet::from(["steps", "fixtures", "bootstrap", "reports"])
+    );
 }
 
 #[test]
 fn invariant_8_no_test_branches_in_product_code() {
-    let found = offenders("orchestrator/src", &["cfg!(test)", "cfg(test)", "GONOGO_", "not(test)"]);
-    assert!(found.is_empty(), "product code asks whether it is tested:\n{}", found.join("\n"));
+    let found = offenders(
+        "orchestrator/src",
+        &["cfg!(test)", "cfg(test)", "GONOGO_", "not(test)"],
+    );
+    assert!(
+        found.is_empty(),
+        "product code asks whether it is tested:\n{}",
+        found.join("\n")
+    );
     for (path, text) in sources("orchestrator/src") {
         for rest in text.split("#[cfg(test)]").skip(1) {
             let next = rest.trim_start();
-            assert!(next.starts_with("mod "), "{}: cfg(test) on something else than a test module", relative(&path));
+            assert!(
+                next.starts_with("mod "),
+                "{}: cfg(test) on something else than a test module",
+                relative(&path)
+            );
         }
     }
 }

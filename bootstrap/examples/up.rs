@@ -17,7 +17,10 @@ async fn main() -> ExitCode {
         Err(error) => error,
     };
     eprintln!("error: {error:#}");
-    if let Some(hint) = error.downcast_ref::<bootstrap::Error>().and_then(bootstrap::Error::hint) {
+    if let Some(hint) = error
+        .downcast_ref::<bootstrap::Error>()
+        .and_then(bootstrap::Error::hint)
+    {
         eprintln!("hint: {hint}");
     }
     ExitCode::FAILURE
@@ -26,11 +29,15 @@ async fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("doctor") => {
-            println!("{}", serde_json::to_string_pretty(&bootstrap::doctor::doctor().await)?);
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&bootstrap::doctor::doctor().await)?
+            );
             return Ok(());
         }
         Some("cleanup") => {
-            let cleaned = bootstrap::runs::cleanup(&bootstrap::CacheFolder::from_environment()?).await?;
+            let cleaned =
+                bootstrap::runs::cleanup(&bootstrap::CacheFolder::from_environment()?).await?;
             println!("{}", serde_json::to_string_pretty(&cleaned)?);
             return Ok(());
         }
@@ -39,7 +46,11 @@ async fn run() -> anyhow::Result<()> {
     let print = |event: Event| match event {
         Event::Started { piece } => eprintln!("… {piece}"),
         Event::Note { piece, text } => eprintln!("  {piece}: {text}"),
-        Event::Ready { piece, origin, milliseconds } => eprintln!("✓ {piece} ({origin}) in {milliseconds} ms"),
+        Event::Ready {
+            piece,
+            origin,
+            milliseconds,
+        } => eprintln!("✓ {piece} ({origin}) in {milliseconds} ms"),
     };
     let started = std::time::Instant::now();
     let mut options = UpOptions::new(&print)?;
@@ -48,13 +59,19 @@ async fn run() -> anyhow::Result<()> {
     println!("up in {} ms", started.elapsed().as_millis());
     println!("kubeconfig {}", target.kubeconfig_admin.display());
     for timing in &target.timings {
-        println!("  {:<45} {:>6} ms  {}", timing.piece, timing.milliseconds, timing.origin);
+        println!(
+            "  {:<45} {:>6} ms  {}",
+            timing.piece, timing.milliseconds, timing.origin
+        );
     }
     let (run_job, wait) = (std::env::args().nth(1), std::env::args().nth(2));
     let job = match run_job.as_deref() {
         Some("no-job") => Ok(()),
         Some("probe") => {
-            println!("{}", serde_json::to_string_pretty(&bootstrap::probe::probe(&target).await)?);
+            println!(
+                "{}",
+                serde_json::to_string_pretty(&bootstrap::probe::probe(&target).await)?
+            );
             Ok(())
         }
         Some("lane") => lane(&target, &print).await,
@@ -77,7 +94,9 @@ async fn lane(target: &EmbeddedTarget, progress: &dyn bootstrap::Progress) -> an
     let program = match std::env::args().nth(2) {
         Some(path) => path.into(),
         None => {
-            let built = bootstrap::orchestrator::build_orchestrator(progress).await.map_err(bootstrap::Error::from)?;
+            let built = bootstrap::orchestrator::build_orchestrator(progress)
+                .await
+                .map_err(bootstrap::Error::from)?;
             println!("{}", serde_json::to_string(&built)?);
             built.path
         }
@@ -90,20 +109,45 @@ async fn lane(target: &EmbeddedTarget, progress: &dyn bootstrap::Progress) -> an
         bot_username: "codex-bot".to_owned(),
         bot_mail: "codex-bot@example.com".to_owned(),
     };
-    for (instance, processes) in [("main", Processes::Split), ("lane-2", Processes::All), ("lane-3", Processes::Split)] {
+    for (instance, processes) in [
+        ("main", Processes::Split),
+        ("lane-2", Processes::All),
+        ("lane-3", Processes::Split),
+    ] {
         let started = std::time::Instant::now();
-        let mut spec = LaneSpec::new(instance, std::path::PathBuf::clone(&program), github.clone());
+        let mut spec = LaneSpec::new(
+            instance,
+            std::path::PathBuf::clone(&program),
+            github.clone(),
+        );
         spec.processes = processes;
         let lane = target.lane(spec).await?;
-        println!("lane {instance} prepared in {} ms, ready in {} ms", lane.took.as_millis(), started.elapsed().as_millis());
+        println!(
+            "lane {instance} prepared in {} ms, ready in {} ms",
+            lane.took.as_millis(),
+            started.elapsed().as_millis()
+        );
         for process in &lane.processes {
-            println!("  {} pid {:?} {} connections {}", process.name, process.pid(), process.health_url, process.connections().len());
+            println!(
+                "  {} pid {:?} {} connections {}",
+                process.name,
+                process.pid(),
+                process.health_url,
+                process.connections().len()
+            );
         }
-        let body = reqwest::get(format!("{}/healthz", lane.internal_url)).await?.text().await?;
+        let body = reqwest::get(format!("{}/healthz", lane.internal_url))
+            .await?
+            .text()
+            .await?;
         println!("  {body}");
         if let Ok(gateway) = lane.process("gateway-0") {
             println!("  gateway talks to {:?}", gateway.connections());
-            let names: Vec<String> = gateway.environment().into_iter().map(|(name, _)| name).collect();
+            let names: Vec<String> = gateway
+                .environment()
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect();
             println!("  gateway knows {names:?}");
         }
         lane.postgres_proxy.cut();
@@ -113,7 +157,11 @@ async fn lane(target: &EmbeddedTarget, progress: &dyn bootstrap::Progress) -> an
         for process in &lane.processes {
             process.ready().await?;
         }
-        println!("  database back: ready; killed by force: {:?}; unexpected {:?}", lane.close().await, lane.unexpected_exits().len());
+        println!(
+            "  database back: ready; killed by force: {:?}; unexpected {:?}",
+            lane.close().await,
+            lane.unexpected_exits().len()
+        );
     }
     Ok(())
 }
@@ -127,16 +175,25 @@ async fn job(target: &EmbeddedTarget) -> anyhow::Result<()> {
         ]}}},
     }))?;
     let jobs: Api<Job> = Api::namespaced(target.kube.clone(), "default");
-    let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = Api::namespaced(target.kube.clone(), "default");
+    let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> =
+        Api::namespaced(target.kube.clone(), "default");
     await_condition(accounts, "default", |account: Option<&_>| account.is_some()).await?;
     jobs.create(&PostParams::default(), &job).await?;
     let done = await_condition(jobs, "hello", conditions::is_job_completed());
     tokio::time::timeout(std::time::Duration::from_secs(20), done).await??;
     println!("job complete after {} ms", started.elapsed().as_millis());
     let pods: Api<Pod> = Api::namespaced(target.kube.clone(), "default");
-    for pod in pods.list(&ListParams::default().labels("job-name=hello")).await? {
+    for pod in pods
+        .list(&ListParams::default().labels("job-name=hello"))
+        .await?
+    {
         let name = pod.metadata.name.unwrap_or_default();
-        let log: Vec<String> = pods.log_stream(&name, &LogParams::default()).await?.lines().try_collect().await?;
+        let log: Vec<String> = pods
+            .log_stream(&name, &LogParams::default())
+            .await?
+            .lines()
+            .try_collect()
+            .await?;
         println!("log of {name}: {log:?}");
     }
     Ok(())

@@ -12,7 +12,11 @@ pub struct CacheFolder(PathBuf);
 impl CacheFolder {
     /// The folder the environment asks for.
     pub fn from_environment() -> Result<Self> {
-        Self::choose(|name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+        Self::choose(|name| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        })
     }
 
     fn choose(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<Self> {
@@ -57,7 +61,12 @@ pub(crate) fn write_private(path: &Path, content: impl AsRef<[u8]>) -> Result<()
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let write = || {
-        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)?;
         file.write_all(content.as_ref())
     };
     write().map_err(|source| Error::file("write", path, source))
@@ -74,9 +83,18 @@ mod tests {
             "XDG_CACHE_HOME" => Some(PathBuf::from("/b")),
             _ => Some(PathBuf::from("/c")),
         };
-        assert_eq!(CacheFolder::choose(all).expect("a folder").path(), Path::new("/a"));
+        assert_eq!(
+            CacheFolder::choose(all).expect("a folder").path(),
+            Path::new("/a")
+        );
         let home = |name: &str| (name == "HOME").then(|| PathBuf::from("/c"));
-        assert_eq!(CacheFolder::choose(home).expect("a folder").path(), Path::new("/c/.cache/gonogo"));
-        assert!(matches!(CacheFolder::choose(|_| None), Err(Error::NoCacheFolder)));
+        assert_eq!(
+            CacheFolder::choose(home).expect("a folder").path(),
+            Path::new("/c/.cache/gonogo")
+        );
+        assert!(matches!(
+            CacheFolder::choose(|_| None),
+            Err(Error::NoCacheFolder)
+        ));
     }
 }

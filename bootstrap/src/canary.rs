@@ -16,7 +16,10 @@ pub struct Canary {
 
 impl std::fmt::Debug for Canary {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Canary").field("name", &self.name).finish_non_exhaustive()
+        formatter
+            .debug_struct("Canary")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -36,11 +39,16 @@ pub fn canary(name: &str) -> String {
 pub fn remember(name: &str, value: &str) {
     MADE.lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
-        .push(Canary { name: name.to_owned(), value: value.to_owned() });
+        .push(Canary {
+            name: name.to_owned(),
+            value: value.to_owned(),
+        });
 }
 
 /// Every secret made by this process so far.
 #[must_use]
 pub fn all() -> Vec<Canary> {
-    MADE.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    MADE.lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .clone()
 }

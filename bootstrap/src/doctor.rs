@@ -36,11 +36,26 @@ pub struct Finding {
 
 impl Finding {
     fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, state: State::Ok, found: found.into(), hint: String::new() }
+        Self {
+            name,
+            state: State::Ok,
+            found: found.into(),
+            hint: String::new(),
+        }
     }
 
-    fn not(name: &'static str, state: State, found: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name, state, found: found.into(), hint: hint.into() }
+    fn not(
+        name: &'static str,
+        state: State,
+        found: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self {
+            name,
+            state,
+            found: found.into(),
+            hint: hint.into(),
+        }
     }
 }
 
@@ -53,7 +68,12 @@ pub async fn doctor() -> Vec<Finding> {
             findings.extend(kubernetes(&cache).await);
         }
         Err(error) => {
-            findings.push(Finding::not("cache", State::Missing, error.to_string(), error.hint().unwrap_or_default()));
+            findings.push(Finding::not(
+                "cache",
+                State::Missing,
+                error.to_string(),
+                error.hint().unwrap_or_default(),
+            ));
         }
     }
     findings.push(postgres());
@@ -66,19 +86,37 @@ fn platform() -> Finding {
     if cfg!(target_os = "linux") && std::path::Path::new("/proc/self/environ").exists() {
         Finding::ok("platform", found)
     } else {
-        Finding::not("platform", State::Missing, found, "run on Linux with /proc mounted")
+        Finding::not(
+            "platform",
+            State::Missing,
+            found,
+            "run on Linux with /proc mounted",
+        )
     }
 }
 
 async fn output(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = tokio::process::Command::new(program).args(arguments).stdin(Stdio::null()).output().await.ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let output = tokio::process::Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 async fn git() -> Finding {
     match output("git", &["--version"]).await {
         Some(version) => Finding::ok("git", version),
-        None => Finding::not("git", State::Missing, "not on PATH", "install git (Debian and Ubuntu: `apt-get install git`)"),
+        None => Finding::not(
+            "git",
+            State::Missing,
+            "not on PATH",
+            "install git (Debian and Ubuntu: `apt-get install git`)",
+        ),
     }
 }
 
@@ -100,19 +138,31 @@ async fn git_http_backend() -> Finding {
 fn cargo() -> Finding {
     match program_on_path("cargo") {
         Ok(path) => Finding::ok("cargo", path),
-        Err(reason) => Finding::not("cargo", State::Optional, reason, "needed in a checkout only, to build what is judged"),
+        Err(reason) => Finding::not(
+            "cargo",
+            State::Optional,
+            reason,
+            "needed in a checkout only, to build what is judged",
+        ),
     }
 }
 
 fn cache_folder(cache: &CacheFolder) -> Vec<Finding> {
     if let Err(error) = crate::cache::create_folder(cache.path()) {
-        return vec![Finding::not("cache", State::Missing, error.with_causes(), error.hint().unwrap_or_default())];
+        return vec![Finding::not(
+            "cache",
+            State::Missing,
+            error.with_causes(),
+            error.hint().unwrap_or_default(),
+        )];
     }
-    let free = rustix::fs::statvfs(cache.path())
-        .map_or(0, |system| system.f_bavail.saturating_mul(system.f_frsize) / 1_000_000);
+    let free = rustix::fs::statvfs(cache.path()).map_or(0, |system| {
+        system.f_bavail.saturating_mul(system.f_frsize) / 1_000_000
+    });
     let found = format!("{}, {free} MB free", cache.path().display());
     if free < FREE_MEGABYTES {
-        let hint = format!("free space there, or set GONOGO_CACHE to a folder with {FREE_MEGABYTES} MB");
+        let hint =
+            format!("free space there, or set GONOGO_CACHE to a folder with {FREE_MEGABYTES} MB");
         vec![Finding::not("cache", State::Missing, found, hint)]
     } else {
         vec![Finding::ok("cache", found)]
@@ -123,19 +173,46 @@ async fn kubernetes(cache: &CacheFolder) -> Vec<Finding> {
     const NAME: &str = "Kubernetes programs";
     let go = assets::check_go().await;
     let mut findings = match assets::peek(cache).await {
-        Ok(Some(found)) => vec![Finding::ok(NAME, format!("{} ({})", assets::KUBERNETES_VERSION, found.origin))],
+        Ok(Some(found)) => vec![Finding::ok(
+            NAME,
+            format!("{} ({})", assets::KUBERNETES_VERSION, found.origin),
+        )],
         Ok(None) if go.is_ok() => {
-            vec![Finding::not(NAME, State::Optional, "not in the cache", "the first run builds them, about five minutes on two cores")]
+            vec![Finding::not(
+                NAME,
+                State::Optional,
+                "not in the cache",
+                "the first run builds them, about five minutes on two cores",
+            )]
         }
-        Ok(None) => vec![Finding::not(NAME, State::Missing, "not in the cache", "see Go")],
-        Err(error) => vec![Finding::not(NAME, State::Missing, error.to_string(), error.hint().unwrap_or_default())],
+        Ok(None) => vec![Finding::not(
+            NAME,
+            State::Missing,
+            "not in the cache",
+            "see Go",
+        )],
+        Err(error) => vec![Finding::not(
+            NAME,
+            State::Missing,
+            error.to_string(),
+            error.hint().unwrap_or_default(),
+        )],
     };
     let present = findings[0].state == State::Ok;
     findings.push(match go {
         Ok(version) => Finding::ok("Go", version),
         Err(error) => {
-            let state = if present { State::Optional } else { State::Missing };
-            Finding::not("Go", state, error.to_string(), crate::Error::from(error).hint().unwrap_or_default())
+            let state = if present {
+                State::Optional
+            } else {
+                State::Missing
+            };
+            Finding::not(
+                "Go",
+                state,
+                error.to_string(),
+                crate::Error::from(error).hint().unwrap_or_default(),
+            )
         }
     });
     findings
@@ -150,7 +227,12 @@ fn postgres() -> Finding {
         Some(programs) => Finding::ok(NAME, programs.folder.display().to_string()),
         None => {
             let error = crate::Error::from(postgres::PostgresError::NoPrograms);
-            Finding::not(NAME, State::Missing, "not found", error.hint().unwrap_or_default())
+            Finding::not(
+                NAME,
+                State::Missing,
+                "not found",
+                error.hint().unwrap_or_default(),
+            )
         }
     }
 }
@@ -158,6 +240,11 @@ fn postgres() -> Finding {
 fn loopback() -> Finding {
     match Network::claim() {
         Ok(network) => Finding::ok("loopback addresses", network.cidr()),
-        Err(error) => Finding::not("loopback addresses", State::Missing, error.with_causes(), error.hint().unwrap_or_default()),
+        Err(error) => Finding::not(
+            "loopback addresses",
+            State::Missing,
+            error.with_causes(),
+            error.hint().unwrap_or_default(),
+        ),
     }
 }

@@ -24,7 +24,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
-    #[error("failed to find a folder for the cache: neither GONOGO_CACHE nor XDG_CACHE_HOME nor HOME is set")]
+    #[error(
+        "failed to find a folder for the cache: neither GONOGO_CACHE nor XDG_CACHE_HOME nor HOME is set"
+    )]
     NoCacheFolder,
     #[error("failed to claim loopback addresses: all {tried} tries were refused")]
     NoAddresses {
@@ -47,7 +49,11 @@ pub enum Error {
     #[error("failed to start the process node: {0}")]
     Node(String),
     #[error("failed to see {what} within {seconds} s; last seen: {last_seen}")]
-    NotReady { what: String, seconds: u64, last_seen: String },
+    NotReady {
+        what: String,
+        seconds: u64,
+        last_seen: String,
+    },
     #[error("failed to listen on {address}")]
     Proxy {
         address: std::net::SocketAddr,
@@ -64,15 +70,25 @@ impl Error {
     /// An input or output failure; a full disk is told apart because the cure differs.
     pub(crate) fn file(action: &'static str, path: &Path, source: std::io::Error) -> Self {
         if is_disk_full(&source) {
-            Self::DiskFull { action, path: path.to_owned() }
+            Self::DiskFull {
+                action,
+                path: path.to_owned(),
+            }
         } else {
-            Self::File { action, path: path.to_owned(), source }
+            Self::File {
+                action,
+                path: path.to_owned(),
+                source,
+            }
         }
     }
 
     pub(crate) fn kubernetes(action: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let action = action.into();
-        move |source| Self::Kubernetes { action, source: Box::new(source) }
+        move |source| Self::Kubernetes {
+            action,
+            source: Box::new(source),
+        }
     }
 
     /// What a person can do about it, if anything can be said.
@@ -87,15 +103,22 @@ impl Error {
                 "free space on the file system of {}, or set GONOGO_CACHE (or TMPDIR, if it lies there) to a folder on another one",
                 path.display()
             )),
-            Self::File { path, source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-                Some(format!("make {} accessible to this user, or set GONOGO_CACHE", path.display()))
+            Self::File { path, source, .. }
+                if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                Some(format!(
+                    "make {} accessible to this user, or set GONOGO_CACHE",
+                    path.display()
+                ))
             }
             Self::NoCacheFolder => Some("set GONOGO_CACHE to a folder with 4 GB free".to_owned()),
-            Self::NoAddresses { .. } => {
-                Some("the whole of 127.0.0.0/8 must be on the loopback interface, as Linux has it".to_owned())
-            }
+            Self::NoAddresses { .. } => Some(
+                "the whole of 127.0.0.0/8 must be on the loopback interface, as Linux has it"
+                    .to_owned(),
+            ),
             Self::NotReady { .. } => Some(
-                "read the log files of the run; on a loaded machine try again with fewer jobs".to_owned(),
+                "read the log files of the run; on a loaded machine try again with fewer jobs"
+                    .to_owned(),
             ),
             _ => None,
         }
@@ -115,5 +138,8 @@ impl Error {
 }
 
 pub(crate) fn is_disk_full(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
+    )
 }

@@ -46,7 +46,11 @@ impl OrchestratorError {
 
 /// The line of cargo's output that sums the failure up.
 fn last_error(output: &str) -> &str {
-    output.lines().rfind(|line| line.starts_with("error")).or_else(|| output.lines().last()).unwrap_or("no output")
+    output
+        .lines()
+        .rfind(|line| line.starts_with("error"))
+        .or_else(|| output.lines().last())
+        .unwrap_or("no output")
 }
 
 /// The program that is judged.
@@ -68,14 +72,17 @@ pub fn workspace() -> Option<PathBuf> {
     here.ancestors()
         .find(|folder| {
             folder.join(NAME).join("Cargo.toml").is_file()
-                && std::fs::read_to_string(folder.join("Cargo.toml")).is_ok_and(|manifest| manifest.contains("[workspace]"))
+                && std::fs::read_to_string(folder.join("Cargo.toml"))
+                    .is_ok_and(|manifest| manifest.contains("[workspace]"))
         })
         .map(Path::to_owned)
 }
 
 /// Builds the orchestrator in the profile of this program, or takes the one beside it where there
 /// is no checkout.
-pub async fn build_orchestrator(progress: &dyn Progress) -> Result<OrchestratorBinary, OrchestratorError> {
+pub async fn build_orchestrator(
+    progress: &dyn Progress,
+) -> Result<OrchestratorBinary, OrchestratorError> {
     let piece = Piece::start(progress, "orchestrator");
     let binary = match workspace() {
         Some(workspace) => {
@@ -85,7 +92,11 @@ pub async fn build_orchestrator(progress: &dyn Progress) -> Result<OrchestratorB
         }
         None => identify(beside_this_program()?, None, None, "installed").await?,
     };
-    piece.ready(format!("{}, sha256 {}", binary.origin, &binary.sha256[..12]));
+    piece.ready(format!(
+        "{}, sha256 {}",
+        binary.origin,
+        &binary.sha256[..12]
+    ));
     Ok(binary)
 }
 
@@ -99,15 +110,30 @@ async fn identify(
     let sha256 = tokio::task::spawn_blocking(move || digest_of(&file))
         .await
         .expect("reading a file does not panic")
-        .map_err(|source| OrchestratorError::Read { path: path.clone(), source })?;
-    Ok(OrchestratorBinary { path, sha256, revision, dirty, origin })
+        .map_err(|source| OrchestratorError::Read {
+            path: path.clone(),
+            source,
+        })?;
+    Ok(OrchestratorBinary {
+        path,
+        sha256,
+        revision,
+        dirty,
+        origin,
+    })
 }
 
 fn beside_this_program() -> Result<PathBuf, OrchestratorError> {
-    let program = std::env::current_exe()
-        .map_err(|source| OrchestratorError::Read { path: PathBuf::from("/proc/self/exe"), source })?;
+    let program = std::env::current_exe().map_err(|source| OrchestratorError::Read {
+        path: PathBuf::from("/proc/self/exe"),
+        source,
+    })?;
     let beside = program.with_file_name(NAME);
-    if beside.is_file() { Ok(beside) } else { Err(OrchestratorError::NotFound { beside: program }) }
+    if beside.is_file() {
+        Ok(beside)
+    } else {
+        Err(OrchestratorError::NotFound { beside: program })
+    }
 }
 
 /// The profile this program was built in, from where cargo put it: `target/<profile>/…`.
@@ -116,9 +142,19 @@ fn profile() -> String {
     let folder = std::env::current_exe()
         .ok()
         .and_then(|program| {
-            program.ancestors().skip(1).find(|folder| {
-                !IN_PROFILE_FOLDER.iter().any(|name| folder.file_name().is_some_and(|folder| folder == *name))
-            }).and_then(|folder| folder.file_name().map(|name| name.to_string_lossy().into_owned()))
+            program
+                .ancestors()
+                .skip(1)
+                .find(|folder| {
+                    !IN_PROFILE_FOLDER
+                        .iter()
+                        .any(|name| folder.file_name().is_some_and(|folder| folder == *name))
+                })
+                .and_then(|folder| {
+                    folder
+                        .file_name()
+                        .map(|name| name.to_string_lossy().into_owned())
+                })
         })
         .unwrap_or_default();
     match folder.as_str() {
@@ -131,7 +167,15 @@ fn profile() -> String {
 async fn build(workspace: &Path, piece: &Piece<'_>) -> Result<PathBuf, OrchestratorError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut child = tokio::process::Command::new(cargo)
-        .args(["build", "--package", NAME, "--bin", NAME, "--message-format=json-render-diagnostics", "--profile"])
+        .args([
+            "build",
+            "--package",
+            NAME,
+            "--bin",
+            NAME,
+            "--message-format=json-render-diagnostics",
+            "--profile",
+        ])
         .arg(profile())
         .current_dir(workspace)
         .stdin(Stdio::null())
@@ -189,10 +233,15 @@ pub async fn revision(workspace: &Path) -> (Option<String>, Option<bool>) {
             .output()
             .await
             .ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let revision = git(&["rev-parse", "HEAD"]).await;
-    let dirty = git(&["status", "--porcelain"]).await.map(|changes| !changes.is_empty());
+    let dirty = git(&["status", "--porcelain"])
+        .await
+        .map(|changes| !changes.is_empty());
     (revision, dirty)
 }
 
@@ -204,7 +253,8 @@ mod tests {
     fn the_executable_is_read_from_cargos_messages() {
         let line = r#"{"reason":"compiler-artifact","target":{"name":"orchestrator"},"executable":"/t/orchestrator"}"#;
         assert_eq!(executable_in(line), Some(PathBuf::from("/t/orchestrator")));
-        let library = r#"{"reason":"compiler-artifact","target":{"name":"orchestrator"},"executable":null}"#;
+        let library =
+            r#"{"reason":"compiler-artifact","target":{"name":"orchestrator"},"executable":null}"#;
         assert_eq!(executable_in(library), None);
         assert_eq!(executable_in("warning: something"), None);
     }

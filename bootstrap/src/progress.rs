@@ -9,7 +9,11 @@ pub enum Event {
     /// Something changed that is worth a line of text.
     Note { piece: String, text: String },
     /// The piece is usable; `origin` says where it came from (given, cache, build, …).
-    Ready { piece: String, origin: String, milliseconds: u128 },
+    Ready {
+        piece: String,
+        origin: String,
+        milliseconds: u128,
+    },
 }
 
 /// Receives progress from any thread.
@@ -40,12 +44,21 @@ pub(crate) struct Piece<'a> {
 
 impl<'a> Piece<'a> {
     pub(crate) fn start(progress: &'a dyn Progress, name: &str) -> Self {
-        progress.report(Event::Started { piece: name.to_owned() });
-        Self { name: name.to_owned(), progress, started: std::time::Instant::now() }
+        progress.report(Event::Started {
+            piece: name.to_owned(),
+        });
+        Self {
+            name: name.to_owned(),
+            progress,
+            started: std::time::Instant::now(),
+        }
     }
 
     pub(crate) fn note(&self, text: impl Into<String>) {
-        self.progress.report(Event::Note { piece: self.name.clone(), text: text.into() });
+        self.progress.report(Event::Note {
+            piece: self.name.clone(),
+            text: text.into(),
+        });
     }
 
     pub(crate) fn ready(self, origin: impl Into<String>) -> std::time::Duration {

@@ -56,8 +56,18 @@ impl FaultProxy {
         let address = listener.local_addr()?;
         let (mode, receiver) = watch::channel(Mode::Pass);
         let shared = Arc::new(Counters::default());
-        let task = tokio::spawn(accept(listener, Arc::new(upstreams), receiver, Arc::clone(&shared)));
-        Ok(Self { address, mode, shared, task })
+        let task = tokio::spawn(accept(
+            listener,
+            Arc::new(upstreams),
+            receiver,
+            Arc::clone(&shared),
+        ));
+        Ok(Self {
+            address,
+            mode,
+            shared,
+            task,
+        })
     }
 
     #[must_use]
@@ -116,14 +126,17 @@ async fn accept(
     counters: Arc<Counters>,
 ) {
     loop {
-        let Ok((client, _)) = listener.accept().await else { continue };
+        let Ok((client, _)) = listener.accept().await else {
+            continue;
+        };
         counters.accepted.fetch_add(1, Ordering::Relaxed);
         if *mode.borrow() == Mode::Cut {
             // Dropping it closes it.
             continue;
         }
         let first = counters.accepted.load(Ordering::Relaxed);
-        let (upstreams, mode, counters) = (Arc::clone(&upstreams), mode.clone(), Arc::clone(&counters));
+        let (upstreams, mode, counters) =
+            (Arc::clone(&upstreams), mode.clone(), Arc::clone(&counters));
         tokio::spawn(async move {
             counters.open.fetch_add(1, Ordering::Relaxed);
             serve(client, &upstreams, first, mode).await;
@@ -132,7 +145,12 @@ async fn accept(
     }
 }
 
-async fn serve(mut client: TcpStream, upstreams: &[Upstream], first: usize, mode: watch::Receiver<Mode>) {
+async fn serve(
+    mut client: TcpStream,
+    upstreams: &[Upstream],
+    first: usize,
+    mode: watch::Receiver<Mode>,
+) {
     // Small answers must not wait for more bytes.
     let _ = client.set_nodelay(true);
     let mut held = mode.clone();
@@ -213,9 +231,12 @@ mod tests {
     }
 
     async fn proxied() -> (FaultProxy, TcpStream) {
-        let proxy = FaultProxy::start("127.0.0.1:0".parse().expect("address"), vec![Upstream::Tcp(echo().await)])
-            .await
-            .expect("proxy");
+        let proxy = FaultProxy::start(
+            "127.0.0.1:0".parse().expect("address"),
+            vec![Upstream::Tcp(echo().await)],
+        )
+        .await
+        .expect("proxy");
         let client = TcpStream::connect(proxy.address()).await.expect("client");
         (proxy, client)
     }
@@ -237,7 +258,9 @@ mod tests {
         exchange(&mut client).await.expect("an answer");
         proxy.cut();
         assert!(exchange(&mut client).await.is_err());
-        let mut refused = TcpStream::connect(proxy.address()).await.expect("the listener stays");
+        let mut refused = TcpStream::connect(proxy.address())
+            .await
+            .expect("the listener stays");
         assert!(exchange(&mut refused).await.is_err());
         proxy.pass();
         let mut client = TcpStream::connect(proxy.address()).await.expect("client");

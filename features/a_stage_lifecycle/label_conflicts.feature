@@ -40,6 +40,7 @@ Feature: Labels that contradict each other
     When the member sets "run:dev" on the Issue
     Then the delivery is answered as accepted with a run
     And the Issue has exactly one run
+    When the member removes "run:debug" from the Issue
 
   @LC-05 @set-a @p1 @S3-14 @L-3 @needs-pods
   Scenario: A foreign label blocks nothing and survives

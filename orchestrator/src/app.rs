@@ -55,11 +55,32 @@ pub struct App {
 
 impl App {
     /// Sets up clients; nothing is connected yet.
-    pub async fn new(config: Config, metrics: PrometheusHandle, shutdown: CancellationToken) -> Result<SharedApp, AppError> {
-        let url = config.database.url.as_ref().ok_or(ConfigError::Missing { name: "DATABASE_URL" })?;
-        let pool = store::pool(url, config.database.max_connections, config.process.as_str())?;
-        let service_key = config.keys.service_token.as_ref().ok_or(ConfigError::Missing { name: "SERVICE_TOKEN_KEY" })?;
-        let cipher = config.keys.token_encryption.as_ref().map(|key| ColumnCipher::new(key, None)).transpose()?;
+    pub async fn new(
+        config: Config,
+        metrics: PrometheusHandle,
+        shutdown: CancellationToken,
+    ) -> Result<SharedApp, AppError> {
+        let url = config.database.url.as_ref().ok_or(ConfigError::Missing {
+            name: "DATABASE_URL",
+        })?;
+        let pool = store::pool(
+            url,
+            config.database.max_connections,
+            config.process.as_str(),
+        )?;
+        let service_key = config
+            .keys
+            .service_token
+            .as_ref()
+            .ok_or(ConfigError::Missing {
+                name: "SERVICE_TOKEN_KEY",
+            })?;
+        let cipher = config
+            .keys
+            .token_encryption
+            .as_ref()
+            .map(|key| ColumnCipher::new(key, None))
+            .transpose()?;
         Ok(Arc::new(Self {
             pool,
             policy: Arc::new(policy::from_config(&config)?),
@@ -70,14 +91,21 @@ impl App {
             shutdown,
             service_token: ServiceTokenKey::new(service_key),
             cipher,
-            run_tokens: config.keys.mcp_token_signing.as_ref().map(|key| RunTokenKeys::new(key, None)),
+            run_tokens: config
+                .keys
+                .mcp_token_signing
+                .as_ref()
+                .map(|key| RunTokenKeys::new(key, None)),
             config: Arc::new(config),
         }))
     }
 
     /// The platform's tokens of the configuration (D-23).
     pub fn token_fallback(&self) -> TokenFallback {
-        TokenFallback { management: self.config.github.platform_token.clone(), bot: self.config.github.bot_token.clone() }
+        TokenFallback {
+            management: self.config.github.platform_token.clone(),
+            bot: self.config.github.bot_token.clone(),
+        }
     }
 }
 
@@ -86,7 +114,10 @@ async fn kube_client() -> Option<kube::Client> {
     match kube::Client::try_default().await {
         Ok(client) => Some(client),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "no Kubernetes cluster is configured");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "no Kubernetes cluster is configured"
+            );
             None
         }
     }

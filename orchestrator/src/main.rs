@@ -60,11 +60,17 @@ enum OutputFormat {
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     // Ends like any program when the reader of its output is gone, and picks one TLS provider for every client.
-    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
         anyhow::bail!("failed to choose the TLS provider: another one is already in use");
     }
     telemetry::init_logs();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("failed to start the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("failed to start the runtime")?;
     let kind = match cli.command {
         Command::Agent { arguments } => return runtime.block_on(startup::run_agent(arguments)),
         Command::Gateway => ProcessKind::Gateway,
@@ -84,8 +90,12 @@ fn main() -> anyhow::Result<()> {
             println!("{config:#?}");
             Ok(())
         }
-        Command::Worker { mode: WorkerMode::NamespaceCleanupOnce } => runtime.block_on(startup::cleanup_namespaces_once(config)),
-        Command::Hygiene { output: OutputFormat::Json } => runtime.block_on(startup::hygiene(config)),
+        Command::Worker {
+            mode: WorkerMode::NamespaceCleanupOnce,
+        } => runtime.block_on(startup::cleanup_namespaces_once(config)),
+        Command::Hygiene {
+            output: OutputFormat::Json,
+        } => runtime.block_on(startup::hygiene(config)),
         _ => runtime.block_on(startup::run(config)),
     }
 }

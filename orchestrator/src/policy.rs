@@ -22,12 +22,20 @@ pub enum PolicyError {
 /// Translates what a process was told into what decisions depend on.
 pub fn from_config(config: &Config) -> Result<Policy, PolicyError> {
     let production = config.platform_env == "production";
-    let namespace = if production { &config.worker.production_namespace } else { &config.worker.staging_namespace };
+    let namespace = if production {
+        &config.worker.production_namespace
+    } else {
+        &config.worker.staging_namespace
+    };
     Ok(Policy {
         labels: Catalogue::with_renames(&renames(&config.label_names)?)?,
         bot_login: config.github.bot_username.clone(),
         instance: config.instance.clone(),
-        live_env: if production { TargetEnv::Production } else { TargetEnv::Staging },
+        live_env: if production {
+            TargetEnv::Production
+        } else {
+            TargetEnv::Staging
+        },
         platform_namespace: namespace.parse()?,
         public_base_url: Some(config.public_base_url.clone()).filter(|url| !url.is_empty()),
         locale: Locale::from_configuration(&config.agent.default_locale),
@@ -40,7 +48,10 @@ pub fn from_config(config: &Config) -> Result<Policy, PolicyError> {
 
 /// Keys such as `RUN_DEV_REVISE_LABEL` to default names such as `run:dev:revise`.
 fn renames(configured: &BTreeMap<String, String>) -> Result<BTreeMap<String, String>, PolicyError> {
-    let known: BTreeMap<String, String> = CatalogueLabel::all().into_iter().map(|label| (key_of(&label.default_name()), label.default_name())).collect();
+    let known: BTreeMap<String, String> = CatalogueLabel::all()
+        .into_iter()
+        .map(|label| (key_of(&label.default_name()), label.default_name()))
+        .collect();
     configured
         .iter()
         .map(|(key, name)| match known.get(key) {
@@ -52,7 +63,11 @@ fn renames(configured: &BTreeMap<String, String>) -> Result<BTreeMap<String, Str
 
 /// The key of runtime 6.2 that renames a label: letters and digits upper-case, everything else one underscore.
 fn key_of(default_name: &str) -> String {
-    let words: Vec<String> = default_name.split(|character: char| !character.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_ascii_uppercase).collect();
+    let words: Vec<String> = default_name
+        .split(|character: char| !character.is_ascii_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_uppercase)
+        .collect();
     format!("{}_LABEL", words.join("_"))
 }
 
@@ -66,7 +81,10 @@ mod tests {
             ("run:doc-audit", "RUN_DOC_AUDIT_LABEL"),
             ("run:dev:revise", "RUN_DEV_REVISE_LABEL"),
             ("mode:discussion", "MODE_DISCUSSION_LABEL"),
-            ("[ai-model-gpt-5.1-codex-max]", "AI_MODEL_GPT_5_1_CODEX_MAX_LABEL"),
+            (
+                "[ai-model-gpt-5.1-codex-max]",
+                "AI_MODEL_GPT_5_1_CODEX_MAX_LABEL",
+            ),
             ("[ai-reasoning-extra-high]", "AI_REASONING_EXTRA_HIGH_LABEL"),
         ] {
             assert_eq!(key_of(name), key);
@@ -76,6 +94,9 @@ mod tests {
     #[test]
     fn a_rename_of_nothing_is_refused() {
         let configured = BTreeMap::from([("RUN_DEVV_LABEL".to_owned(), "run:x".to_owned())]);
-        assert!(matches!(renames(&configured), Err(PolicyError::UnknownLabelKey { .. })));
+        assert!(matches!(
+            renames(&configured),
+            Err(PolicyError::UnknownLabelKey { .. })
+        ));
     }
 }

@@ -27,7 +27,12 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let metrics = telemetry::init_metrics().context("failed to install the metrics recorder")?;
     let shutdown = CancellationToken::new();
     cancel_on_signal(&shutdown)?;
-    tracing::info!(process = config.process.as_str(), revision = crate::build_info::REVISION, dirty = crate::build_info::is_dirty(), "starting");
+    tracing::info!(
+        process = config.process.as_str(),
+        revision = crate::build_info::REVISION,
+        dirty = crate::build_info::is_dirty(),
+        "starting"
+    );
     let mut parts = Parts::new();
     match config.process {
         ProcessKind::Gateway => {
@@ -35,7 +40,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             start_metrics(&mut parts, &config, metrics, &shutdown).await?;
             start_public(&mut parts, &config, gateway::router(gateway), &shutdown).await?;
         }
-        ProcessKind::WebConsole => start_public(&mut parts, &config, web_console::router(), &shutdown).await?,
+        ProcessKind::WebConsole => {
+            start_public(&mut parts, &config, web_console::router(), &shutdown).await?
+        }
         ProcessKind::ControlPlane => {
             let app = App::new(config, metrics, shutdown.clone()).await?;
             start_control_plane(&mut parts, &app).await?;
@@ -61,10 +68,18 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
 /// Applies the migrations and ends.
 pub async fn migrate(config: Config) -> anyhow::Result<()> {
-    let url = config.database.url.as_ref().context("CODEXK8S_DATABASE_URL is required")?;
+    let url = config
+        .database
+        .url
+        .as_ref()
+        .context("CODEXK8S_DATABASE_URL is required")?;
     let pool = store::pool(url, 1, "migrate")?;
     let applied = migrations::migrate(&pool).await?;
-    tracing::info!(applied, latest = migrations::latest(), "the schema is up to date");
+    tracing::info!(
+        applied,
+        latest = migrations::latest(),
+        "the schema is up to date"
+    );
     Ok(())
 }
 
@@ -72,7 +87,11 @@ pub async fn migrate(config: Config) -> anyhow::Result<()> {
 pub async fn cleanup_namespaces_once(config: Config) -> anyhow::Result<()> {
     let app = App::new(config, telemetry::init_metrics()?, CancellationToken::new()).await?;
     let swept = crate::worker::cleanup_once(app).await?;
-    tracing::info!(deleted = swept.deleted, kept = swept.kept, "swept expired namespaces");
+    tracing::info!(
+        deleted = swept.deleted,
+        kept = swept.kept,
+        "swept expired namespaces"
+    );
     Ok(())
 }
 
@@ -99,9 +118,13 @@ async fn start_control_plane(parts: &mut Parts, app: &SharedApp) -> anyhow::Resu
     let (control_plane, loops) = ControlPlane::new(app);
     let router = control_plane.internal_router();
     let shutdown = app.shutdown.clone();
-    spawn(parts, "internal HTTP", async move { Ok(http_api::serve(listener, router, "internal HTTP", shutdown).await?) });
+    spawn(parts, "internal HTTP", async move {
+        Ok(http_api::serve(listener, router, "internal HTTP", shutdown).await?)
+    });
     let shutdown = app.shutdown.clone();
-    spawn(parts, "MCP", async move { Ok(http_api::serve(mcp_listener, control_plane::mcp_router(), "MCP", shutdown).await?) });
+    spawn(parts, "MCP", async move {
+        Ok(http_api::serve(mcp_listener, control_plane::mcp_router(), "MCP", shutdown).await?)
+    });
     start_listener(parts, app);
     for (name, part) in loops {
         spawn(parts, name, async move {
@@ -123,7 +146,12 @@ fn start_worker(parts: &mut Parts, app: &SharedApp) {
 fn start_listener(parts: &mut Parts, app: &SharedApp) {
     let app = app.clone();
     spawn(parts, "notification listener", async move {
-        let url = app.config.database.url.as_ref().context("CODEXK8S_DATABASE_URL is required")?;
+        let url = app
+            .config
+            .database
+            .url
+            .as_ref()
+            .context("CODEXK8S_DATABASE_URL is required")?;
         // Its own pool: a listener that holds a connection of the shared one would keep that from closing.
         let pool = store::pool(url, 1, "listener")?;
         app.wakeups.listen(pool, app.shutdown.clone()).await;
@@ -147,7 +175,9 @@ async fn start_health(parts: &mut Parts, app: &SharedApp) -> anyhow::Result<()> 
         .fallback(http_api::unknown_route)
         .layer(middleware::from_fn(http_api::with_request_id));
     let shutdown = app.shutdown.clone();
-    spawn(parts, "health", async move { Ok(http_api::serve(listener, router, "health", shutdown).await?) });
+    spawn(parts, "health", async move {
+        Ok(http_api::serve(listener, router, "health", shutdown).await?)
+    });
     Ok(())
 }
 
@@ -158,20 +188,35 @@ async fn start_metrics(
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let listener = http_api::bind(config.listen.health, "metrics").await?;
-    let router = Router::new().route("/metrics", get(move || async move { metrics.render() })).fallback(http_api::unknown_route);
+    let router = Router::new()
+        .route("/metrics", get(move || async move { metrics.render() }))
+        .fallback(http_api::unknown_route);
     let shutdown = shutdown.clone();
-    spawn(parts, "metrics", async move { Ok(http_api::serve(listener, router, "metrics", shutdown).await?) });
+    spawn(parts, "metrics", async move {
+        Ok(http_api::serve(listener, router, "metrics", shutdown).await?)
+    });
     Ok(())
 }
 
-async fn start_public(parts: &mut Parts, config: &Config, router: Router, shutdown: &CancellationToken) -> anyhow::Result<()> {
+async fn start_public(
+    parts: &mut Parts,
+    config: &Config,
+    router: Router,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
     let listener = http_api::bind(config.listen.http, "public HTTP").await?;
     let shutdown = shutdown.clone();
-    spawn(parts, "public HTTP", async move { Ok(http_api::serve(listener, router, "public HTTP", shutdown).await?) });
+    spawn(parts, "public HTTP", async move {
+        Ok(http_api::serve(listener, router, "public HTTP", shutdown).await?)
+    });
     Ok(())
 }
 
-fn spawn(parts: &mut Parts, name: &'static str, part: impl Future<Output = anyhow::Result<()>> + Send + 'static) {
+fn spawn(
+    parts: &mut Parts,
+    name: &'static str,
+    part: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+) {
     parts.spawn(async move { (name, part.await) });
 }
 
@@ -198,14 +243,20 @@ async fn supervise(mut parts: Parts, shutdown: &CancellationToken) -> anyhow::Re
         if shutdown.is_cancelled() {
             break;
         }
-        outcome = result.and_then(|()| Err(anyhow::anyhow!("it ended without being told to"))).with_context(|| format!("failed to keep {name} running"));
+        outcome = result
+            .and_then(|()| Err(anyhow::anyhow!("it ended without being told to")))
+            .with_context(|| format!("failed to keep {name} running"));
         break;
     }
     shutdown.cancel();
     let rest = async {
         while let Some(ended) = parts.join_next().await {
             if let Ok((name, Err(error))) = ended {
-                tracing::warn!(part = name, error = error.as_ref() as &dyn std::error::Error, "a part ended with an error");
+                tracing::warn!(
+                    part = name,
+                    error = error.as_ref() as &dyn std::error::Error,
+                    "a part ended with an error"
+                );
             }
         }
     };

@@ -22,7 +22,9 @@ pub struct Wakeups {
 
 impl Default for Wakeups {
     fn default() -> Self {
-        Self { channels: std::array::from_fn(|_| watch::Sender::new(0)) }
+        Self {
+            channels: std::array::from_fn(|_| watch::Sender::new(0)),
+        }
     }
 }
 
@@ -34,11 +36,20 @@ impl Wakeups {
 
     /// A waiter on some channels; wake-ups since this call are seen.
     pub fn waiter(&self, channels: &[Channel], shutdown: &CancellationToken) -> Waiter {
-        Waiter { receivers: channels.iter().map(|channel| self.sender(*channel).subscribe()).collect(), shutdown: shutdown.clone() }
+        Waiter {
+            receivers: channels
+                .iter()
+                .map(|channel| self.sender(*channel).subscribe())
+                .collect(),
+            shutdown: shutdown.clone(),
+        }
     }
 
     fn sender(&self, channel: Channel) -> &watch::Sender<u64> {
-        let index = Channel::ALL.iter().position(|known| *known == channel).expect("ALL lists every channel");
+        let index = Channel::ALL
+            .iter()
+            .position(|known| *known == channel)
+            .expect("ALL lists every channel");
         &self.channels[index]
     }
 
@@ -50,7 +61,10 @@ impl Wakeups {
                 () = shutdown.cancelled() => return,
             };
             if let Err(error) = outcome {
-                tracing::warn!(error = &error as &dyn std::error::Error, "failed to listen for notifications, trying again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "failed to listen for notifications, trying again"
+                );
             }
             tokio::select! {
                 () = tokio::time::sleep(RECONNECT_PAUSE) => {}
@@ -67,7 +81,10 @@ impl Wakeups {
         }
         // `None` is a lost connection: come back through the outer loop.
         while let Some(notification) = listener.try_recv().await? {
-            if let Some(channel) = Channel::ALL.into_iter().find(|channel| channel.name() == notification.channel()) {
+            if let Some(channel) = Channel::ALL
+                .into_iter()
+                .find(|channel| channel.name() == notification.channel())
+            {
                 self.notify(channel);
             }
         }
@@ -97,7 +114,10 @@ impl Waiter {
             return Woken::Shutdown;
         }
         let shutdown = self.shutdown.clone();
-        let changes = self.receivers.iter_mut().map(|receiver| Box::pin(receiver.changed()));
+        let changes = self
+            .receivers
+            .iter_mut()
+            .map(|receiver| Box::pin(receiver.changed()));
         let woken = tokio::select! {
             _ = futures::future::select_all(changes) => Woken::Notified,
             () = tokio::time::sleep(limit) => Woken::Elapsed,
@@ -118,7 +138,10 @@ mod tests {
     #[tokio::test]
     async fn a_wakeup_during_work_is_not_lost() {
         let wakeups = Wakeups::default();
-        let mut waiter = wakeups.waiter(&[Channel::Effects, Channel::Clock], &CancellationToken::new());
+        let mut waiter = wakeups.waiter(
+            &[Channel::Effects, Channel::Clock],
+            &CancellationToken::new(),
+        );
         wakeups.notify(Channel::Clock);
         wakeups.notify(Channel::Clock);
         assert_eq!(waiter.wait(Duration::from_secs(60)).await, Woken::Notified);

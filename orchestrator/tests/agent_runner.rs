@@ -36,17 +36,35 @@ async fn a_work_run_makes_a_branch_a_commit_and_one_pull_request() {
             "run.agent.session.saved",
         ]
     );
-    assert_eq!(world.remote(&["show", "codex/issue-7:src/cart.rs"]), "// gpt-5.4 on codex/issue-7");
-    assert_eq!(world.remote(&["log", "-1", "--format=%an <%ae> %s", "codex/issue-7"]), "codex-bot <bot@example.test> Add a cart");
+    assert_eq!(
+        world.remote(&["show", "codex/issue-7:src/cart.rs"]),
+        "// gpt-5.4 on codex/issue-7"
+    );
+    assert_eq!(
+        world.remote(&["log", "-1", "--format=%an <%ae> %s", "codex/issue-7"]),
+        "codex-bot <bot@example.test> Add a cart"
+    );
     let created = world.event_payload("run.pr.created");
-    assert_eq!(created["head_sha"], world.remote(&["rev-parse", "codex/issue-7"]).as_str());
+    assert_eq!(
+        created["head_sha"],
+        world.remote(&["rev-parse", "codex/issue-7"]).as_str()
+    );
     assert_eq!(created["pr_number"], 10);
-    assert_eq!(world.event_payload("run.agent.status_reported")["status_text"], "working on 7");
+    assert_eq!(
+        world.event_payload("run.agent.status_reported")["status_text"],
+        "working on 7"
+    );
     let pull = world.with(|seen| seen.pulls[0].clone());
-    assert_eq!((pull["title"].as_str(), pull["base"].as_str()), (Some("Add a cart"), Some("main")));
+    assert_eq!(
+        (pull["title"].as_str(), pull["base"].as_str()),
+        (Some("Add a cart"), Some("main"))
+    );
     assert!(pull["body"].as_str().unwrap().contains("#7"));
     let session = world.last_session();
-    assert_eq!((session["status"].as_str(), session["pr_number"].as_u64()), (Some("succeeded"), Some(10)));
+    assert_eq!(
+        (session["status"].as_str(), session["pr_number"].as_u64()),
+        (Some("succeeded"), Some(10))
+    );
     assert_eq!(session["agent_session_json"]["runs"], json!([RUN_ID]));
     let logs = world.with(|seen| serde_json::to_string(&seen.logs).unwrap());
     assert!(logs.contains("[REDACTED]") && !logs.contains(BOT_TOKEN));
@@ -60,7 +78,10 @@ async fn a_second_run_updates_the_same_pull_request() {
     let first_head = world.remote(&["rev-parse", "codex/issue-7"]);
     world.with(|seen| (seen.events.clear(), seen.sessions.clear()));
     assert_eq!(world.run(&[]).await.0, 0);
-    assert_eq!(world.event_payload("run.pr.updated")["head_sha"], first_head.as_str());
+    assert_eq!(
+        world.event_payload("run.pr.updated")["head_sha"],
+        first_head.as_str()
+    );
     assert!(!world.event_names().contains(&"run.pr.created".to_owned()));
     assert_eq!(world.with(|seen| seen.pulls.len()), 1);
 }
@@ -101,16 +122,27 @@ async fn a_write_outside_the_scope_ends_with_42_and_pushes_nothing() {
     assert!(session["error"].as_str().unwrap().contains("src/cart.rs"));
     assert_eq!(world.remote_branches(), ["main"]);
     assert_eq!(world.with(|seen| seen.pulls.len()), 0);
-    assert_eq!(world.event_names().last().map(String::as_str), Some("run.agent.session.saved"));
+    assert_eq!(
+        world.event_names().last().map(String::as_str),
+        Some("run.agent.session.saved")
+    );
 }
 
 #[tokio::test]
 async fn a_commit_of_the_agent_itself_counts_for_the_scope() {
     let script = "git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x";
-    let world = World::new(&one_step(&format!("run: {{command: [sh, -c, \"{script}\"]}}"))).await;
+    let world = World::new(&one_step(&format!(
+        "run: {{command: [sh, -c, \"{script}\"]}}"
+    )))
+    .await;
     world.with(|seen| seen.context["run"]["write_scope"] = json!("no_repo_changes"));
     assert_eq!(world.run(&[]).await.0, 42);
-    assert!(world.last_session()["error"].as_str().unwrap().contains("made a commit"));
+    assert!(
+        world.last_session()["error"]
+            .as_str()
+            .unwrap()
+            .contains("made a commit")
+    );
 }
 
 #[tokio::test]
@@ -136,8 +168,14 @@ async fn a_revise_run_continues_the_session_on_the_same_pull_request() {
     assert!(names.contains(&"run.agent.resume.used".to_owned()));
     assert_eq!(world.event_payload("run.pr.updated")["pr_number"], 10);
     assert_eq!(world.last_session()["session_id"], stored["session_id"]);
-    assert_eq!(world.last_session()["agent_session_json"]["runs"], json!([RUN_ID, RUN_ID]));
-    assert_eq!(world.remote(&["rev-list", "--count", "main..codex/issue-7"]), "2");
+    assert_eq!(
+        world.last_session()["agent_session_json"]["runs"],
+        json!([RUN_ID, RUN_ID])
+    );
+    assert_eq!(
+        world.remote(&["rev-list", "--count", "main..codex/issue-7"]),
+        "2"
+    );
 }
 
 #[tokio::test]
@@ -145,13 +183,19 @@ async fn revise_without_branch_or_pull_request_ends_with_42() {
     let mut world = World::new(WRITES_A_FILE).await;
     world.set("PROMPT_TEMPLATE_KIND", "revise");
     assert_eq!(world.run(&[]).await.0, 42);
-    assert_eq!(world.event_payload("run.revise.pr_not_found"), json!({"branch": "codex/issue-7", "reason": "branch_not_found"}));
+    assert_eq!(
+        world.event_payload("run.revise.pr_not_found"),
+        json!({"branch": "codex/issue-7", "reason": "branch_not_found"})
+    );
     assert_eq!(world.last_session()["status"], "failed_precondition");
 
     world.remote(&["branch", "codex/issue-7", "main"]);
     world.with(|seen| (seen.events.clear(), seen.sessions.clear()));
     assert_eq!(world.run(&[]).await.0, 42);
-    assert_eq!(world.event_payload("run.revise.pr_not_found")["reason"], "pr_not_found");
+    assert_eq!(
+        world.event_payload("run.revise.pr_not_found")["reason"],
+        "pr_not_found"
+    );
 }
 
 #[tokio::test]
@@ -161,11 +205,17 @@ async fn a_branch_that_vanishes_during_the_run_is_not_pushed_again() {
     )
     .await;
     world.remote(&["branch", "codex/issue-7", "main"]);
-    world.with(|seen| seen.pulls.push(json!({"number": 10, "head": "codex/issue-7", "html_url": "u"})));
+    world.with(|seen| {
+        seen.pulls
+            .push(json!({"number": 10, "head": "codex/issue-7", "html_url": "u"}))
+    });
     world.set("PROMPT_TEMPLATE_KIND", "revise");
     let (code, log) = world.run(&[]).await;
     assert_eq!(code, 42, "{log}");
-    assert_eq!(world.event_payload("run.revise.pr_not_found")["reason"], "branch_not_found");
+    assert_eq!(
+        world.event_payload("run.revise.pr_not_found")["reason"],
+        "branch_not_found"
+    );
     assert_eq!(world.remote_branches(), ["main"]);
 }
 
@@ -173,8 +223,14 @@ async fn a_branch_that_vanishes_during_the_run_is_not_pushed_again() {
 async fn failures_of_the_agent_end_with_1_and_say_why() {
     for (story, reason) in [
         (one_step("exit: {code: 3}"), "exit code 3"),
-        (one_step("delete: {path: missing}"), "step 1 of the story failed"),
-        (one_step("write: {path: ../x, content: x}"), "leaves the tree"),
+        (
+            one_step("delete: {path: missing}"),
+            "step 1 of the story failed",
+        ),
+        (
+            one_step("write: {path: ../x, content: x}"),
+            "leaves the tree",
+        ),
         (one_step("print: {bytes: 10}"), "changed nothing"),
         ("stories: []".to_owned(), "no story matches"),
     ] {

@@ -2,17 +2,19 @@
 #![allow(clippy::unwrap_used)]
 mod store_support;
 
-use domain::effects::{CommentRecord, CommentPhase, Effect, EffectPlan, LabelOrigin};
+use domain::effects::{CommentPhase, CommentRecord, Effect, EffectPlan, LabelOrigin};
 use domain::events::Thread;
 use domain::ids::RunId;
 use orchestrator::store::effects::{self, ClaimedEffect, EffectOwner};
-use store_support::TestDatabase;
 use sqlx::PgPool;
+use store_support::TestDatabase;
 use uuid::Uuid;
 
 async fn insert(pool: &PgPool, plan: EffectPlan) -> usize {
     let mut connection = pool.acquire().await.unwrap();
-    effects::insert_plan(&mut connection, &plan.into_vec(), EffectOwner::default()).await.unwrap()
+    effects::insert_plan(&mut connection, &plan.into_vec(), EffectOwner::default())
+        .await
+        .unwrap()
 }
 
 async fn claim(pool: &PgPool, owner: &str) -> Option<ClaimedEffect> {
@@ -28,19 +30,36 @@ async fn complete(pool: &PgPool, effect: &ClaimedEffect) -> bool {
 }
 
 async fn let_leases_end(pool: &PgPool) {
-    sqlx::query("UPDATE platform_clock SET offset_interval = offset_interval + interval '61 seconds'").execute(pool).await.unwrap();
+    sqlx::query(
+        "UPDATE platform_clock SET offset_interval = offset_interval + interval '61 seconds'",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
 }
 
 fn add_label(number: i64) -> Effect {
-    Effect::AddLabel { thread: Thread::issue("o/r", number), label: "need:input".to_owned(), origin: LabelOrigin::system() }
+    Effect::AddLabel {
+        thread: Thread::issue("o/r", number),
+        label: "need:input".to_owned(),
+        origin: LabelOrigin::system(),
+    }
 }
 
 fn comment(number: i64) -> Effect {
-    Effect::CreateComment { thread: Thread::issue("o/r", number), body: "why\0".to_owned(), record: CommentRecord::None }
+    Effect::CreateComment {
+        thread: Thread::issue("o/r", number),
+        body: "why\0".to_owned(),
+        record: CommentRecord::None,
+    }
 }
 
 fn status(run: Uuid, phase: CommentPhase) -> Effect {
-    Effect::UpsertStatusComment { thread: Thread::issue("o/r", 1), run_id: RunId(run), phase }
+    Effect::UpsertStatusComment {
+        thread: Thread::issue("o/r", 1),
+        run_id: RunId(run),
+        phase,
+    }
 }
 
 #[tokio::test]
@@ -50,11 +69,17 @@ async fn an_owner_that_lost_its_lease_completes_nothing() {
     plan.push(add_label(1));
     insert(&database.pool, plan).await;
     let first = claim(&database.pool, "a").await.unwrap();
-    assert!(claim(&database.pool, "b").await.is_none(), "a lease keeps others away");
+    assert!(
+        claim(&database.pool, "b").await.is_none(),
+        "a lease keeps others away"
+    );
     let_leases_end(&database.pool).await;
     let second = claim(&database.pool, "b").await.unwrap();
     assert!(second.fence > first.fence);
-    assert!(!complete(&database.pool, &first).await, "the older fence is refused");
+    assert!(
+        !complete(&database.pool, &first).await,
+        "the older fence is refused"
+    );
     assert!(complete(&database.pool, &second).await);
     assert!(!complete(&database.pool, &second).await, "done is done");
 }
@@ -70,7 +95,10 @@ async fn an_effect_waits_for_the_one_before_it() {
     assert_eq!(first.kind, "add_label");
     assert!(claim(&database.pool, "b").await.is_none());
     assert!(complete(&database.pool, &first).await);
-    assert_eq!(claim(&database.pool, "b").await.unwrap().kind, "create_comment");
+    assert_eq!(
+        claim(&database.pool, "b").await.unwrap().kind,
+        "create_comment"
+    );
 }
 
 #[tokio::test]
@@ -83,10 +111,15 @@ async fn giving_up_takes_along_what_waits_for_it() {
     insert(&database.pool, plan).await;
     let first = claim(&database.pool, "a").await.unwrap();
     let mut connection = database.pool.acquire().await.unwrap();
-    let given_up = effects::give_up(&mut connection, &first, "no").await.unwrap();
+    let given_up = effects::give_up(&mut connection, &first, "no")
+        .await
+        .unwrap();
     assert_eq!(given_up.len(), 2);
     drop(connection);
-    assert_eq!(claim(&database.pool, "a").await.unwrap().payload["thread"]["number"], 2);
+    assert_eq!(
+        claim(&database.pool, "a").await.unwrap().payload["thread"]["number"],
+        2
+    );
 }
 
 #[tokio::test]
@@ -97,7 +130,13 @@ async fn an_effect_wanted_twice_is_one_effect() {
         plan.push(add_label(1));
         plan
     };
-    assert_eq!((insert(&database.pool, plan()).await, insert(&database.pool, plan()).await), (1, 0));
+    assert_eq!(
+        (
+            insert(&database.pool, plan()).await,
+            insert(&database.pool, plan()).await
+        ),
+        (1, 0)
+    );
 }
 
 #[tokio::test]
@@ -105,13 +144,20 @@ async fn status_comments_of_one_run_take_turns() {
     let database = TestDatabase::migrated().await;
     let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
     let mut plan = EffectPlan::new("d");
-    for effect in [status(one, CommentPhase::Created), status(one, CommentPhase::Started), status(other, CommentPhase::Created)] {
+    for effect in [
+        status(one, CommentPhase::Created),
+        status(one, CommentPhase::Started),
+        status(other, CommentPhase::Created),
+    ] {
         plan.push(effect);
     }
     insert(&database.pool, plan).await;
     let first = claim(&database.pool, "a").await.unwrap();
     assert_eq!(first.run_id, Some(one));
-    assert_eq!(claim(&database.pool, "b").await.unwrap().run_id, Some(other));
+    assert_eq!(
+        claim(&database.pool, "b").await.unwrap().run_id,
+        Some(other)
+    );
     assert!(claim(&database.pool, "c").await.is_none());
     assert!(complete(&database.pool, &first).await);
     assert_eq!(claim(&database.pool, "c").await.unwrap().run_id, Some(one));
@@ -127,9 +173,17 @@ async fn many_executors_get_each_effect_once() {
     insert(&database.pool, plan).await;
     let claims = (0..60).map(|index| {
         let pool = &database.pool;
-        async move { claim(pool, &format!("executor-{index}")).await.map(|effect| effect.id) }
+        async move {
+            claim(pool, &format!("executor-{index}"))
+                .await
+                .map(|effect| effect.id)
+        }
     });
-    let mut ids: Vec<i64> = futures::future::join_all(claims).await.into_iter().flatten().collect();
+    let mut ids: Vec<i64> = futures::future::join_all(claims)
+        .await
+        .into_iter()
+        .flatten()
+        .collect();
     assert_eq!(ids.len(), 40);
     ids.sort_unstable();
     ids.dedup();

@@ -79,10 +79,16 @@ impl Sample<'_> {
         let repository = format!("acme-{}/shop", id.to_lowercase());
         let run = format!("{:08x}-0000-7000-8000-{index:012x}", 0x01f2_0000 + index);
         let (given, rest) = listed.text.split_once(", ").unwrap_or(("", &listed.text));
-        let (when, then) = rest.split_once(", then ").unwrap_or((rest, "the platform did what the rule says"));
+        let (when, then) = rest
+            .split_once(", then ")
+            .unwrap_or((rest, "the platform did what the rule says"));
         let failing = self.broken && id == "RV-07";
         let mut steps = Vec::new();
-        for (keyword, text) in [("Given", given.trim_start_matches("Given ")), ("When", when.trim_start_matches("when ")), ("Then", then)] {
+        for (keyword, text) in [
+            ("Given", given.trim_start_matches("Given ")),
+            ("When", when.trim_start_matches("when ")),
+            ("Then", then),
+        ] {
             if text.is_empty() {
                 continue;
             }
@@ -90,7 +96,11 @@ impl Sample<'_> {
             steps.push(StepResult {
                 keyword: keyword.into(),
                 text: text.into(),
-                state: if fails { StepState::Failed } else { StepState::Passed },
+                state: if fails {
+                    StepState::Failed
+                } else {
+                    StepState::Passed
+                },
                 error: fails.then(|| format!("pull requests of {repository}: expected 1, saw 2")),
                 line: key.line + u32::try_from(steps.len())? + 1,
                 started_at: self.at(begin),
@@ -98,8 +108,18 @@ impl Sample<'_> {
             });
         }
         for (source, subject, expected, query) in [
-            (ObservationSource::Github, format!("{repository}#1, labels"), "state:in-review", format!("GET /repos/{repository}/issues/1/labels")),
-            (ObservationSource::Postgres, format!("run {run}, events"), "run.succeeded once", format!("select event_type from flow_events where run_id = '{run}' order by id")),
+            (
+                ObservationSource::Github,
+                format!("{repository}#1, labels"),
+                "state:in-review",
+                format!("GET /repos/{repository}/issues/1/labels"),
+            ),
+            (
+                ObservationSource::Postgres,
+                format!("run {run}, events"),
+                "run.succeeded once",
+                format!("select event_type from flow_events where run_id = '{run}' order by id"),
+            ),
         ] {
             let odd = failing && source == ObservationSource::Github;
             self.recorder.observe(Observation {
@@ -108,7 +128,11 @@ impl Sample<'_> {
                 rules: listed.rules.clone(),
                 subject,
                 expected: expected.into(),
-                seen: if odd { "state:in-review, run:dev:revise".into() } else { expected.into() },
+                seen: if odd {
+                    "state:in-review, run:dev:revise".into()
+                } else {
+                    expected.into()
+                },
                 ok: !odd,
                 source,
                 query,
@@ -121,12 +145,24 @@ impl Sample<'_> {
             key,
             feature: listed.feature.clone(),
             file: format!("features/{}.feature", listed.feature),
-            name: format!("{} {}", given.trim_start_matches("Given "), when).trim().chars().take(90).collect(),
+            name: format!("{} {}", given.trim_start_matches("Given "), when)
+                .trim()
+                .chars()
+                .take(90)
+                .collect(),
             tags: vec![id.into()],
-            state: if failing { ScenarioState::Failed } else { ScenarioState::Passed },
+            state: if failing {
+                ScenarioState::Failed
+            } else {
+                ScenarioState::Passed
+            },
             reason: None,
             steps,
-            runs: if starts_run { vec![run.clone()] } else { Vec::new() },
+            runs: if starts_run {
+                vec![run.clone()]
+            } else {
+                Vec::new()
+            },
             repositories: vec![repository.clone()],
             instance: "common".into(),
             kept: Vec::new(),
@@ -144,12 +180,19 @@ impl Sample<'_> {
         let short: String = run.chars().filter(|c| *c != '-').take(12).collect();
         let namespace = format!("codex-issue-aaaaaaaaaaaa-i1-r{short}");
         let delivery = format!("delivery-{index}");
-        let label = if index % 3 == 1 { "run:dev:revise" } else { "run:dev" };
+        let label = if index % 3 == 1 {
+            "run:dev:revise"
+        } else {
+            "run:dev"
+        };
         let jitter = i64::try_from(index * 37 % 90)?;
         let slices = "journals/postgres/common";
-        self.recorder.append(&format!("{slices}/webhook_deliveries.ndjson"), &json!({
-            "delivery_id": delivery, "run_id": run, "received_at": self.at(begin),
-        }))?;
+        self.recorder.append(
+            &format!("{slices}/webhook_deliveries.ndjson"),
+            &json!({
+                "delivery_id": delivery, "run_id": run, "received_at": self.at(begin),
+            }),
+        )?;
         self.recorder.append(&format!("{slices}/agent_runs.ndjson"), &json!({
             "id": run, "correlation_id": delivery, "repository_full_name": repository, "issue_number": 1,
             "pr_number": 2, "status": "succeeded", "trigger_label": label, "trigger_source": "issue_label",
@@ -158,17 +201,45 @@ impl Sample<'_> {
         }))?;
         let day = 24 * 3_600_000;
         let moments: [(&str, i64, Value); 11] = [
-            ("run.enqueued", 6 + jitter / 9, json!({"trigger_label": label})),
-            ("run.profile.resolved", 18 + jitter / 6, json!({"model": "gpt-5.4", "model_source": "agent_default"})),
-            ("run.namespace.prepared", 55 + jitter / 2, json!({"namespace": namespace})),
+            (
+                "run.enqueued",
+                6 + jitter / 9,
+                json!({"trigger_label": label}),
+            ),
+            (
+                "run.profile.resolved",
+                18 + jitter / 6,
+                json!({"model": "gpt-5.4", "model_source": "agent_default"}),
+            ),
+            (
+                "run.namespace.prepared",
+                55 + jitter / 2,
+                json!({"namespace": namespace}),
+            ),
             ("run.started", 82 + jitter, json!({"slot_no": 1})),
             ("run.agent.started", 190 + jitter, json!({})),
             ("run.pr.created", 780 + 3 * jitter, json!({"pr_number": 2})),
             ("run.succeeded", 960 + 3 * jitter, json!({})),
-            ("label.applied", 975 + 3 * jitter, json!({"op": "remove", "label": label, "source": "system"})),
-            ("label.applied", 980 + 3 * jitter, json!({"op": "add", "label": "state:in-review", "source": "system"})),
-            ("run.namespace.ttl_scheduled", 985 + 3 * jitter, json!({"namespace": namespace})),
-            ("run.namespace.cleaned", 1_000 + 3 * jitter + day, json!({"namespace": namespace, "reason": "ttl_expired"})),
+            (
+                "label.applied",
+                975 + 3 * jitter,
+                json!({"op": "remove", "label": label, "source": "system"}),
+            ),
+            (
+                "label.applied",
+                980 + 3 * jitter,
+                json!({"op": "add", "label": "state:in-review", "source": "system"}),
+            ),
+            (
+                "run.namespace.ttl_scheduled",
+                985 + 3 * jitter,
+                json!({"namespace": namespace}),
+            ),
+            (
+                "run.namespace.cleaned",
+                1_000 + 3 * jitter + day,
+                json!({"namespace": namespace, "reason": "ttl_expired"}),
+            ),
         ];
         for (number, (kind, after, payload)) in moments.iter().enumerate() {
             if self.broken && index == 5 && *kind == "run.agent.started" {
@@ -179,10 +250,19 @@ impl Sample<'_> {
                 "created_at": self.at(begin + after), "payload": payload,
             }))?;
         }
-        self.change(begin, repository, "member", "label_added", &json!({"label": label}))?;
+        self.change(
+            begin,
+            repository,
+            "member",
+            "label_added",
+            &json!({"label": label}),
+        )?;
         let zero = "0".repeat(40);
         for (event, detail) in [
-            ("ref_moved", json!({"ref": "refs/heads/codex/issue-1", "before": zero, "after": "a".repeat(40)})),
+            (
+                "ref_moved",
+                json!({"ref": "refs/heads/codex/issue-1", "before": zero, "after": "a".repeat(40)}),
+            ),
             ("pull_request_opened", json!({})),
             ("comment_created", json!({"comment": index})),
             ("label_removed", json!({"label": label})),
@@ -193,7 +273,14 @@ impl Sample<'_> {
         self.cluster(index, begin, &namespace, &short)
     }
 
-    fn change(&self, at: i64, repository: &str, actor: &str, event: &str, detail: &Value) -> Outcome<()> {
+    fn change(
+        &self,
+        at: i64,
+        repository: &str,
+        actor: &str,
+        event: &str,
+        detail: &Value,
+    ) -> Outcome<()> {
         Ok(self.recorder.append("journals/github.ndjson", &json!({
             "seq": 0, "at": self.at(at), "kind": "change", "actor": actor, "repository": repository, "thread": 1,
             "event": event, "detail": detail,
@@ -217,13 +304,33 @@ impl Sample<'_> {
             self.audit(begin + 60, "create", resource, namespace, &name, "", 201)?;
         }
         if !(self.broken && index == 5) {
-            self.audit(begin + 2_000, "update", "namespaces", namespace, namespace, "finalize", 200)?;
+            self.audit(
+                begin + 2_000,
+                "update",
+                "namespaces",
+                namespace,
+                namespace,
+                "finalize",
+                200,
+            )?;
         }
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "an audit line has that many parts")]
-    fn audit(&self, at: i64, verb: &str, resource: &str, namespace: &str, name: &str, subresource: &str, code: u16) -> Outcome<()> {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an audit line has that many parts"
+    )]
+    fn audit(
+        &self,
+        at: i64,
+        verb: &str,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+        subresource: &str,
+        code: u16,
+    ) -> Outcome<()> {
         Ok(self.recorder.append("journals/audit.ndjson", &json!({
             "kind": "Event", "stage": "ResponseComplete", "verb": verb, "requestURI": "/",
             "user": {"username": "codex-k8s-worker"},
@@ -234,13 +341,23 @@ impl Sample<'_> {
 
     fn conflict(&self, index: usize, begin: i64, id: &str, repository: &str) -> Outcome<()> {
         let payload = match id {
-            "LC-01" => json!({"reason": "issue_trigger_label_conflict", "label": "run:vision", "conflicting_labels": ["run:dev", "run:vision"]}),
-            "LC-02" => json!({"reason": "issue_trigger_label_conflict", "label": "run:dev", "conflicting_labels": ["run:dev", "run:dev:revise"]}),
+            "LC-01" => {
+                json!({"reason": "issue_trigger_label_conflict", "label": "run:vision", "conflicting_labels": ["run:dev", "run:vision"]})
+            }
+            "LC-02" => {
+                json!({"reason": "issue_trigger_label_conflict", "label": "run:dev", "conflicting_labels": ["run:dev", "run:dev:revise"]})
+            }
             "WH-08" => json!({"reason": "sender_type_bot_not_permitted", "label": "run:dev"}),
             "WH-06" => json!({"reason": "sender_not_project_member", "label": "run:dev"}),
             _ => return Ok(()),
         };
-        self.change(begin, repository, "member", "label_added", &json!({"label": "bug"}))?;
+        self.change(
+            begin,
+            repository,
+            "member",
+            "label_added",
+            &json!({"label": "bug"}),
+        )?;
         Ok(self.recorder.append("journals/postgres/common/flow_events.ndjson", &json!({
             "id": index * 100, "event_type": "webhook.ignored", "actor_type": "system", "actor_id": "github-webhook",
             "created_at": self.at(begin), "payload": payload,
@@ -248,11 +365,21 @@ impl Sample<'_> {
     }
 
     fn waiting(&self, id: &str, tag: &str) -> Outcome<()> {
-        self.not_played(id, tag, ScenarioState::Waiting, "its subject is not built yet")
+        self.not_played(
+            id,
+            tag,
+            ScenarioState::Waiting,
+            "its subject is not built yet",
+        )
     }
 
     fn not_provable(&self, id: &str, tag: &str) -> Outcome<()> {
-        self.not_played(id, tag, ScenarioState::NotProvableHere, "the process node does not isolate containers")
+        self.not_played(
+            id,
+            tag,
+            ScenarioState::NotProvableHere,
+            "the process node does not isolate containers",
+        )
     }
 
     fn not_played(&self, id: &str, tag: &str, state: ScenarioState, reason: &str) -> Outcome<()> {
@@ -278,7 +405,10 @@ impl Sample<'_> {
 
     fn environment(&self) -> Outcome<()> {
         let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
-            pairs.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect()
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).into(), (*value).into()))
+                .collect()
         };
         let fact = |subject: &str, result: &str, duration_ms| PhaseFacts {
             subject: subject.into(),
@@ -294,11 +424,31 @@ impl Sample<'_> {
             facts,
         };
         self.recorder.capabilities(&[
-            capability("pods", CapabilityState::Present, "a Job ran and its log could be read"),
-            capability("rbac", CapabilityState::Present, "a forbidden read of a Secret was denied"),
-            capability("quota", CapabilityState::Present, "a Pod above the quota was refused"),
-            capability("container-isolation", CapabilityState::Absent, "the process node runs Pods as processes of this host"),
-            capability("network-policy", CapabilityState::Absent, "a connection that the policy forbids came through"),
+            capability(
+                "pods",
+                CapabilityState::Present,
+                "a Job ran and its log could be read",
+            ),
+            capability(
+                "rbac",
+                CapabilityState::Present,
+                "a forbidden read of a Secret was denied",
+            ),
+            capability(
+                "quota",
+                CapabilityState::Present,
+                "a Pod above the quota was refused",
+            ),
+            capability(
+                "container-isolation",
+                CapabilityState::Absent,
+                "the process node runs Pods as processes of this host",
+            ),
+            capability(
+                "network-policy",
+                CapabilityState::Absent,
+                "a connection that the policy forbids came through",
+            ),
         ])?;
         Ok(self.recorder.gate_run(&GateRun {
             gate_run_id: "sample-0001".into(),
@@ -338,13 +488,30 @@ impl Sample<'_> {
 
     fn canaries(&self) -> Outcome<()> {
         let planted = SecretValue::new("planted", "sample-planted-leak-51c0");
-        let secrets = [SecretValue::new("github-pat", "sample-canary-pat-77aa"), SecretValue::new("webhook-secret", "sample-canary-hook-12bb")];
+        let secrets = [
+            SecretValue::new("github-pat", "sample-canary-pat-77aa"),
+            SecretValue::new("webhook-secret", "sample-canary-hook-12bb"),
+        ];
         let mut searcher = CanarySearcher::new(&secrets, &planted);
-        searcher.search(Sink { kind: "logs", name: "gate.log", bytes: b"planted on purpose: sample-planted-leak-51c0" });
-        for (kind, name) in [("events", "flow_events.ndjson"), ("comments", "github.ndjson"), ("job specs", "audit.ndjson")] {
-            searcher.search(Sink { kind, name, bytes: &[b'.'; 40_000] });
+        searcher.search(Sink {
+            kind: "logs",
+            name: "gate.log",
+            bytes: b"planted on purpose: sample-planted-leak-51c0",
+        });
+        for (kind, name) in [
+            ("events", "flow_events.ndjson"),
+            ("comments", "github.ndjson"),
+            ("job specs", "audit.ndjson"),
+        ] {
+            searcher.search(Sink {
+                kind,
+                name,
+                bytes: &[b'.'; 40_000],
+            });
         }
-        Ok(self.recorder.write_json("canaries.json", &searcher.finish())?)
+        Ok(self
+            .recorder
+            .write_json("canaries.json", &searcher.finish())?)
     }
 }
 

@@ -85,7 +85,9 @@ fn record(folder: &Path) {
             })
             .expect("result");
     }
-    recorder.write_text("journals/audit.ndjson", "").expect("audit log");
+    recorder
+        .write_text("journals/audit.ndjson", "")
+        .expect("audit log");
     recorder.capabilities(&[]).expect("capabilities");
     recorder
         .gate_run(&GateRun {
@@ -142,7 +144,11 @@ impl Bundle {
         let bytes = fs::read(self.path().join(file)).expect(file);
         self.edit("manifest.json", |text| {
             let mut manifest: bundle::Manifest = serde_json::from_str(&text).expect("manifest");
-            let entry = manifest.files.iter_mut().find(|entry| entry.path == file).expect(file);
+            let entry = manifest
+                .files
+                .iter_mut()
+                .find(|entry| entry.path == file)
+                .expect(file);
             entry.sha256 = hex::encode(Sha256::digest(&bytes));
             entry.size = bytes.len() as u64;
             serde_json::to_string(&manifest).expect("manifest")
@@ -169,8 +175,14 @@ fn an_untouched_bundle_holds_and_is_made_of_the_same_bytes_again() {
     let verdict = fs::read(bundle.path().join("verdict.json")).expect("verdict");
     let archive = fs::read(bundle.folder.path().join("run-1.tar.zst")).expect("archive");
     bundle::write(&bundle.path(), &criteria(), &bundle.specification).expect("bundle again");
-    assert_eq!(fs::read(bundle.path().join("verdict.json")).expect("verdict"), verdict);
-    assert_eq!(fs::read(bundle.folder.path().join("run-1.tar.zst")).expect("archive"), archive);
+    assert_eq!(
+        fs::read(bundle.path().join("verdict.json")).expect("verdict"),
+        verdict
+    );
+    assert_eq!(
+        fs::read(bundle.folder.path().join("run-1.tar.zst")).expect("archive"),
+        archive
+    );
 }
 
 #[test]
@@ -178,16 +190,27 @@ fn tampering_is_named_with_file_and_reason() {
     type Tamper = fn(&Bundle);
     let cases: [(&str, Tamper); 7] = [
         ("verdict.json: was changed", |bundle| {
-            bundle.edit("verdict.json", |text| text.replacen("INCONCLUSIVE", "inCONCLUSIVE", 1));
+            bundle.edit("verdict.json", |text| {
+                text.replacen("INCONCLUSIVE", "inCONCLUSIVE", 1)
+            });
         }),
         ("events.ndjson: is shorter", |bundle| {
-            bundle.edit("events.ndjson", |text| text.lines().skip(1).map(|line| format!("{line}\n")).collect());
+            bundle.edit("events.ndjson", |text| {
+                text.lines()
+                    .skip(1)
+                    .map(|line| format!("{line}\n"))
+                    .collect()
+            });
         }),
         ("journals/scenarios.ndjson: was changed", |bundle| {
-            bundle.edit("journals/scenarios.ndjson", |text| text.lines().rev().map(|line| format!("{line}\n")).collect());
+            bundle.edit("journals/scenarios.ndjson", |text| {
+                text.lines().rev().map(|line| format!("{line}\n")).collect()
+            });
         }),
         ("journals/observations.ndjson: is shorter", |bundle| {
-            bundle.edit("journals/observations.ndjson", |text| text[..text.len() / 2].to_owned());
+            bundle.edit("journals/observations.ndjson", |text| {
+                text[..text.len() / 2].to_owned()
+            });
         }),
         ("brief.md: is missing", |bundle| {
             fs::remove_file(bundle.path().join("brief.md")).expect("brief");
@@ -195,10 +218,15 @@ fn tampering_is_named_with_file_and_reason() {
         ("journals/extra.ndjson: is not in the manifest", |bundle| {
             fs::write(bundle.path().join("journals/extra.ndjson"), "{}\n").expect("extra");
         }),
-        ("manifest.json: its root is not that of its files", |bundle| {
-            bundle.edit("verdict.json", |text| text.replacen("INCONCLUSIVE", "GO", 1));
-            bundle.sign_over("verdict.json");
-        }),
+        (
+            "manifest.json: its root is not that of its files",
+            |bundle| {
+                bundle.edit("verdict.json", |text| {
+                    text.replacen("INCONCLUSIVE", "GO", 1)
+                });
+                bundle.sign_over("verdict.json");
+            },
+        ),
     ];
     for (expected, tamper) in cases {
         let bundle = Bundle::written();
@@ -214,16 +242,24 @@ fn tampering_is_named_with_file_and_reason() {
 #[test]
 fn a_verdict_that_does_not_follow_from_the_journals_is_named_even_with_a_fresh_manifest() {
     let bundle = Bundle::written();
-    bundle.edit("verdict.json", |text| text.replacen("INCONCLUSIVE", "GO", 1));
+    bundle.edit("verdict.json", |text| {
+        text.replacen("INCONCLUSIVE", "GO", 1)
+    });
     let manifest = bundle::manifest(&bundle.path()).expect("manifest");
-    bundle.edit("manifest.json", |_| serde_json::to_string(&manifest).expect("manifest"));
+    bundle.edit("manifest.json", |_| {
+        serde_json::to_string(&manifest).expect("manifest")
+    });
     let answer = bundle::verify(&bundle.path(), &bundle.specification);
     let Err(VerifyError::Broken(problems)) = answer else {
         panic!("a forged verdict holds");
     };
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert_eq!(problems[0].file, "verdict.json");
-    assert!(problems[0].reason.starts_with("does not follow from the journals"));
+    assert!(
+        problems[0]
+            .reason
+            .starts_with("does not follow from the journals")
+    );
 }
 
 #[test]
@@ -235,11 +271,15 @@ fn a_killed_run_leaves_a_bundle_that_is_inconclusive_and_holds() {
     let text = fs::read_to_string(&journal).expect("journal");
     fs::write(&journal, &text[..text.len() - 20]).expect("journal");
     let specification = Specification::embedded().expect("specification");
-    let written = bundle::write_interrupted(&path, "killed by SIGKILL", &criteria(), &specification)
-        .expect("bundle");
+    let written =
+        bundle::write_interrupted(&path, "killed by SIGKILL", &criteria(), &specification)
+            .expect("bundle");
     assert_eq!(written.judgement.verdict.verdict, Outcome::Inconclusive);
     assert_eq!(written.judgement.verdict.exit_code, 3);
-    assert_eq!(written.judgement.verdict.findings[0].check, "run_interrupted");
+    assert_eq!(
+        written.judgement.verdict.findings[0].check,
+        "run_interrupted"
+    );
     bundle::verify(&path, &specification).expect("the bundle holds");
 }
 
@@ -250,5 +290,8 @@ fn the_page_loads_nothing_and_escapes_what_it_shows() {
     for forbidden in ["<script", "src=", "href=\"http", "<link", "@import", "url("] {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
-    assert!(page.contains("run &#60;script&#62;alert(1)"), "the subject is shown, escaped");
+    assert!(
+        page.contains("run &#60;script&#62;alert(1)"),
+        "the subject is shown, escaped"
+    );
 }

@@ -2,7 +2,11 @@
 
 use serde_json::json;
 
-use crate::{cli::Output, exit_code::ExitStatus, gate::{Failure, failure}};
+use crate::{
+    cli::Output,
+    exit_code::ExitStatus,
+    gate::{Failure, failure},
+};
 
 /// Ends processes and removes folders of runs whose gate is dead.
 ///
@@ -22,8 +26,18 @@ pub async fn cleanup(output: Output) -> Result<ExitStatus, Failure> {
         println!("nothing to clean up");
     } else {
         for run in &cleaned {
-            println!("run {}: {} processes ended, {} folders removed, {} processes left", run.run_id, run.ended.len(), run.removed.len(), run.left.len());
+            println!(
+                "run {}: {} processes ended, {} folders removed, {} processes left",
+                run.run_id,
+                run.ended.len(),
+                run.removed.len(),
+                run.left.len()
+            );
         }
     }
-    Ok(if left == 0 { ExitStatus::Go } else { ExitStatus::NoGo })
+    Ok(if left == 0 {
+        ExitStatus::Go
+    } else {
+        ExitStatus::NoGo
+    })
 }

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use steps::{Options, runner, selection::{CAPABILITY_TAGS, Eligibility}};
+use steps::{
+    Options, runner,
+    selection::{CAPABILITY_TAGS, Eligibility},
+};
 
 use crate::{
     cli::{Output, Selection},
@@ -12,7 +15,14 @@ use crate::{
 };
 
 /// Capabilities that the embedded target never has; the others are known only when it is up.
-const NEVER_EMBEDDED: [&str; 6] = ["container-isolation", "network-policy", "image-build", "ingress", "acme", "ssh-host"];
+const NEVER_EMBEDDED: [&str; 6] = [
+    "container-isolation",
+    "network-policy",
+    "image-build",
+    "ingress",
+    "acme",
+    "ssh-host",
+];
 
 /// Lists the selection.
 ///
@@ -25,7 +35,13 @@ pub fn plan(selection: &Selection, output: Output) -> Result<ExitStatus, Failure
         .filter(|name| !NEVER_EMBEDDED.contains(name))
         .map(str::to_owned)
         .collect();
-    let options = Options { features: selection.features.clone(), tags: selection.tags.clone(), jobs: 1, repeat: 1, capabilities };
+    let options = Options {
+        features: selection.features.clone(),
+        tags: selection.tags.clone(),
+        jobs: 1,
+        repeat: 1,
+        capabilities,
+    };
     let listed = runner::plan(&options).map_err(|error| Failure::Usage(format!("{error:#}")))?;
     let state = |verdict: &Eligibility| match verdict {
         Eligibility::Runs => "runs".to_owned(),
@@ -37,11 +53,19 @@ pub fn plan(selection: &Selection, output: Output) -> Result<ExitStatus, Failure
             .iter()
             .map(|scenario| json!({"id": scenario.id, "feature": scenario.feature, "line": scenario.line, "name": scenario.name, "state": state(&scenario.verdict)}))
             .collect();
-        println!("{}", serde_json::to_string_pretty(&items).unwrap_or_default());
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&items).unwrap_or_default()
+        );
         return Ok(ExitStatus::Go);
     }
     for scenario in &listed {
-        println!("{:6} {:<24} {}", scenario.id, state(&scenario.verdict), scenario.name);
+        println!(
+            "{:6} {:<24} {}",
+            scenario.id,
+            state(&scenario.verdict),
+            scenario.name
+        );
     }
     let ids: BTreeSet<_> = listed.iter().map(|scenario| &scenario.id).collect();
     println!("{} scenarios, {} distinct ids", listed.len(), ids.len());

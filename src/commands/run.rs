@@ -19,7 +19,10 @@ pub async fn run(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     reporter.finish();
     let verdict = verdict?;
     match arguments.output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(&verdict.document).unwrap_or_default()),
+        Output::Json => println!(
+            "{}",
+            serde_json::to_string_pretty(&verdict.document).unwrap_or_default()
+        ),
         Output::Text => {
             println!("{}", verdict.headline);
             println!("report: {}", verdict.bundle.join("index.html").display());

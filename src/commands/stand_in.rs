@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use anyhow::Context;
 use fixtures::github::{GithubConfig, GithubStandIn};
 
-use crate::{exit_code::ExitStatus, gate::{Failure, asked_to_stop}};
+use crate::{
+    exit_code::ExitStatus,
+    gate::{Failure, asked_to_stop},
+};
 
 /// GitHub's stand-in until Ctrl-C.
 ///
@@ -13,14 +16,22 @@ use crate::{exit_code::ExitStatus, gate::{Failure, asked_to_stop}};
 /// When it cannot listen.
 pub async fn github(listen: SocketAddr) -> Result<ExitStatus, Failure> {
     let root = tempfile::tempdir().context("failed to make a folder for repositories")?;
-    let config = GithubConfig { listen, root_dir: root.path().join("repositories"), journal: None };
-    let stand_in = GithubStandIn::start(config).await.context("failed to start GitHub's stand-in")?;
+    let config = GithubConfig {
+        listen,
+        root_dir: root.path().join("repositories"),
+        journal: None,
+    };
+    let stand_in = GithubStandIn::start(config)
+        .await
+        .context("failed to start GitHub's stand-in")?;
     println!("GitHub's stand-in listens");
     println!("  REST: {}", stand_in.api_base_url());
     println!("  git:  {}/<owner>/<name>.git", stand_in.git_base_url());
     println!("  administration: {}/_standin", stand_in.base_url());
     println!("Ctrl-C ends it");
-    asked_to_stop().await.context("failed to listen for signals")?;
+    asked_to_stop()
+        .await
+        .context("failed to listen for signals")?;
     stand_in.shutdown().await;
     Ok(ExitStatus::Go)
 }

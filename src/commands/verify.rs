@@ -14,10 +14,18 @@ use crate::{cli::Output, exit_code::ExitStatus, gate::Failure};
 pub fn verify(folder: &Path, output: Output) -> Result<ExitStatus, Failure> {
     let specification = Specification::embedded().map_err(|error| Failure::gate(&error))?;
     let (status, text, document) = match bundle::verify(folder, &specification) {
-        Ok(verdict) => (ExitStatus::Go, format!("{}\nthe bundle is what it says it is", verdict.headline), json!({"ok": true, "headline": verdict.headline})),
+        Ok(verdict) => (
+            ExitStatus::Go,
+            format!("{}\nthe bundle is what it says it is", verdict.headline),
+            json!({"ok": true, "headline": verdict.headline}),
+        ),
         Err(error) => {
             let message = format!("{:#}", anyhow::Error::from(error));
-            (ExitStatus::NoGo, message.clone(), json!({"ok": false, "error": message}))
+            (
+                ExitStatus::NoGo,
+                message.clone(),
+                json!({"ok": false, "error": message}),
+            )
         }
     };
     match output {

@@ -31,7 +31,10 @@ impl Failure {
             message.push_str(&cause.to_string());
             source = cause.source();
         }
-        Self::Gate { message, hint: None }
+        Self::Gate {
+            message,
+            hint: None,
+        }
     }
 
     #[must_use]
@@ -46,7 +49,10 @@ impl Failure {
     #[must_use]
     pub fn sentence(&self) -> String {
         match self {
-            Self::Gate { message, hint: Some(hint) } => format!("gonogo: {message}\n  {hint}"),
+            Self::Gate {
+                message,
+                hint: Some(hint),
+            } => format!("gonogo: {message}\n  {hint}"),
             other => format!("gonogo: {other}"),
         }
     }
@@ -63,6 +69,9 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::Gate { message: format!("{error:#}"), hint: None }
+        Self::Gate {
+            message: format!("{error:#}"),
+            hint: None,
+        }
     }
 }

@@ -11,13 +11,18 @@ use anyhow::Context;
 use chrono::Utc;
 use reports::{
     bundle,
-    evidence::{Capability, CapabilityState, GateRun, PhaseFacts, Recorder, ScenarioResult, TargetPhase},
+    evidence::{
+        Capability, CapabilityState, GateRun, PhaseFacts, Recorder, ScenarioResult, TargetPhase,
+    },
     spec::Specification,
     verdict::{Criteria, Outcome},
 };
 use steps::{Options, selection::CAPABILITY_TAGS};
 
-use super::{Failure, collect, interrupt, target::{Running, bring_up, failure}};
+use super::{
+    Failure, collect, interrupt,
+    target::{Running, bring_up, failure},
+};
 use crate::progress::Reporter;
 
 /// What a run is asked for.
@@ -48,8 +53,15 @@ pub struct Verdict {
 ///
 /// # Errors
 /// When it could not do its work; a bundle is written as soon as there is evidence.
-pub async fn run(request: &Request, reporter: &Reporter, on_end: impl Fn(&ScenarioResult) + Send + Sync + 'static) -> Result<Verdict, Failure> {
-    let everything: BTreeSet<String> = CAPABILITY_TAGS.iter().map(|tag| tag.trim_start_matches("needs-").to_owned()).collect();
+pub async fn run(
+    request: &Request,
+    reporter: &Reporter,
+    on_end: impl Fn(&ScenarioResult) + Send + Sync + 'static,
+) -> Result<Verdict, Failure> {
+    let everything: BTreeSet<String> = CAPABILITY_TAGS
+        .iter()
+        .map(|tag| tag.trim_start_matches("needs-").to_owned())
+        .collect();
     let mut options = Options {
         features: request.features.clone(),
         tags: request.tags.clone(),
@@ -57,18 +69,28 @@ pub async fn run(request: &Request, reporter: &Reporter, on_end: impl Fn(&Scenar
         repeat: request.repeat,
         capabilities: everything,
     };
-    let planned = steps::runner::plan(&options).map_err(|error| Failure::Usage(format!("{error:#}")))?;
+    let planned =
+        steps::runner::plan(&options).map_err(|error| Failure::Usage(format!("{error:#}")))?;
     reporter.expect_scenarios(planned.len() * request.repeat.max(1) as usize);
     let specification = Specification::embedded().context("failed to read the specification")?;
     let criteria = criteria(request.criteria.as_deref(), &specification)?;
 
     let run_id = bootstrap::runs::new_run_id();
-    let folder = request.out.clone().unwrap_or_else(|| PathBuf::from("target/gate").join(&run_id));
+    let folder = request
+        .out
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("target/gate").join(&run_id));
     let recorder = Recorder::create(&folder, &run_id)
         .context("failed to open the bundle's folder")
-        .map_err(|error| Failure::from(error).with_hint(Some("choose another folder with --out, or free space".to_owned())))?;
+        .map_err(|error| {
+            Failure::from(error).with_hint(Some(
+                "choose another folder with --out, or free space".to_owned(),
+            ))
+        })?;
     let mut facts = begin(&run_id, request, &planned);
-    recorder.gate_run(&facts).context("failed to keep what is known of the run")?;
+    recorder
+        .gate_run(&facts)
+        .context("failed to keep what is known of the run")?;
 
     let stop = interrupt::asked_to_stop();
     tokio::pin!(stop);
@@ -80,13 +102,18 @@ pub async fn run(request: &Request, reporter: &Reporter, on_end: impl Fn(&Scenar
         Ok(running) => running,
         Err(failure) => {
             clean_up_after(&run_id).await;
-            bundle::write_interrupted(&folder, &failure.sentence(), &criteria, &specification).context("failed to write the bundle")?;
+            bundle::write_interrupted(&folder, &failure.sentence(), &criteria, &specification)
+                .context("failed to write the bundle")?;
             return Err(failure);
         }
     };
     describe(&mut facts, &running);
-    recorder.gate_run(&facts).context("failed to keep what is known of the run")?;
-    recorder.capabilities(&capabilities(&running)).context("failed to keep the capabilities")?;
+    recorder
+        .gate_run(&facts)
+        .context("failed to keep what is known of the run")?;
+    recorder
+        .capabilities(&capabilities(&running))
+        .context("failed to keep the capabilities")?;
     options.capabilities = CAPABILITY_TAGS
         .iter()
         .filter(|tag| running.capabilities.missing_for(tag).is_none())
@@ -117,12 +144,25 @@ pub async fn run(request: &Request, reporter: &Reporter, on_end: impl Fn(&Scenar
     if interrupted.is_none() {
         let began = (Utc::now(), Instant::now());
         reporter.now("leases end, sweeps run …");
-        let settled = running.gate.platforms.settle(&running.gate.platforms.common()).await;
+        let settled = running
+            .gate
+            .platforms
+            .settle(&running.gate.platforms.common())
+            .await;
+        let settled = match settled {
+            Ok(()) => running.gate.platforms.finalised().await,
+            failed => failed,
+        };
         let result = match &settled {
             Ok(()) => "no run namespace remains".to_owned(),
             Err(error) => format!("{error:#}"),
         };
-        let fact = PhaseFacts { subject: "run namespaces after the longest lease".to_owned(), result, ok: settled.is_ok(), duration_ms: millis(began.1) };
+        let fact = PhaseFacts {
+            subject: "run namespaces after the longest lease".to_owned(),
+            result,
+            ok: settled.is_ok(),
+            duration_ms: millis(began.1),
+        };
         facts.phases.push(phase("sweep", began, vec![fact]));
     }
     reporter.now("collecting evidence …");
@@ -136,22 +176,37 @@ pub async fn run(request: &Request, reporter: &Reporter, on_end: impl Fn(&Scenar
     facts.phases.push(take_down(running, reporter).await?);
     facts.finished_at = Some(Utc::now());
     facts.interrupted.clone_from(&interrupted);
-    recorder.gate_run(&facts).context("failed to keep what is known of the run")?;
-    judge(&folder, &recorder, &criteria, &specification, interrupted, request.out.is_none())
+    recorder
+        .gate_run(&facts)
+        .context("failed to keep what is known of the run")?;
+    judge(
+        &folder,
+        &recorder,
+        &criteria,
+        &specification,
+        interrupted,
+        request.out.is_none(),
+    )
 }
 
 /// The criteria of a run: a file that was named, or those this program was built with.
 fn criteria(path: Option<&Path>, specification: &Specification) -> Result<Criteria, Failure> {
     let criteria = match path {
-        Some(path) => Criteria::read(path).map_err(|error| Failure::Usage(format!("{:#}", anyhow::Error::from(error))))?,
+        Some(path) => Criteria::read(path)
+            .map_err(|error| Failure::Usage(format!("{:#}", anyhow::Error::from(error))))?,
         None => Criteria::walking_gate(),
     };
-    criteria.check(specification).map_err(|error| Failure::Usage(error.to_string()))?;
+    criteria
+        .check(specification)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
     Ok(criteria)
 }
 
 fn begin(run_id: &str, request: &Request, planned: &[steps::selection::Listed]) -> GateRun {
-    let features: BTreeSet<String> = planned.iter().map(|scenario| scenario.feature.clone()).collect();
+    let features: BTreeSet<String> = planned
+        .iter()
+        .map(|scenario| scenario.feature.clone())
+        .collect();
     GateRun {
         gate_run_id: run_id.to_owned(),
         target: "embedded".to_owned(),
@@ -198,36 +253,70 @@ fn describe(facts: &mut GateRun, running: &Running) {
         "the agent: scripted stories from the repository, no model".to_owned(),
         "the node: the process node, Pods are processes of this host".to_owned(),
     ];
-    facts.versions.insert("postgres".to_owned(), running.target.postgres.version().to_owned());
-    facts.versions.insert("kubernetes".to_owned(), bootstrap::assets::KUBERNETES_VERSION.to_owned());
-    facts.versions.insert("etcd".to_owned(), bootstrap::assets::ETCD_VERSION.to_owned());
+    facts.versions.insert(
+        "postgres".to_owned(),
+        running.target.postgres.version().to_owned(),
+    );
+    facts.versions.insert(
+        "kubernetes".to_owned(),
+        bootstrap::assets::KUBERNETES_VERSION.to_owned(),
+    );
+    facts.versions.insert(
+        "etcd".to_owned(),
+        bootstrap::assets::ETCD_VERSION.to_owned(),
+    );
     for timing in &running.target.timings {
-        facts.origins.insert(timing.piece.clone(), timing.origin.clone());
+        facts
+            .origins
+            .insert(timing.piece.clone(), timing.origin.clone());
     }
-    facts.origins.insert("orchestrator".to_owned(), running.binary.origin.to_owned());
+    facts
+        .origins
+        .insert("orchestrator".to_owned(), running.binary.origin.to_owned());
     facts.phases.push(running.up.clone());
 }
 
 fn capabilities(running: &Running) -> Vec<Capability> {
-    let state = |present: bool| if present { CapabilityState::Present } else { CapabilityState::Absent };
-    let tried = running.capabilities.capabilities.iter().map(|(name, found)| Capability {
-        name: name.clone(),
-        state: state(found.available),
-        reason: format!("{}: {}", found.tried, found.seen),
-    });
+    let state = |present: bool| {
+        if present {
+            CapabilityState::Present
+        } else {
+            CapabilityState::Absent
+        }
+    };
+    let tried = running
+        .capabilities
+        .capabilities
+        .iter()
+        .map(|(name, found)| Capability {
+            name: name.clone(),
+            state: state(found.available),
+            reason: format!("{}: {}", found.tried, found.seen),
+        });
     let tags = CAPABILITY_TAGS.iter().map(|tag| {
         let missing = running.capabilities.missing_for(tag);
         Capability {
             name: tag.trim_start_matches("needs-").to_owned(),
             state: state(missing.is_none()),
-            reason: missing.unwrap_or_else(|| "every capability behind this tag was seen".to_owned()),
+            reason: missing
+                .unwrap_or_else(|| "every capability behind this tag was seen".to_owned()),
         }
     });
     tried.chain(tags).collect()
 }
 
-fn phase(name: &str, (started_at, clock): (chrono::DateTime<Utc>, Instant), facts: Vec<PhaseFacts>) -> TargetPhase {
-    TargetPhase { name: name.to_owned(), started_at, duration_ms: millis(clock), ok: facts.iter().all(|fact| fact.ok), facts }
+fn phase(
+    name: &str,
+    (started_at, clock): (chrono::DateTime<Utc>, Instant),
+    facts: Vec<PhaseFacts>,
+) -> TargetPhase {
+    TargetPhase {
+        name: name.to_owned(),
+        started_at,
+        duration_ms: millis(clock),
+        ok: facts.iter().all(|fact| fact.ok),
+        facts,
+    }
 }
 
 fn millis(clock: Instant) -> u64 {
@@ -238,31 +327,72 @@ fn millis(clock: Instant) -> u64 {
 async fn take_down(running: Running, reporter: &Reporter) -> Result<TargetPhase, Failure> {
     let began = (Utc::now(), Instant::now());
     reporter.now("taking the target down …");
-    let Running { target, stand_in, gate, .. } = running;
+    let Running {
+        target,
+        stand_in,
+        gate,
+        ..
+    } = running;
     let platforms: Vec<_> = gate.platforms.all();
     futures::future::join_all(platforms.iter().map(|(platform, _)| platform.close())).await;
     drop(platforms);
     drop(gate);
     stand_in.shutdown().await;
-    let target = Arc::try_unwrap(target).map_err(|_| anyhow::anyhow!("failed to take the target down: something still uses it"))?;
+    let target = Arc::try_unwrap(target)
+        .map_err(|_| anyhow::anyhow!("failed to take the target down: something still uses it"))?;
     let report = target.down().await.map_err(failure)?;
     let left = |subject: &str, items: Vec<String>| PhaseFacts {
         subject: subject.to_owned(),
         ok: items.is_empty(),
-        result: if items.is_empty() { "none left".to_owned() } else { items.join(", ") },
+        result: if items.is_empty() {
+            "none left".to_owned()
+        } else {
+            items.join(", ")
+        },
         duration_ms: 0,
     };
     let facts = vec![
-        left("processes with the run's marker", report.left_processes.iter().map(|process| format!("{process:?}")).collect()),
-        left("listeners on the run's addresses", report.left_listeners.clone()),
-        left("folders of the run", report.left_paths.iter().map(|path| path.display().to_string()).collect()),
+        left(
+            "processes with the run's marker",
+            report
+                .left_processes
+                .iter()
+                .map(|process| format!("{process:?}"))
+                .collect(),
+        ),
+        left(
+            "listeners on the run's addresses",
+            report.left_listeners.clone(),
+        ),
+        left(
+            "folders of the run",
+            report
+                .left_paths
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect(),
+        ),
     ];
-    let proof = if report.is_clean() { "nothing is left" } else { "something is LEFT" };
-    reporter.line(&format!("  target down in {} ms: {} processes examined, {proof}", report.milliseconds, report.processes_examined));
+    let proof = if report.is_clean() {
+        "nothing is left"
+    } else {
+        "something is LEFT"
+    };
+    reporter.line(&format!(
+        "  target down in {} ms: {} processes examined, {proof}",
+        report.milliseconds, report.processes_examined
+    ));
     Ok(phase("down", began, facts))
 }
 
-fn judge(folder: &Path, recorder: &Recorder, criteria: &Criteria, specification: &Specification, interrupted: Option<String>, link: bool) -> Result<Verdict, Failure> {
+fn judge(
+    folder: &Path,
+    recorder: &Recorder,
+    criteria: &Criteria,
+    specification: &Specification,
+    interrupted: Option<String>,
+    link: bool,
+) -> Result<Verdict, Failure> {
     let written = match &interrupted {
         None => bundle::write(folder, criteria, specification),
         Some(reason) => bundle::write_interrupted(folder, reason, criteria, specification),
@@ -283,18 +413,27 @@ fn judge(folder: &Path, recorder: &Recorder, criteria: &Criteria, specification:
 
 /// `target/gate/latest` points to the newest bundle.
 fn point_latest_to(folder: &Path) -> std::io::Result<()> {
-    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else { return Ok(()) };
+    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
+        return Ok(());
+    };
     let link = parent.join("latest");
     let fresh = parent.join(format!(".latest-{}", std::process::id()));
     std::os::unix::fs::symlink(name, &fresh)?;
     std::fs::rename(&fresh, &link)
 }
 
-fn interrupted(folder: &Path, reason: std::io::Result<&'static str>, criteria: &Criteria, specification: &Specification) -> Failure {
+fn interrupted(
+    folder: &Path,
+    reason: std::io::Result<&'static str>,
+    criteria: &Criteria,
+    specification: &Specification,
+) -> Failure {
     let reason = reason.unwrap_or("interrupted");
     match bundle::write_interrupted(folder, reason, criteria, specification) {
         Ok(_) => Failure::Interrupted,
-        Err(error) => Failure::from(anyhow::Error::from(error).context("failed to write the bundle")),
+        Err(error) => {
+            Failure::from(anyhow::Error::from(error).context("failed to write the bundle"))
+        }
     }
 }
 

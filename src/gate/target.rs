@@ -41,7 +41,11 @@ pub struct Running {
 ///
 /// # Errors
 /// With one sentence and what to do about it.
-pub async fn bring_up(run_id: &str, recorder: Recorder, reporter: &Reporter) -> Result<Running, Failure> {
+pub async fn bring_up(
+    run_id: &str,
+    recorder: Recorder,
+    reporter: &Reporter,
+) -> Result<Running, Failure> {
     let began: DateTime<Utc> = Utc::now();
     let clock = Instant::now();
     let tell = {
@@ -49,11 +53,21 @@ pub async fn bring_up(run_id: &str, recorder: Recorder, reporter: &Reporter) -> 
         move |event: Event| match event {
             Event::Started { piece } => reporter.now(&format!("{piece} …")),
             Event::Note { piece, text } => reporter.line(&format!("  {piece}: {text}")),
-            Event::Ready { piece, origin, milliseconds } => reporter.line(&format!("  {piece} ready in {milliseconds} ms ({origin})")),
+            Event::Ready {
+                piece,
+                origin,
+                milliseconds,
+            } => reporter.line(&format!("  {piece} ready in {milliseconds} ms ({origin})")),
         }
     };
-    let binary = build_orchestrator(&tell).await.map_err(|error| failure(bootstrap::Error::from(error)))?;
-    let program_folder = binary.path.parent().map(Path::to_owned).context("the orchestrator lies in no folder")?;
+    let binary = build_orchestrator(&tell)
+        .await
+        .map_err(|error| failure(bootstrap::Error::from(error)))?;
+    let program_folder = binary
+        .path
+        .parent()
+        .map(Path::to_owned)
+        .context("the orchestrator lies in no folder")?;
     let built = clock.elapsed();
     let mut options = UpOptions::new(&tell).map_err(failure)?;
     options.run_id = run_id.to_owned();
@@ -84,18 +98,24 @@ pub async fn bring_up(run_id: &str, recorder: Recorder, reporter: &Reporter) -> 
         bot_username: accounts.bot_login.clone(),
         bot_mail: "codex-bot@codex-k8s.local".to_owned(),
     };
-    let settings = BTreeMap::from([("CODEXK8S_WORKER_JOB_TTL_SECONDS".to_owned(), JOB_TTL_SECONDS.to_string())]);
+    let settings = BTreeMap::from([(
+        "CODEXK8S_WORKER_JOB_TTL_SECONDS".to_owned(),
+        JOB_TTL_SECONDS.to_string(),
+    )]);
     let mut base = LaneSpec::new("common", binary.path.clone(), github);
     base.owner_login.clone_from(&accounts.owner_login);
     base.extra_env.extend(settings.clone());
-    let (platforms, capabilities) = tokio::join!(PlatformPool::start(target.clone(), base), probe(&target));
+    let (platforms, capabilities) =
+        tokio::join!(PlatformPool::start(target.clone(), base), probe(&target));
     let platforms = platforms?;
     for secret in bootstrap::canary::all() {
         recorder.add_secret(SecretValue::new(secret.name.clone(), secret.value.clone()));
     }
 
     let signals = target.run_dir.join("signals");
-    tokio::fs::create_dir_all(&signals).await.context("failed to make a folder for signals")?;
+    tokio::fs::create_dir_all(&signals)
+        .await
+        .context("failed to make a folder for signals")?;
     let took = clock.elapsed();
     let gate = Gate::new(
         recorder,
@@ -107,7 +127,11 @@ pub async fn bring_up(run_id: &str, recorder: Recorder, reporter: &Reporter) -> 
         binary.dirty.unwrap_or_default(),
         signals,
     )?;
-    reporter.line(&format!("  target up in {:.1} s, and {:.1} s to build the orchestrator", (took - built).as_secs_f64(), built.as_secs_f64()));
+    reporter.line(&format!(
+        "  target up in {:.1} s, and {:.1} s to build the orchestrator",
+        (took - built).as_secs_f64(),
+        built.as_secs_f64()
+    ));
     let facts = target
         .timings
         .iter()
@@ -118,12 +142,29 @@ pub async fn bring_up(run_id: &str, recorder: Recorder, reporter: &Reporter) -> 
             duration_ms: u64::try_from(timing.milliseconds).unwrap_or(u64::MAX),
         })
         .collect();
-    let up = TargetPhase { name: "up".to_owned(), started_at: began, duration_ms: u64::try_from((took - built).as_millis()).unwrap_or(u64::MAX), ok: true, facts };
-    Ok(Running { target, stand_in, gate: Arc::new(gate), binary, capabilities, up, settings })
+    let up = TargetPhase {
+        name: "up".to_owned(),
+        started_at: began,
+        duration_ms: u64::try_from((took - built).as_millis()).unwrap_or(u64::MAX),
+        ok: true,
+        facts,
+    };
+    Ok(Running {
+        target,
+        stand_in,
+        gate: Arc::new(gate),
+        binary,
+        capabilities,
+        up,
+        settings,
+    })
 }
 
 /// A failure of a target, with what to do.
 pub fn failure(error: bootstrap::Error) -> Failure {
     let hint = error.hint();
-    Failure::Gate { message: error.with_causes(), hint }
+    Failure::Gate {
+        message: error.with_causes(),
+        hint,
+    }
 }

@@ -14,14 +14,21 @@ pub struct AuditLog {
 impl AuditLog {
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self {
+            path: path.to_owned(),
+        }
     }
 
     /// Successful writes of `verb` on `resource` whose object name is `name`, oldest first.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub async fn writes(&self, verb: &str, resource: &str, name: &str) -> anyhow::Result<Vec<Value>> {
+    pub async fn writes(
+        &self,
+        verb: &str,
+        resource: &str,
+        name: &str,
+    ) -> anyhow::Result<Vec<Value>> {
         let text = tokio::fs::read_to_string(&self.path)
             .await
             .with_context(|| format!("failed to read the audit log {}", self.path.display()))?;
@@ -35,7 +42,9 @@ impl AuditLog {
                     && (entry["objectRef"]["name"] == name
                         || entry["responseObject"]["metadata"]["name"] == name)
                     && entry["objectRef"].get("subresource").is_none()
-                    && entry["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300)
+                    && entry["responseStatus"]["code"]
+                        .as_u64()
+                        .is_some_and(|code| code < 300)
             })
             .collect())
     }
@@ -46,7 +55,12 @@ impl AuditLog {
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub async fn mentions(&self, verb: &str, resource: &str, suffix: &str) -> anyhow::Result<usize> {
+    pub async fn mentions(
+        &self,
+        verb: &str,
+        resource: &str,
+        suffix: &str,
+    ) -> anyhow::Result<usize> {
         let text = tokio::fs::read_to_string(&self.path)
             .await
             .with_context(|| format!("failed to read the audit log {}", self.path.display()))?;
@@ -57,7 +71,9 @@ impl AuditLog {
             .filter(|entry| {
                 entry["verb"] == verb
                     && entry["objectRef"]["resource"] == resource
-                    && entry["objectRef"]["name"].as_str().is_some_and(|name| name.ends_with(suffix))
+                    && entry["objectRef"]["name"]
+                        .as_str()
+                        .is_some_and(|name| name.ends_with(suffix))
             })
             .count())
     }

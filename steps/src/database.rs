@@ -2,7 +2,10 @@
 
 use anyhow::Context;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgPool, postgres::{PgConnectOptions, PgPoolOptions}};
+use sqlx::{
+    AssertSqlSafe, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 
 /// Scenarios read one after the other most of the time; more would take connections from the platform.
 const CONNECTIONS: u32 = 4;
@@ -17,7 +20,11 @@ impl Database {
     /// Opens the database on its first use, past the proxy in front of it: reading goes on while a fault is on.
     #[must_use]
     pub fn connect(options: PgConnectOptions) -> Self {
-        Self { pool: PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy_with(options) }
+        Self {
+            pool: PgPoolOptions::new()
+                .max_connections(CONNECTIONS)
+                .connect_lazy_with(options),
+        }
     }
 
     #[must_use]
@@ -34,7 +41,10 @@ impl Database {
         for parameter in parameters {
             statement = statement.bind((*parameter).to_owned());
         }
-        statement.fetch_all(&self.pool).await.with_context(|| format!("failed to read: {query}"))
+        statement
+            .fetch_all(&self.pool)
+            .await
+            .with_context(|| format!("failed to read: {query}"))
     }
 
     /// The run with this correlation id.
@@ -43,7 +53,10 @@ impl Database {
     /// When the query fails.
     pub async fn run_by_correlation(&self, correlation_id: &str) -> anyhow::Result<Option<Value>> {
         let rows = self
-            .rows("SELECT to_jsonb(r) FROM agent_runs r WHERE correlation_id = $1", &[correlation_id])
+            .rows(
+                "SELECT to_jsonb(r) FROM agent_runs r WHERE correlation_id = $1",
+                &[correlation_id],
+            )
             .await?;
         Ok(rows.into_iter().next())
     }
@@ -51,8 +64,12 @@ impl Database {
     /// # Errors
     /// When the query fails.
     pub async fn run(&self, run_id: &str) -> anyhow::Result<Option<Value>> {
-        let rows =
-            self.rows("SELECT to_jsonb(r) FROM agent_runs r WHERE id::text = $1", &[run_id]).await?;
+        let rows = self
+            .rows(
+                "SELECT to_jsonb(r) FROM agent_runs r WHERE id::text = $1",
+                &[run_id],
+            )
+            .await?;
         Ok(rows.into_iter().next())
     }
 
@@ -86,8 +103,11 @@ impl Database {
     /// # Errors
     /// When the query fails.
     pub async fn events_of_run(&self, run_id: &str) -> anyhow::Result<Vec<Value>> {
-        self.rows("SELECT to_jsonb(e) FROM flow_events e WHERE run_id::text = $1 ORDER BY id", &[run_id])
-            .await
+        self.rows(
+            "SELECT to_jsonb(e) FROM flow_events e WHERE run_id::text = $1 ORDER BY id",
+            &[run_id],
+        )
+        .await
     }
 
     /// The stored delivery, without its body.

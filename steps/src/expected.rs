@@ -4,13 +4,30 @@ use std::sync::LazyLock;
 
 use reports::spec::{LabelGroup, Specification};
 
-static SPECIFICATION: LazyLock<Specification> =
-    LazyLock::new(|| Specification::embedded().expect("the specification of this checkout is consistent: reports tests it"));
+static SPECIFICATION: LazyLock<Specification> = LazyLock::new(|| {
+    Specification::embedded()
+        .expect("the specification of this checkout is consistent: reports tests it")
+});
+
+/// All 54 labels (L-1).
+#[must_use]
+pub fn catalogue() -> Vec<String> {
+    SPECIFICATION
+        .labels
+        .iter()
+        .map(|label| label.name.clone())
+        .collect()
+}
 
 /// The 28 trigger labels of table 1.1 (L-6).
 #[must_use]
 pub fn trigger_labels() -> Vec<String> {
-    SPECIFICATION.labels.iter().filter(|label| label.group == LabelGroup::Trigger).map(|label| label.name.clone()).collect()
+    SPECIFICATION
+        .labels
+        .iter()
+        .filter(|label| label.group == LabelGroup::Trigger)
+        .map(|label| label.name.clone())
+        .collect()
 }
 
 /// The 26 labels of stages that have a revise label (L-5, L-57).

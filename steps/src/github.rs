@@ -16,88 +16,187 @@ pub struct Person {
 impl Person {
     #[must_use]
     pub fn new(login: &str, client: GithubClient) -> Self {
-        Self { login: login.to_owned(), client }
+        Self {
+            login: login.to_owned(),
+            client,
+        }
     }
 
     async fn done(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
-        self.client.call(method, path, body.as_ref()).await.with_context(|| format!("GitHub refused {}", self.login))
+        self.client
+            .call(method, path, body.as_ref())
+            .await
+            .with_context(|| format!("GitHub refused {}", self.login))
     }
 
     /// # Errors
     /// When GitHub refuses.
-    pub async fn open_issue(&self, repository: &str, title: &str, body: &str) -> anyhow::Result<u64> {
-        number_of(&self.done(Method::POST, &format!("/repos/{repository}/issues"), Some(json!({"title": title, "body": body}))).await?)
+    pub async fn open_issue(
+        &self,
+        repository: &str,
+        title: &str,
+        body: &str,
+    ) -> anyhow::Result<u64> {
+        number_of(
+            &self
+                .done(
+                    Method::POST,
+                    &format!("/repos/{repository}/issues"),
+                    Some(json!({"title": title, "body": body})),
+                )
+                .await?,
+        )
     }
 
     /// # Errors
     /// When GitHub refuses.
-    pub async fn edit_issue(&self, repository: &str, number: u64, change: Value) -> anyhow::Result<Value> {
-        self.done(Method::PATCH, &format!("/repos/{repository}/issues/{number}"), Some(change)).await
+    pub async fn edit_issue(
+        &self,
+        repository: &str,
+        number: u64,
+        change: Value,
+    ) -> anyhow::Result<Value> {
+        self.done(
+            Method::PATCH,
+            &format!("/repos/{repository}/issues/{number}"),
+            Some(change),
+        )
+        .await
     }
 
     /// Adds labels to an Issue or pull request in one click.
     ///
     /// # Errors
     /// When GitHub refuses.
-    pub async fn add_labels(&self, repository: &str, number: u64, labels: &[&str]) -> anyhow::Result<()> {
-        self.done(Method::POST, &format!("/repos/{repository}/issues/{number}/labels"), Some(json!({"labels": labels}))).await?;
+    pub async fn add_labels(
+        &self,
+        repository: &str,
+        number: u64,
+        labels: &[&str],
+    ) -> anyhow::Result<()> {
+        self.done(
+            Method::POST,
+            &format!("/repos/{repository}/issues/{number}/labels"),
+            Some(json!({"labels": labels})),
+        )
+        .await?;
         Ok(())
     }
 
     /// # Errors
     /// When GitHub refuses.
-    pub async fn remove_label(&self, repository: &str, number: u64, label: &str) -> anyhow::Result<()> {
+    pub async fn remove_label(
+        &self,
+        repository: &str,
+        number: u64,
+        label: &str,
+    ) -> anyhow::Result<()> {
         let label = percent_encode(label);
-        self.done(Method::DELETE, &format!("/repos/{repository}/issues/{number}/labels/{label}"), None).await?;
+        self.done(
+            Method::DELETE,
+            &format!("/repos/{repository}/issues/{number}/labels/{label}"),
+            None,
+        )
+        .await?;
         Ok(())
     }
 
     /// # Errors
     /// When GitHub refuses.
-    pub async fn rename_label(&self, repository: &str, label: &str, new_name: &str) -> anyhow::Result<()> {
+    pub async fn rename_label(
+        &self,
+        repository: &str,
+        label: &str,
+        new_name: &str,
+    ) -> anyhow::Result<()> {
         let label = percent_encode(label);
-        self.done(Method::PATCH, &format!("/repos/{repository}/labels/{label}"), Some(json!({"new_name": new_name}))).await?;
+        self.done(
+            Method::PATCH,
+            &format!("/repos/{repository}/labels/{label}"),
+            Some(json!({"new_name": new_name})),
+        )
+        .await?;
         Ok(())
     }
 
     /// # Errors
     /// When GitHub refuses.
     pub async fn labels(&self, repository: &str, number: u64) -> anyhow::Result<Vec<String>> {
-        let answer = self.done(Method::GET, &format!("/repos/{repository}/issues/{number}/labels?per_page=100"), None).await?;
-        Ok(answer.as_array().into_iter().flatten().filter_map(|label| label["name"].as_str().map(str::to_owned)).collect())
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/issues/{number}/labels?per_page=100"),
+                None,
+            )
+            .await?;
+        Ok(answer
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|label| label["name"].as_str().map(str::to_owned))
+            .collect())
     }
 
     /// # Errors
     /// When GitHub refuses.
     pub async fn comments(&self, repository: &str, number: u64) -> anyhow::Result<Vec<Value>> {
-        let answer = self.done(Method::GET, &format!("/repos/{repository}/issues/{number}/comments?per_page=100"), None).await?;
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/issues/{number}/comments?per_page=100"),
+                None,
+            )
+            .await?;
         Ok(answer.as_array().cloned().unwrap_or_default())
     }
 
     /// # Errors
     /// When GitHub refuses.
     pub async fn reactions(&self, repository: &str, number: u64) -> anyhow::Result<Vec<Value>> {
-        let answer = self.done(Method::GET, &format!("/repos/{repository}/issues/{number}/reactions?per_page=100"), None).await?;
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/issues/{number}/reactions?per_page=100"),
+                None,
+            )
+            .await?;
         Ok(answer.as_array().cloned().unwrap_or_default())
     }
 
     /// # Errors
     /// When GitHub refuses.
     pub async fn pull_requests(&self, repository: &str) -> anyhow::Result<Vec<Value>> {
-        let answer = self.done(Method::GET, &format!("/repos/{repository}/pulls?state=all&per_page=100"), None).await?;
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/pulls?state=all&per_page=100"),
+                None,
+            )
+            .await?;
         Ok(answer.as_array().cloned().unwrap_or_default())
     }
 
     /// # Errors
     /// When GitHub refuses.
     pub async fn pull_request(&self, repository: &str, number: u64) -> anyhow::Result<Value> {
-        self.done(Method::GET, &format!("/repos/{repository}/pulls/{number}"), None).await
+        self.done(
+            Method::GET,
+            &format!("/repos/{repository}/pulls/{number}"),
+            None,
+        )
+        .await
     }
 
     /// # Errors
     /// When GitHub refuses.
     pub async fn commits(&self, repository: &str, pull_request: u64) -> anyhow::Result<Vec<Value>> {
-        let answer = self.done(Method::GET, &format!("/repos/{repository}/pulls/{pull_request}/commits?per_page=100"), None).await?;
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/pulls/{pull_request}/commits?per_page=100"),
+                None,
+            )
+            .await?;
         Ok(answer.as_array().cloned().unwrap_or_default())
     }
 
@@ -106,7 +205,11 @@ impl Person {
     /// # Errors
     /// When no answer came.
     pub async fn branch_exists(&self, repository: &str, branch: &str) -> anyhow::Result<bool> {
-        let found = self.client.branch(repository, branch).await.context("failed to read a branch")?;
+        let found = self
+            .client
+            .branch(repository, branch)
+            .await
+            .context("failed to read a branch")?;
         Ok(found.is_some())
     }
 
@@ -114,22 +217,58 @@ impl Person {
     ///
     /// # Errors
     /// When GitHub refuses.
-    pub async fn open_pull_request(&self, repository: &str, branch: &str, title: &str) -> anyhow::Result<u64> {
+    pub async fn open_pull_request(
+        &self,
+        repository: &str,
+        branch: &str,
+        title: &str,
+    ) -> anyhow::Result<u64> {
         if !self.branch_exists(repository, branch).await? {
-            let main = self.done(Method::GET, &format!("/repos/{repository}/git/ref/heads/main"), None).await?;
+            let main = self
+                .done(
+                    Method::GET,
+                    &format!("/repos/{repository}/git/ref/heads/main"),
+                    None,
+                )
+                .await?;
             let sha = main["object"]["sha"].clone();
-            self.done(Method::POST, &format!("/repos/{repository}/git/refs"), Some(json!({"ref": format!("refs/heads/{branch}"), "sha": sha}))).await?;
+            self.done(
+                Method::POST,
+                &format!("/repos/{repository}/git/refs"),
+                Some(json!({"ref": format!("refs/heads/{branch}"), "sha": sha})),
+            )
+            .await?;
         }
         let file = format!("notes/{}.md", branch.replace('/', "-"));
         // "bm90ZQo=" is "note\n": the contents API takes base64.
-        self.done(Method::PUT, &format!("/repos/{repository}/contents/{file}"), Some(json!({"message": "Add a note", "content": "bm90ZQo=", "branch": branch}))).await?;
-        number_of(&self.done(Method::POST, &format!("/repos/{repository}/pulls"), Some(json!({"title": title, "head": branch, "base": "main", "body": "By hand."}))).await?)
+        self.done(
+            Method::PUT,
+            &format!("/repos/{repository}/contents/{file}"),
+            Some(json!({"message": "Add a note", "content": "bm90ZQo=", "branch": branch})),
+        )
+        .await?;
+        number_of(
+            &self
+                .done(
+                    Method::POST,
+                    &format!("/repos/{repository}/pulls"),
+                    Some(
+                        json!({"title": title, "head": branch, "base": "main", "body": "By hand."}),
+                    ),
+                )
+                .await?,
+        )
     }
 
     /// # Errors
     /// When GitHub refuses.
     pub async fn merge(&self, repository: &str, pull_request: u64) -> anyhow::Result<()> {
-        self.done(Method::PUT, &format!("/repos/{repository}/pulls/{pull_request}/merge"), Some(json!({}))).await?;
+        self.done(
+            Method::PUT,
+            &format!("/repos/{repository}/pulls/{pull_request}/merge"),
+            Some(json!({})),
+        )
+        .await?;
         Ok(())
     }
 
@@ -137,15 +276,37 @@ impl Person {
     ///
     /// # Errors
     /// When GitHub refuses.
-    pub async fn review(&self, repository: &str, pull_request: u64, event: &str, body: &str) -> anyhow::Result<u64> {
-        let answer = self.done(Method::POST, &format!("/repos/{repository}/pulls/{pull_request}/reviews"), Some(json!({"event": event, "body": body}))).await?;
+    pub async fn review(
+        &self,
+        repository: &str,
+        pull_request: u64,
+        event: &str,
+        body: &str,
+    ) -> anyhow::Result<u64> {
+        let answer = self
+            .done(
+                Method::POST,
+                &format!("/repos/{repository}/pulls/{pull_request}/reviews"),
+                Some(json!({"event": event, "body": body})),
+            )
+            .await?;
         answer["id"].as_u64().context("the review has no id")
     }
 
     /// # Errors
     /// When GitHub refuses.
-    pub async fn dismiss_review(&self, repository: &str, pull_request: u64, review: u64) -> anyhow::Result<()> {
-        self.done(Method::PUT, &format!("/repos/{repository}/pulls/{pull_request}/reviews/{review}/dismissals"), Some(json!({"message": "no longer asked", "event": "DISMISS"}))).await?;
+    pub async fn dismiss_review(
+        &self,
+        repository: &str,
+        pull_request: u64,
+        review: u64,
+    ) -> anyhow::Result<()> {
+        self.done(
+            Method::PUT,
+            &format!("/repos/{repository}/pulls/{pull_request}/reviews/{review}/dismissals"),
+            Some(json!({"message": "no longer asked", "event": "DISMISS"})),
+        )
+        .await?;
         Ok(())
     }
 
@@ -153,24 +314,45 @@ impl Person {
     ///
     /// # Errors
     /// When GitHub refuses.
-    pub async fn add_webhook(&self, repository: &str, url: &str, secret: &str) -> anyhow::Result<()> {
-        let events = ["push", "pull_request", "issues", "issue_comment", "pull_request_review", "pull_request_review_comment"];
-        self.done(Method::POST, &format!("/repos/{repository}/hooks"), Some(json!({
-            "name": "web", "active": true, "events": events,
-            "config": {"url": url, "content_type": "json", "secret": secret},
-        }))).await?;
+    pub async fn add_webhook(
+        &self,
+        repository: &str,
+        url: &str,
+        secret: &str,
+    ) -> anyhow::Result<()> {
+        let events = [
+            "push",
+            "pull_request",
+            "issues",
+            "issue_comment",
+            "pull_request_review",
+            "pull_request_review_comment",
+        ];
+        self.done(
+            Method::POST,
+            &format!("/repos/{repository}/hooks"),
+            Some(json!({
+                "name": "web", "active": true, "events": events,
+                "config": {"url": url, "content_type": "json", "secret": secret},
+            })),
+        )
+        .await?;
         Ok(())
     }
 }
 
 fn number_of(answer: &Value) -> anyhow::Result<u64> {
-    answer["number"].as_u64().with_context(|| format!("the answer has no number: {answer}"))
+    answer["number"]
+        .as_u64()
+        .with_context(|| format!("the answer has no number: {answer}"))
 }
 
 fn percent_encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
             _ => format!("%{byte:02X}"),
         })
         .collect()

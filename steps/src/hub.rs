@@ -7,10 +7,16 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use fixtures::github::{Effect, Fault, FaultId, GithubClient, GithubHandle, Permission, RawDelivery, Target, UserKind};
+use fixtures::github::{
+    Effect, Fault, FaultId, GithubClient, GithubHandle, NewRepository, Permission, RawDelivery,
+    Target, UserKind,
+};
 use serde_json::{Value, json};
 
 use crate::place::Delivery;
+
+/// Colour of the catalogue's labels (L-1).
+const LABEL_COLOUR: &str = "1f6feb";
 
 /// Accounts that every repository of the gate knows, with their tokens.
 #[derive(Clone)]
@@ -46,10 +52,23 @@ impl Hub {
     /// # Errors
     /// When they exist already.
     pub fn new(handle: GithubHandle, accounts: Accounts) -> anyhow::Result<Arc<Self>> {
-        handle.create_user_with_token(&accounts.platform_login, UserKind::User, &accounts.platform_token)?;
+        handle.create_user_with_token(
+            &accounts.platform_login,
+            UserKind::User,
+            &accounts.platform_token,
+        )?;
         handle.create_user_with_token(&accounts.bot_login, UserKind::User, &accounts.bot_token)?;
-        handle.create_user_with_token(&accounts.owner_login, UserKind::User, &accounts.owner_token)?;
-        Ok(Arc::new(Self { handle, accounts, faults: Mutex::default(), tokens: Mutex::default() }))
+        handle.create_user_with_token(
+            &accounts.owner_login,
+            UserKind::User,
+            &accounts.owner_token,
+        )?;
+        Ok(Arc::new(Self {
+            handle,
+            accounts,
+            faults: Mutex::default(),
+            tokens: Mutex::default(),
+        }))
     }
 
     #[must_use]
@@ -87,7 +106,11 @@ impl Hub {
     ///
     /// # Errors
     /// When the stand-in refuses.
-    pub async fn create_place(&self, suffix: &str, files: BTreeMap<String, String>) -> anyhow::Result<Made> {
+    pub async fn create_place(
+        &self,
+        suffix: &str,
+        files: BTreeMap<String, String>,
+    ) -> anyhow::Result<Made> {
         let organization = format!("shop-{suffix}");
         let people: Vec<(String, String)> = ["maintainer", "member", "outsider"]
             .into_iter()
@@ -97,10 +120,27 @@ impl Hub {
                 anyhow::Ok((login, token))
             })
             .collect::<Result<_, _>>()?;
-        let [maintainer, member, outsider] = <[_; 3]>::try_from(people).expect("three roles make three people");
-        self.handle.create_organization(&organization, &maintainer.0)?;
-        let files = files.into_iter().map(|(path, text)| (path, text.into_bytes())).collect();
-        let repository_id = self.handle.create_repository(&organization, "app", files).await?;
+        let [maintainer, member, outsider] =
+            <[_; 3]>::try_from(people).expect("three roles make three people");
+        self.handle
+            .create_organization(&organization, &maintainer.0)?;
+        let files = files
+            .into_iter()
+            .map(|(path, text)| (path, text.into_bytes()))
+            .collect();
+        // An organisation gives its repositories default labels: binding finds the catalogue there and repairs nothing.
+        let labels = crate::expected::catalogue()
+            .into_iter()
+            .map(|name| (name, LABEL_COLOUR.to_owned()))
+            .collect();
+        let wish = NewRepository {
+            owner: organization.clone(),
+            name: "app".to_owned(),
+            files,
+            labels,
+            ..NewRepository::default()
+        };
+        let repository_id = self.handle.create(wish).await?;
         let repository = format!("{organization}/app");
         for (login, permission) in [
             (&maintainer.0, Permission::Admin),
@@ -110,9 +150,16 @@ impl Hub {
             (&self.accounts.bot_login, Permission::Write),
             (&self.accounts.owner_login, Permission::Admin),
         ] {
-            self.handle.add_collaborator(&repository, login, permission)?;
+            self.handle
+                .add_collaborator(&repository, login, permission)?;
         }
-        Ok(Made { repository, repository_id, maintainer, member, outsider })
+        Ok(Made {
+            repository,
+            repository_id,
+            maintainer,
+            member,
+            outsider,
+        })
     }
 
     /// One more account with write access to the repository.
@@ -125,8 +172,12 @@ impl Hub {
 
     fn create_account(&self, repository: &str, login: &str, kind: UserKind) -> anyhow::Result<()> {
         let token = self.handle.create_user(login, kind)?;
-        self.handle.add_collaborator(repository, login, Permission::Write)?;
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).insert(login.to_owned(), token);
+        self.handle
+            .add_collaborator(repository, login, Permission::Write)?;
+        self.tokens
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(login.to_owned(), token);
         Ok(())
     }
 
@@ -147,7 +198,10 @@ impl Hub {
             return Ok(self.accounts.owner_token.clone());
         }
         let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.get(login).cloned().with_context(|| format!("the gate made no account {login}"))
+        tokens
+            .get(login)
+            .cloned()
+            .with_context(|| format!("the gate made no account {login}"))
     }
 
     /// Deliveries of the repository, oldest first.
@@ -159,14 +213,24 @@ impl Hub {
     /// Position of the newest delivery of the repository; 0 when there is none.
     #[must_use]
     pub fn last_delivery(&self, repository: &str) -> u64 {
-        self.handle.read(|state| state.deliveries_of(repository).last().map_or(0, |delivery| delivery.id))
+        self.handle.read(|state| {
+            state
+                .deliveries_of(repository)
+                .last()
+                .map_or(0, |delivery| delivery.id)
+        })
     }
 
     /// Deliveries after a position, oldest first.
     #[must_use]
     pub fn deliveries_after(&self, repository: &str, position: u64) -> Vec<Delivery> {
         let newer: Vec<_> = self.handle.read(|state| {
-            state.deliveries_of(repository).into_iter().filter(|delivery| delivery.id > position).cloned().collect()
+            state
+                .deliveries_of(repository)
+                .into_iter()
+                .filter(|delivery| delivery.id > position)
+                .cloned()
+                .collect()
         });
         newer
             .into_iter()
@@ -188,7 +252,10 @@ impl Hub {
     /// When there is none with this id.
     pub fn redeliver(&self, repository: &str, guid: &str) -> anyhow::Result<()> {
         let deliveries = self.handle.deliveries(repository);
-        let delivery = deliveries.iter().find(|delivery| delivery.guid == guid).context("there is no such delivery")?;
+        let delivery = deliveries
+            .iter()
+            .find(|delivery| delivery.guid == guid)
+            .context("there is no such delivery")?;
         self.handle.redeliver(delivery.id)?;
         Ok(())
     }
@@ -197,7 +264,12 @@ impl Hub {
     ///
     /// # Errors
     /// When the repository has no webhook.
-    pub fn deliver(&self, repository: &str, event: &str, payload: &Value) -> anyhow::Result<String> {
+    pub fn deliver(
+        &self,
+        repository: &str,
+        event: &str,
+        payload: &Value,
+    ) -> anyhow::Result<String> {
         let guid = uuid::Uuid::new_v4().to_string();
         let raw = RawDelivery {
             event: event.to_owned(),
@@ -213,10 +285,21 @@ impl Hub {
     ///
     /// # Errors
     /// When there is no such Issue.
-    pub fn issue_payload(&self, repository: &str, number: u64, action: &str) -> anyhow::Result<Value> {
-        let login = self.handle.read(|state| state.issue(repository, number).map(|issue| issue.author.clone()));
+    pub fn issue_payload(
+        &self,
+        repository: &str,
+        number: u64,
+        action: &str,
+    ) -> anyhow::Result<Value> {
+        let login = self.handle.read(|state| {
+            state
+                .issue(repository, number)
+                .map(|issue| issue.author.clone())
+        });
         let login = login.context("there is no such Issue")?;
-        Ok(self.handle.render_thread_payload(repository, number, action, &login)?)
+        Ok(self
+            .handle
+            .render_thread_payload(repository, number, action, &login)?)
     }
 
     /// A payload of an event that nobody handles.
@@ -229,7 +312,8 @@ impl Hub {
             "ping" => {
                 payload["zen"] = json!("Keep it logically awesome.");
                 payload["hook_id"] = json!(1);
-                payload["hook"] = json!({"type": "Repository", "id": 1, "active": true, "events": ["push"]});
+                payload["hook"] =
+                    json!({"type": "Repository", "id": 1, "active": true, "events": ["push"]});
             }
             "pull_request_review_comment" => {
                 payload["comment"] = json!({"id": 1, "body": "Why not shorter?", "path": "src/lib.rs", "user": payload["sender"]});
@@ -245,13 +329,29 @@ impl Hub {
     ///
     /// # Errors
     /// When the stand-in refuses.
-    pub async fn set_label_silently(&self, repository: &str, number: u64, label: &str) -> anyhow::Result<()> {
+    pub async fn set_label_silently(
+        &self,
+        repository: &str,
+        number: u64,
+        label: &str,
+    ) -> anyhow::Result<()> {
         let client = self.as_user(&self.accounts.platform_token);
         let hooks = client.get(&format!("/repos/{repository}/hooks")).await?;
-        let ids: Vec<u64> = hooks.as_array().into_iter().flatten().filter_map(|hook| hook["id"].as_u64()).collect();
+        let ids: Vec<u64> = hooks
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|hook| hook["id"].as_u64())
+            .collect();
         for (active, then) in [(false, true), (true, false)] {
             for id in &ids {
-                client.call(reqwest::Method::PATCH, &format!("/repos/{repository}/hooks/{id}"), Some(&json!({"active": active}))).await?;
+                client
+                    .call(
+                        reqwest::Method::PATCH,
+                        &format!("/repos/{repository}/hooks/{id}"),
+                        Some(&json!({"active": active})),
+                    )
+                    .await?;
             }
             if then {
                 client.add_label(repository, number, label).await?;
@@ -266,12 +366,22 @@ impl Hub {
             fault = fault.by(actor);
         }
         let id = self.handle.set_fault(fault);
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner).entry(repository.to_owned()).or_default().push((id, target));
+        self.faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(repository.to_owned())
+            .or_default()
+            .push((id, target));
     }
 
     /// Every comment is answered with 503.
     pub fn refuse_comments(&self, repository: &str) {
-        self.fault(repository, Target::CommentWrites, Effect::Fail { status: 503 }, None);
+        self.fault(
+            repository,
+            Target::CommentWrites,
+            Effect::Fail { status: 503 },
+            None,
+        );
     }
 
     /// How many comments were refused.
@@ -289,17 +399,32 @@ impl Hub {
 
     /// The platform's reads of labels are answered with 502; people still see them.
     pub fn fail_label_reads(&self, repository: &str) {
-        self.fault(repository, Target::LabelReads, Effect::Fail { status: 502 }, Some(&self.accounts.platform_login));
+        self.fault(
+            repository,
+            Target::LabelReads,
+            Effect::Fail { status: 502 },
+            Some(&self.accounts.platform_login),
+        );
     }
 
     /// The platform's reads of labels get no answer until released.
     pub fn hold_label_reads(&self, repository: &str) {
-        self.fault(repository, Target::LabelReads, Effect::Hold, Some(&self.accounts.platform_login));
+        self.fault(
+            repository,
+            Target::LabelReads,
+            Effect::Hold,
+            Some(&self.accounts.platform_login),
+        );
     }
 
     /// Ends the faults of the repository.
     pub fn release(&self, repository: &str) {
-        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner).remove(repository).unwrap_or_default();
+        let faults = self
+            .faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(repository)
+            .unwrap_or_default();
         for (id, _) in faults {
             self.handle.release_fault(id);
         }
@@ -310,18 +435,29 @@ impl Hub {
     pub fn comment_writes(&self, repository: &str, comment: u64) -> (usize, usize) {
         let id = format!("/issues/comments/{comment}");
         let entries = self.handle.journal(|entry| {
-            entry.repository.as_deref() == Some(repository) && entry.method.is_some() && entry.status.is_some_and(|status| status < 300)
+            entry.repository.as_deref() == Some(repository)
+                && entry.method.is_some()
+                && entry.status.is_some_and(|status| status < 300)
         });
         let edited = entries
             .iter()
-            .filter(|entry| entry.method.as_deref() == Some("PATCH") && entry.path.as_deref().is_some_and(|path| path.ends_with(&id)))
+            .filter(|entry| {
+                entry.method.as_deref() == Some("PATCH")
+                    && entry
+                        .path
+                        .as_deref()
+                        .is_some_and(|path| path.ends_with(&id))
+            })
             .count();
         let created = self
             .handle
             .journal(|entry| {
                 entry.repository.as_deref() == Some(repository)
                     && entry.event.as_deref() == Some("comment_created")
-                    && entry.detail.as_ref().is_some_and(|detail| detail["comment"] == comment)
+                    && entry
+                        .detail
+                        .as_ref()
+                        .is_some_and(|detail| detail["comment"] == comment)
             })
             .len();
         (created, edited)

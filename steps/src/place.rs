@@ -47,9 +47,18 @@ impl Delivery {
     /// The answer in one line, for observations.
     #[must_use]
     pub fn summary(&self) -> String {
-        let status = self.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-        let run = if self.answer["run_id"].is_string() { "with run_id" } else { "without run_id" };
-        format!("{status} {} {run}", self.answer["status"].as_str().unwrap_or("-"))
+        let status = self
+            .status
+            .map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+        let run = if self.answer["run_id"].is_string() {
+            "with run_id"
+        } else {
+            "without run_id"
+        };
+        format!(
+            "{status} {} {run}",
+            self.answer["status"].as_str().unwrap_or("-")
+        )
     }
 }
 
@@ -63,27 +72,51 @@ pub async fn bound_repository(
     files: BTreeMap<String, String>,
 ) -> anyhow::Result<Place> {
     let place = unbound_repository(gate, files).await?;
-    let Place { member, repository, .. } = &place;
-    let (owner, name) = repository.split_once('/').context("a repository has an owner")?;
+    let Place {
+        member, repository, ..
+    } = &place;
+    let (owner, name) = repository
+        .split_once('/')
+        .context("a repository has an owner")?;
     let email = format!("{}@people.example", member.login);
     let staff = &platform.staff;
-    let (user, project) =
-        tokio::try_join!(staff.create_user(&email, &member.login), staff.create_project(owner, owner))?;
+    let (user, project) = tokio::try_join!(
+        staff.create_user(&email, &member.login),
+        staff.create_project(owner, owner)
+    )?;
     let token = gate.github.platform_token();
     tokio::try_join!(
         staff.add_member(&project, &user, "read_write"),
         staff.bind_repository(&project, owner, name, &token)
     )?;
-    let issue = member.open_issue(repository, "Greet the visitor", "The page should say hello.").await?;
-    Ok(Place { project_id: project, issue, ..place })
+    let issue = member
+        .open_issue(
+            repository,
+            "Greet the visitor",
+            "The page should say hello.",
+        )
+        .await?;
+    Ok(Place {
+        project_id: project,
+        issue,
+        ..place
+    })
 }
 
 /// A repository with people, known to no project, without an Issue.
 ///
 /// # Errors
 /// When GitHub's stand-in refuses.
-pub async fn unbound_repository(gate: &Gate, files: BTreeMap<String, String>) -> anyhow::Result<Place> {
-    let suffix: String = uuid::Uuid::new_v4().simple().to_string().chars().take(10).collect();
+pub async fn unbound_repository(
+    gate: &Gate,
+    files: BTreeMap<String, String>,
+) -> anyhow::Result<Place> {
+    let suffix: String = uuid::Uuid::new_v4()
+        .simple()
+        .to_string()
+        .chars()
+        .take(10)
+        .collect();
     let made = gate.github.create_place(&suffix, files).await?;
     let person = |(login, token): &(String, String)| Person::new(login, gate.github.as_user(token));
     Ok(Place {
@@ -114,19 +147,42 @@ pub async fn delivery_after(
     what: &str,
     wanted: impl Fn(&Delivery) -> bool,
 ) -> anyhow::Result<Delivery> {
-    until(&format!("the delivery of {what}"), DECISION_DEADLINE, async || {
-        let newer = gate.github.deliveries_after(repository, mark);
-        if let Some(found) = newer.iter().find(|delivery| delivery.status.is_some() && wanted(delivery)) {
-            return Ok(Reading::Reached(found.clone()));
-        }
-        let seen: Vec<_> = newer.iter().map(|delivery| format!("{}.{} {}", delivery.event, delivery.action, delivery.summary())).collect();
-        Ok(Reading::NotYet(format!("{} newer deliveries: {}", seen.len(), seen.join("; "))))
-    })
+    until(
+        &format!("the delivery of {what}"),
+        DECISION_DEADLINE,
+        async || {
+            let newer = gate.github.deliveries_after(repository, mark);
+            if let Some(found) = newer
+                .iter()
+                .find(|delivery| delivery.status.is_some() && wanted(delivery))
+            {
+                return Ok(Reading::Reached(found.clone()));
+            }
+            let seen: Vec<_> = newer
+                .iter()
+                .map(|delivery| {
+                    format!(
+                        "{}.{} {}",
+                        delivery.event,
+                        delivery.action,
+                        delivery.summary()
+                    )
+                })
+                .collect();
+            Ok(Reading::NotYet(format!(
+                "{} newer deliveries: {}",
+                seen.len(),
+                seen.join("; ")
+            )))
+        },
+    )
     .await
 }
 
 /// Whether the delivery reports that `label` was put on a thread.
 #[must_use]
 pub fn is_labeled(delivery: &Delivery, event: &str, label: &str) -> bool {
-    delivery.event == event && delivery.action == "labeled" && delivery.payload["label"]["name"] == label
+    delivery.event == event
+        && delivery.action == "labeled"
+        && delivery.payload["label"]["name"] == label
 }

@@ -33,6 +33,9 @@ const READY_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest wait for a platform to end its runs and namespaces.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
 
+/// Longest wait for the controller-manager to finalise all run namespaces at once.
+const FINALISE_DEADLINE: Duration = Duration::from_secs(180);
+
 /// Two days: beyond the longest lease of a namespace that any scenario asks for.
 const LONGEST_LEASE_SECONDS: u64 = 2 * 24 * 60 * 60;
 
@@ -50,7 +53,11 @@ pub struct PlatformSpec {
 
 impl Default for PlatformSpec {
     fn default() -> Self {
-        Self { workers: 1, replicas: 1, settings: BTreeMap::new() }
+        Self {
+            workers: 1,
+            replicas: 1,
+            settings: BTreeMap::new(),
+        }
     }
 }
 
@@ -83,7 +90,11 @@ impl Platform {
     ) -> Self {
         Self {
             instance: lane.instance.clone(),
-            staff: Staff::new(http.clone(), &lane.public_url, &lane.secrets.staff_owner_token),
+            staff: Staff::new(
+                http.clone(),
+                &lane.public_url,
+                &lane.secrets.staff_owner_token,
+            ),
             database: Database::connect(database),
             lane,
             http,
@@ -105,7 +116,10 @@ impl Platform {
     /// One webhook URL per gateway.
     #[must_use]
     pub fn webhook_urls(&self) -> Vec<String> {
-        self.lane.of_kind(ProcessKind::Gateway).map(|gateway| format!("{}/api/v1/webhooks/github", gateway.health_url)).collect()
+        self.lane
+            .of_kind(ProcessKind::Gateway)
+            .map(|gateway| format!("{}/api/v1/webhooks/github", gateway.health_url))
+            .collect()
     }
 
     #[must_use]
@@ -137,7 +151,8 @@ impl Platform {
         let now = Utc::now().timestamp();
         let claims = json!({"iss": "codex-k8s", "sub": "gate", "aud": "control-plane", "iat": now, "exp": now + SERVICE_TOKEN_LIFE_SECONDS});
         let key = EncodingKey::from_secret(self.lane.secrets.service_token_key.as_bytes());
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).context("failed to sign a service token")?;
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
+            .context("failed to sign a service token")?;
         let response = self
             .http
             .put(format!("{}/internal/v1/clock", self.lane.internal_url))
@@ -148,7 +163,10 @@ impl Platform {
             .context("failed to reach the clock")?;
         let status = response.status();
         if !status.is_success() {
-            bail!("the clock did not move: {status} {}", response.text().await.unwrap_or_default());
+            bail!(
+                "the clock did not move: {status} {}",
+                response.text().await.unwrap_or_default()
+            );
         }
         Ok(())
     }
@@ -160,8 +178,14 @@ impl Platform {
     pub async fn gateway_metrics(&self) -> anyhow::Result<String> {
         let mut text = String::new();
         for gateway in self.lane.of_kind(ProcessKind::Gateway) {
-            let address = variable(gateway, "CODEXK8S_HEALTH_LISTEN").context("the gateway has no listener for metrics")?;
-            let response = self.http.get(format!("http://{address}/metrics")).send().await.context("failed to read metrics")?;
+            let address = variable(gateway, "CODEXK8S_HEALTH_LISTEN")
+                .context("the gateway has no listener for metrics")?;
+            let response = self
+                .http
+                .get(format!("http://{address}/metrics"))
+                .send()
+                .await
+                .context("failed to read metrics")?;
             text.push_str(&response.text().await.context("failed to read metrics")?);
         }
         Ok(text)
@@ -175,13 +199,23 @@ impl Platform {
         let mut lines = Vec::new();
         for process in &self.lane.processes {
             let read = async |path: &str| -> anyhow::Result<(u16, Value)> {
-                let response = self.http.get(format!("{}{path}", process.health_url)).send().await.with_context(|| format!("{} does not answer", process.name))?;
+                let response = self
+                    .http
+                    .get(format!("{}{path}", process.health_url))
+                    .send()
+                    .await
+                    .with_context(|| format!("{} does not answer", process.name))?;
                 let status = response.status().as_u16();
                 Ok((status, response.json().await.unwrap_or(Value::Null)))
             };
             let (alive, _) = read("/healthz").await?;
             let (ready, body) = read("/readyz").await?;
-            lines.push(format!("{}: {alive} {ready} {} dirty={}", process.name, body["revision"].as_str().unwrap_or("-"), body["dirty"]));
+            lines.push(format!(
+                "{}: {alive} {ready} {} dirty={}",
+                process.name,
+                body["revision"].as_str().unwrap_or("-"),
+                body["dirty"]
+            ));
         }
         Ok(lines)
     }
@@ -193,7 +227,11 @@ impl Platform {
     pub async fn await_ready(&self) -> anyhow::Result<()> {
         until("readiness of every process", READY_DEADLINE, async || {
             let health = self.health().await?;
-            Ok(if health.iter().all(|line| line.contains(": 200 200 ")) { Reading::Reached(()) } else { Reading::NotYet(health.join("; ")) })
+            Ok(if health.iter().all(|line| line.contains(": 200 200 ")) {
+                Reading::Reached(())
+            } else {
+                Reading::NotYet(health.join("; "))
+            })
         })
         .await
     }
@@ -235,7 +273,11 @@ impl Platform {
     pub async fn logs(&self) -> anyhow::Result<String> {
         let mut text = String::new();
         for process in &self.lane.processes {
-            text.push_str(&tokio::fs::read_to_string(&process.log).await.with_context(|| format!("failed to read the log of {}", process.name))?);
+            text.push_str(
+                &tokio::fs::read_to_string(&process.log)
+                    .await
+                    .with_context(|| format!("failed to read the log of {}", process.name))?,
+            );
         }
         Ok(text)
     }
@@ -245,15 +287,27 @@ impl Platform {
     /// # Errors
     /// When there is no such process.
     pub async fn process_facts(&self, kind: &str) -> anyhow::Result<String> {
-        let process = self.lane.processes.iter().find(|process| process.kind.name() == kind).with_context(|| format!("there is no {kind}"))?;
+        let process = self
+            .lane
+            .processes
+            .iter()
+            .find(|process| process.kind.name() == kind)
+            .with_context(|| format!("there is no {kind}"))?;
         let environment = process.environment();
         if environment.is_empty() {
             bail!("the environment of {} cannot be read", process.name);
         }
-        let credential = environment.iter().any(|(name, value)| name.contains("DATABASE") || name.contains("POSTGRES") || value.contains("postgres://"));
+        let credential = environment.iter().any(|(name, value)| {
+            name.contains("DATABASE") || name.contains("POSTGRES") || value.contains("postgres://")
+        });
         let database = self.lane.postgres_proxy.address();
-        let connected = process.connections().iter().any(|connection| std::net::SocketAddr::V4(connection.remote) == database);
-        Ok(format!("database credential: {credential}, connections to Postgres: {connected}"))
+        let connected = process
+            .connections()
+            .iter()
+            .any(|connection| std::net::SocketAddr::V4(connection.remote) == database);
+        Ok(format!(
+            "database credential: {credential}, connections to Postgres: {connected}"
+        ))
     }
 
     /// Exits of processes that nobody asked for and no scenario announced.
@@ -262,7 +316,10 @@ impl Platform {
         self.lane
             .processes
             .iter()
-            .filter(|process| !process.is_running() && !announced.contains(&format!("{}-{}", self.instance, process.name)))
+            .filter(|process| {
+                !process.is_running()
+                    && !announced.contains(&format!("{}-{}", self.instance, process.name))
+            })
             .map(|process| process.name.clone())
             .collect()
     }
@@ -272,7 +329,11 @@ impl Platform {
     /// # Errors
     /// When the command fails.
     pub async fn hygiene(&self) -> anyhow::Result<Value> {
-        let worker = self.lane.of_kind(ProcessKind::Worker).find(|worker| worker.is_running()).context("no worker runs")?;
+        let worker = self
+            .lane
+            .of_kind(ProcessKind::Worker)
+            .find(|worker| worker.is_running())
+            .context("no worker runs")?;
         let output = tokio::process::Command::new(&self.orchestrator)
             .args(["hygiene", "--output", "json"])
             .env_clear()
@@ -280,8 +341,12 @@ impl Platform {
             .output()
             .await
             .context("failed to run the leak check")?;
-        serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("the leak check printed no JSON: {}", String::from_utf8_lossy(&output.stderr)))
+        serde_json::from_slice(&output.stdout).with_context(|| {
+            format!(
+                "the leak check printed no JSON: {}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })
     }
 
     /// Tries to change the status of a run as the database's own user; says how it was refused, or `accepted`.
@@ -289,7 +354,12 @@ impl Platform {
     /// # Errors
     /// When no transaction can be opened.
     pub async fn try_to_change_status(&self, run_id: &str, status: &str) -> anyhow::Result<String> {
-        let mut transaction = self.database.pool().begin().await.context("failed to open a transaction")?;
+        let mut transaction = self
+            .database
+            .pool()
+            .begin()
+            .await
+            .context("failed to open a transaction")?;
         let outcome = sqlx::query("UPDATE agent_runs SET status = $2, finish_reason = 'kubernetes job failed' WHERE id::text = $1")
             .bind(run_id)
             .bind(status)
@@ -300,19 +370,29 @@ impl Platform {
             Ok(_) => "accepted".to_owned(),
             Err(error) => error.to_string(),
         };
-        transaction.rollback().await.context("failed to roll back")?;
+        transaction
+            .rollback()
+            .await
+            .context("failed to roll back")?;
         Ok(refusal)
     }
 
     /// Ends the platform's processes.
     pub async fn close(&self) {
         self.lane.close().await;
-        self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.permit
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 }
 
 fn variable(process: &LaneProcess, name: &str) -> Option<String> {
-    process.environment().into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+    process
+        .environment()
+        .into_iter()
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value)
 }
 
 /// Platforms of a run: the common one, and lanes on demand.
@@ -331,13 +411,36 @@ impl PlatformPool {
     /// # Errors
     /// When it does not come up.
     pub async fn start(target: Arc<EmbeddedTarget>, base: LaneSpec) -> anyhow::Result<Self> {
-        let http = Client::builder().no_proxy().timeout(READY_DEADLINE).build().context("failed to build the HTTP client")?;
-        let spec = LaneSpec { workers: 2, ..base.clone() };
-        let lane = target.lane(spec).await.context("failed to start the common platform")?;
+        let http = Client::builder()
+            .no_proxy()
+            .timeout(READY_DEADLINE)
+            .build()
+            .context("failed to build the HTTP client")?;
+        let spec = LaneSpec {
+            workers: 2,
+            ..base.clone()
+        };
+        let lane = target
+            .lane(spec)
+            .await
+            .context("failed to start the common platform")?;
         let options = target.postgres.options_for(&lane.database);
-        let common = Arc::new(Platform::new(lane, options, http.clone(), base.orchestrator.clone(), None));
+        let common = Arc::new(Platform::new(
+            lane,
+            options,
+            http.clone(),
+            base.orchestrator.clone(),
+            None,
+        ));
         let made = Mutex::new(vec![(common.clone(), "scenarios side by side".to_owned())]);
-        Ok(Self { target, base, common, http, permits: Arc::new(Semaphore::new(LEASES_AT_ONCE)), made })
+        Ok(Self {
+            target,
+            base,
+            common,
+            http,
+            permits: Arc::new(Semaphore::new(LEASES_AT_ONCE)),
+            made,
+        })
     }
 
     #[must_use]
@@ -348,16 +451,33 @@ impl PlatformPool {
     /// Every platform of the run with what it was for.
     #[must_use]
     pub fn all(&self) -> Vec<(Arc<Platform>, String)> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// A platform for one scenario.
     ///
     /// # Errors
     /// When it does not come up.
-    pub async fn lease(&self, wanted: PlatformSpec, scenario: &str) -> anyhow::Result<Arc<Platform>> {
-        let permit = self.permits.clone().acquire_owned().await.context("the pool of lanes is closed")?;
-        let suffix: String = uuid::Uuid::new_v4().simple().to_string().chars().take(6).collect();
+    pub async fn lease(
+        &self,
+        wanted: PlatformSpec,
+        scenario: &str,
+    ) -> anyhow::Result<Arc<Platform>> {
+        let permit = self
+            .permits
+            .clone()
+            .acquire_owned()
+            .await
+            .context("the pool of lanes is closed")?;
+        let suffix: String = uuid::Uuid::new_v4()
+            .simple()
+            .to_string()
+            .chars()
+            .take(6)
+            .collect();
         let mut spec = LaneSpec {
             instance: format!("{}-{suffix}", scenario.to_lowercase()),
             workers: wanted.workers,
@@ -367,10 +487,23 @@ impl PlatformPool {
             ..self.base.clone()
         };
         spec.extra_env.extend(wanted.settings);
-        let lane = self.target.lane(spec).await.with_context(|| format!("failed to start a platform for {scenario}"))?;
+        let lane = self
+            .target
+            .lane(spec)
+            .await
+            .with_context(|| format!("failed to start a platform for {scenario}"))?;
         let options = self.target.postgres.options_for(&lane.database);
-        let platform = Arc::new(Platform::new(lane, options, self.http.clone(), self.base.orchestrator.clone(), Some(permit)));
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).push((platform.clone(), scenario.to_owned()));
+        let platform = Arc::new(Platform::new(
+            lane,
+            options,
+            self.http.clone(),
+            self.base.orchestrator.clone(),
+            Some(permit),
+        ));
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((platform.clone(), scenario.to_owned()));
         Ok(platform)
     }
 
@@ -389,7 +522,11 @@ impl PlatformPool {
     pub async fn settle(&self, platform: &Platform) -> anyhow::Result<()> {
         platform.lane.postgres_proxy.pass();
         platform.lane.kube_proxy.pass();
-        platform.lane.start_all().await.context("failed to start the platform again")?;
+        platform
+            .lane
+            .start_all()
+            .await
+            .context("failed to start the platform again")?;
         let open = "SELECT to_jsonb(r.id) FROM agent_runs r WHERE status NOT IN ('succeeded', 'failed', 'canceled')";
         for run in platform.database.rows(open, &[]).await? {
             if let Some(id) = run.as_str() {
@@ -398,20 +535,76 @@ impl PlatformPool {
         }
         until("the end of all runs", SETTLE_DEADLINE, async || {
             let left = platform.database.rows(open, &[]).await?;
-            Ok(if left.is_empty() { Reading::Reached(()) } else { Reading::NotYet(format!("{} runs", left.len())) })
+            Ok(if left.is_empty() {
+                Reading::Reached(())
+            } else {
+                Reading::NotYet(format!("{} runs", left.len()))
+            })
         })
         .await?;
         platform.advance_clock(LONGEST_LEASE_SECONDS).await?;
-        let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(self.target.kube.clone());
+        let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> =
+            kube::Api::all(self.target.kube.clone());
         let selector = kube::api::ListParams::default().labels(&format!(
             "codex-k8s.dev/instance={},codex-k8s.dev/managed-by=codex-k8s-worker,codex-k8s.dev/namespace-purpose=run",
             platform.instance
         ));
-        until("the end of all run namespaces", SETTLE_DEADLINE, async || {
-            let list = namespaces.list(&selector).await?;
-            let kept = list.items.iter().filter(|namespace| namespace.metadata.deletion_timestamp.is_none()).count();
-            Ok(if kept == 0 { Reading::Reached(()) } else { Reading::NotYet(format!("{kept} namespaces")) })
-        })
+        until(
+            "the end of all run namespaces",
+            SETTLE_DEADLINE,
+            async || {
+                let list = namespaces.list(&selector).await?;
+                let held = |namespace: &k8s_openapi::api::core::v1::Namespace| {
+                    namespace
+                        .metadata
+                        .annotations
+                        .as_ref()
+                        .is_some_and(|found| found.contains_key("codex-k8s.dev/namespace-keep"))
+                };
+                let kept = list
+                    .items
+                    .iter()
+                    .filter(|namespace| {
+                        namespace.metadata.deletion_timestamp.is_none() && !held(namespace)
+                    })
+                    .count();
+                Ok(if kept == 0 {
+                    Reading::Reached(())
+                } else {
+                    Reading::NotYet(format!("{kept} namespaces"))
+                })
+            },
+        )
+        .await
+    }
+
+    /// Waits until the API server has finalised every run namespace of every platform but those held by `run:debug`.
+    ///
+    /// # Errors
+    /// When namespaces remain.
+    pub async fn finalised(&self) -> anyhow::Result<()> {
+        let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> =
+            kube::Api::all(self.target.kube.clone());
+        let selector = kube::api::ListParams::default().labels(
+            "codex-k8s.dev/managed-by=codex-k8s-worker,codex-k8s.dev/namespace-purpose=run",
+        );
+        until(
+            "the end of every run namespace",
+            FINALISE_DEADLINE,
+            async || {
+                let list = namespaces.list(&selector).await?;
+                let left = list
+                    .items
+                    .iter()
+                    .filter(|namespace| namespace.metadata.deletion_timestamp.is_some())
+                    .count();
+                Ok(if left == 0 {
+                    Reading::Reached(())
+                } else {
+                    Reading::NotYet(format!("{left} namespaces are being deleted"))
+                })
+            },
+        )
         .await
     }
 }

@@ -41,7 +41,11 @@ pub struct Options {
 /// # Errors
 /// As [`selection::list`].
 pub fn plan(options: &Options) -> anyhow::Result<Vec<Listed>> {
-    selection::list(&options.features, options.tags.as_deref(), &options.capabilities)
+    selection::list(
+        &options.features,
+        options.tags.as_deref(),
+        &options.capabilities,
+    )
 }
 
 /// Plays the selection and records every result. The future is not `Send`: block on it.
@@ -56,13 +60,26 @@ pub async fn run(options: &Options, gate: Arc<Gate>, on_end: OnEnd) -> anyhow::R
     outcome
 }
 
-async fn play_all(options: &Options, gate: &Arc<Gate>, listed: &[Listed], on_end: OnEnd) -> anyhow::Result<()> {
-    for scenario in listed.iter().filter(|scenario| scenario.verdict != Eligibility::Runs) {
+async fn play_all(
+    options: &Options,
+    gate: &Arc<Gate>,
+    listed: &[Listed],
+    on_end: OnEnd,
+) -> anyhow::Result<()> {
+    for scenario in listed
+        .iter()
+        .filter(|scenario| scenario.verdict != Eligibility::Runs)
+    {
         let result = not_played(scenario);
         on_end(&result);
-        gate.recorder.scenario_finished(result).context("failed to keep a result")?;
+        gate.recorder
+            .scenario_finished(result)
+            .context("failed to keep a result")?;
     }
-    let runnable: Vec<&Listed> = listed.iter().filter(|scenario| scenario.verdict == Eligibility::Runs).collect();
+    let runnable: Vec<&Listed> = listed
+        .iter()
+        .filter(|scenario| scenario.verdict == Eligibility::Runs)
+        .collect();
     let tagged = |scenario: &Listed, tag: &str| scenario.tags.iter().any(|found| found == tag);
     for attempt in 1..=options.repeat.max(1) {
         let phases: [Box<dyn Fn(&Listed) -> bool>; 3] = [
@@ -71,18 +88,34 @@ async fn play_all(options: &Options, gate: &Arc<Gate>, listed: &[Listed], on_end
             Box::new(|scenario| tagged(scenario, AFTER_ALL)),
         ];
         for phase in phases {
-            let selected: HashSet<(String, usize)> =
-                runnable.iter().filter(|scenario| phase(scenario)).map(|scenario| (scenario.feature.clone(), scenario.line)).collect();
+            let selected: HashSet<(String, usize)> = runnable
+                .iter()
+                .filter(|scenario| phase(scenario))
+                .map(|scenario| (scenario.feature.clone(), scenario.line))
+                .collect();
             if !selected.is_empty() {
                 play(options, gate, attempt, selected, on_end.clone()).await?;
             }
         }
     }
-    let played: HashSet<ScenarioKey> = gate.recorder.scenarios().into_iter().map(|result| result.key).collect();
+    let played: HashSet<ScenarioKey> = gate
+        .recorder
+        .scenarios()
+        .into_iter()
+        .map(|result| result.key)
+        .collect();
     for scenario in listed {
         let line = u32::try_from(scenario.line).unwrap_or(u32::MAX);
-        if !played.iter().any(|key| key.scenario == scenario.id && key.line == line) {
-            anyhow::bail!("{} ({}:{}) was selected and never played (E-7)", scenario.id, scenario.file, scenario.line);
+        if !played
+            .iter()
+            .any(|key| key.scenario == scenario.id && key.line == line)
+        {
+            anyhow::bail!(
+                "{} ({}:{}) was selected and never played (E-7)",
+                scenario.id,
+                scenario.file,
+                scenario.line
+            );
         }
     }
     Ok(())
@@ -115,11 +148,17 @@ async fn play(
         .with_writer(writer)
         .with_default_cli()
         .filter_run(options.features.clone(), move |feature, _, scenario| {
-            let name = feature.path.as_deref().map(selection::feature_name).unwrap_or_default();
+            let name = feature
+                .path
+                .as_deref()
+                .map(selection::feature_name)
+                .unwrap_or_default();
             selected.contains(&(name, scenario.position.line))
         })
         .await;
-    let errors = parse_errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let errors = parse_errors
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(error) = errors.first() {
         anyhow::bail!("a feature file is not valid: {error}");
     }
@@ -129,12 +168,21 @@ async fn play(
 fn not_played(scenario: &Listed) -> ScenarioResult {
     let (state, reason) = match &scenario.verdict {
         Eligibility::Runs => (ScenarioState::Skipped, "it was not played".to_owned()),
-        Eligibility::Waiting(tag) => (ScenarioState::Waiting, format!("@{tag}: its subject is not built yet")),
-        Eligibility::NotProvableHere(tag) => (ScenarioState::NotProvableHere, format!("@{tag}: this target cannot show it")),
+        Eligibility::Waiting(tag) => (
+            ScenarioState::Waiting,
+            format!("@{tag}: its subject is not built yet"),
+        ),
+        Eligibility::NotProvableHere(tag) => (
+            ScenarioState::NotProvableHere,
+            format!("@{tag}: this target cannot show it"),
+        ),
     };
     let now = Utc::now();
     ScenarioResult {
-        key: ScenarioKey::new(scenario.id.clone(), u32::try_from(scenario.line).unwrap_or(u32::MAX)),
+        key: ScenarioKey::new(
+            scenario.id.clone(),
+            u32::try_from(scenario.line).unwrap_or(u32::MAX),
+        ),
         feature: scenario.feature.clone(),
         file: scenario.file.clone(),
         name: scenario.name.clone(),

@@ -74,9 +74,9 @@ pub fn list(
     capabilities: &BTreeSet<String>,
 ) -> anyhow::Result<Vec<Listed>> {
     let expression: Option<TagOperation> = match expression {
-        Some(text) => Some(
-            text.parse().map_err(|error| anyhow::anyhow!("the tag expression {text:?} is not valid: {error}"))?,
-        ),
+        Some(text) => Some(text.parse().map_err(|error| {
+            anyhow::anyhow!("the tag expression {text:?} is not valid: {error}")
+        })?),
         None => None,
     };
     let mut listed = Vec::new();
@@ -90,9 +90,17 @@ pub fn list(
         for scenario in &feature.scenarios {
             found += 1;
             let tags: Vec<String> = feature.tags.iter().chain(&scenario.tags).cloned().collect();
-            let id = scenario_id(&tags)
-                .with_context(|| format!("{}:{} has no scenario id", file.display(), scenario.position.line))?;
-            if expression.as_ref().is_some_and(|expression| !expression.eval(tags.iter())) {
+            let id = scenario_id(&tags).with_context(|| {
+                format!(
+                    "{}:{} has no scenario id",
+                    file.display(),
+                    scenario.position.line
+                )
+            })?;
+            if expression
+                .as_ref()
+                .is_some_and(|expression| !expression.eval(tags.iter()))
+            {
                 continue;
             }
             listed.push(Listed {
@@ -111,7 +119,10 @@ pub fn list(
         }
     }
     if listed.is_empty() {
-        bail!("nothing is selected: no scenario below {} matches", path.display());
+        bail!(
+            "nothing is selected: no scenario below {} matches",
+            path.display()
+        );
     }
     Ok(listed)
 }
@@ -161,10 +172,12 @@ fn feature_files(path: &std::path::Path) -> anyhow::Result<Vec<std::path::PathBu
     let mut files = Vec::new();
     let mut folders = vec![path.to_owned()];
     while let Some(folder) = folders.pop() {
-        let entries =
-            std::fs::read_dir(&folder).with_context(|| format!("failed to read the folder {}", folder.display()))?;
+        let entries = std::fs::read_dir(&folder)
+            .with_context(|| format!("failed to read the folder {}", folder.display()))?;
         for entry in entries {
-            let path = entry.with_context(|| format!("failed to read the folder {}", folder.display()))?.path();
+            let path = entry
+                .with_context(|| format!("failed to read the folder {}", folder.display()))?
+                .path();
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|suffix| suffix == "feature") {
@@ -177,7 +190,9 @@ fn feature_files(path: &std::path::Path) -> anyhow::Result<Vec<std::path::PathBu
 }
 
 pub(crate) fn feature_name(file: &std::path::Path) -> String {
-    file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+    file.file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -190,7 +205,10 @@ mod tests {
 
     #[test]
     fn a_scenario_id_is_not_a_rule_id() {
-        assert_eq!(scenario_id(&tags("set-a p0 S2-1 L-25 R-18 DA-14 SL-07 needs-pods")), Some("SL-07".to_owned()));
+        assert_eq!(
+            scenario_id(&tags("set-a p0 S2-1 L-25 R-18 DA-14 SL-07 needs-pods")),
+            Some("SL-07".to_owned())
+        );
         assert_eq!(scenario_id(&tags("L-25 DA-1 S2-13")), None);
     }
 
@@ -198,7 +216,10 @@ mod tests {
     fn a_waiting_tag_whose_capability_exists_is_refused() {
         let none = BTreeSet::new();
         let with_mcp = BTreeSet::from(["mcp".to_owned()]);
-        assert_eq!(eligibility(&tags("waits-mcp"), &none).expect("known"), Eligibility::Waiting("waits-mcp".into()));
+        assert_eq!(
+            eligibility(&tags("waits-mcp"), &none).expect("known"),
+            Eligibility::Waiting("waits-mcp".into())
+        );
         assert!(eligibility(&tags("waits-mcp"), &with_mcp).is_err());
         assert!(eligibility(&tags("waits-forever"), &none).is_err());
     }
@@ -206,7 +227,10 @@ mod tests {
     #[test]
     fn a_missing_capability_is_named() {
         let pods = BTreeSet::from(["pods".to_owned()]);
-        assert_eq!(eligibility(&tags("needs-pods"), &pods).expect("known"), Eligibility::Runs);
+        assert_eq!(
+            eligibility(&tags("needs-pods"), &pods).expect("known"),
+            Eligibility::Runs
+        );
         assert_eq!(
             eligibility(&tags("needs-pods needs-acme"), &pods).expect("known"),
             Eligibility::NotProvableHere("needs-acme".into())

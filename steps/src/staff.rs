@@ -21,7 +21,11 @@ impl std::fmt::Debug for Staff {
 impl Staff {
     #[must_use]
     pub fn new(http: Client, public_url: &str, token: &str) -> Self {
-        Self { http, base_url: format!("{}/api/v1", public_url.trim_end_matches('/')), token: token.to_owned() }
+        Self {
+            http,
+            base_url: format!("{}/api/v1", public_url.trim_end_matches('/')),
+            token: token.to_owned(),
+        }
     }
 
     /// Calls a route and returns status and body.
@@ -34,20 +38,36 @@ impl Staff {
         path: &str,
         body: Option<Value>,
     ) -> anyhow::Result<(StatusCode, Value)> {
-        let mut request =
-            self.http.request(method.clone(), format!("{}{path}", self.base_url)).bearer_auth(&self.token);
+        let mut request = self
+            .http
+            .request(method.clone(), format!("{}{path}", self.base_url))
+            .bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response =
-            request.send().await.with_context(|| format!("failed to call the staff API: {method} {path}"))?;
+        let response = request
+            .send()
+            .await
+            .with_context(|| format!("failed to call the staff API: {method} {path}"))?;
         let status = response.status();
-        let text = response.text().await.context("failed to read the staff API's answer")?;
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+        let text = response
+            .text()
+            .await
+            .context("failed to read the staff API's answer")?;
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        };
         Ok((status, body))
     }
 
-    async fn expect_success(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+    async fn expect_success(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Value> {
         let (status, answer) = self.call(method.clone(), path, body).await?;
         if !status.is_success() {
             bail!("the staff API answered {status} to {method} {path}: {answer}");
@@ -60,22 +80,36 @@ impl Staff {
     /// # Errors
     /// When the API refuses.
     pub async fn create_user(&self, email: &str, github_login: &str) -> anyhow::Result<String> {
-        let body = json!({"email": email, "github_login": github_login, "is_platform_admin": false});
-        id_of(&self.expect_success(Method::POST, "/staff/users", Some(body)).await?)
+        let body =
+            json!({"email": email, "github_login": github_login, "is_platform_admin": false});
+        id_of(
+            &self
+                .expect_success(Method::POST, "/staff/users", Some(body))
+                .await?,
+        )
     }
 
     /// # Errors
     /// When the API refuses.
     pub async fn create_project(&self, slug: &str, name: &str) -> anyhow::Result<String> {
         let body = json!({"slug": slug, "name": name});
-        id_of(&self.expect_success(Method::POST, "/staff/projects", Some(body)).await?)
+        id_of(
+            &self
+                .expect_success(Method::POST, "/staff/projects", Some(body))
+                .await?,
+        )
     }
 
     /// # Errors
     /// When the API refuses.
     pub async fn add_member(&self, project: &str, user: &str, role: &str) -> anyhow::Result<()> {
         let body = json!({"user_id": user, "role": role});
-        self.expect_success(Method::POST, &format!("/staff/projects/{project}/members"), Some(body)).await?;
+        self.expect_success(
+            Method::POST,
+            &format!("/staff/projects/{project}/members"),
+            Some(body),
+        )
+        .await?;
         Ok(())
     }
 
@@ -94,14 +128,24 @@ impl Staff {
             "provider": "github", "owner": owner, "name": name, "token": token,
             "services_yaml_path": "services.yaml",
         });
-        self.expect_success(Method::POST, &format!("/staff/projects/{project}/repositories"), Some(body)).await
+        self.expect_success(
+            Method::POST,
+            &format!("/staff/projects/{project}/repositories"),
+            Some(body),
+        )
+        .await
     }
 
     /// # Errors
     /// When no answer came.
     pub async fn cancel(&self, run: &str, abandon: bool) -> anyhow::Result<(StatusCode, Value)> {
         let body = json!({"reason": "cancelled by the gate", "abandon": abandon});
-        self.call(Method::POST, &format!("/staff/runs/{run}/cancel"), Some(body)).await
+        self.call(
+            Method::POST,
+            &format!("/staff/runs/{run}/cancel"),
+            Some(body),
+        )
+        .await
     }
 
     /// The outcome of a delivery (L-22).
@@ -109,10 +153,18 @@ impl Staff {
     /// # Errors
     /// When no answer came.
     pub async fn delivery(&self, delivery_id: &str) -> anyhow::Result<(StatusCode, Value)> {
-        self.call(Method::GET, &format!("/staff/webhook-deliveries/{delivery_id}"), None).await
+        self.call(
+            Method::GET,
+            &format!("/staff/webhook-deliveries/{delivery_id}"),
+            None,
+        )
+        .await
     }
 }
 
 fn id_of(answer: &Value) -> anyhow::Result<String> {
-    answer["id"].as_str().map(str::to_owned).with_context(|| format!("the answer has no id: {answer}"))
+    answer["id"]
+        .as_str()
+        .map(str::to_owned)
+        .with_context(|| format!("the answer has no id: {answer}"))
 }

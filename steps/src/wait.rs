@@ -44,7 +44,10 @@ where
             Err(error) => format!("could not be read: {error:#}"),
         };
         if Instant::now() >= end {
-            anyhow::bail!("{what}: not reached within {} s; last seen: {seen}", deadline.as_secs());
+            anyhow::bail!(
+                "{what}: not reached within {} s; last seen: {seen}",
+                deadline.as_secs()
+            );
         }
         sleep_until(Instant::now() + pause).await;
         pause = (pause * 5 / 4).min(LAST_READ_AGAIN_AFTER);

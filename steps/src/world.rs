@@ -47,7 +47,10 @@ pub struct Facts {
 impl Gate {
     /// # Errors
     /// When the HTTP client cannot be built.
-    #[expect(clippy::too_many_arguments, reason = "construction of the one shared environment")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "construction of the one shared environment"
+    )]
     pub fn new(
         recorder: Recorder,
         github: Arc<crate::hub::Hub>,
@@ -63,7 +66,18 @@ impl Gate {
             .no_proxy()
             .build()
             .context("failed to build the HTTP client")?;
-        Ok(Self { recorder, github, platforms, audit, kube, http, revision, dirty, signals, facts: Mutex::default() })
+        Ok(Self {
+            recorder,
+            github,
+            platforms,
+            audit,
+            kube,
+            http,
+            revision,
+            dirty,
+            signals,
+            facts: Mutex::default(),
+        })
     }
 
     /// Changes what is known of a scenario.
@@ -76,7 +90,10 @@ impl Gate {
     #[must_use]
     pub fn announced_restarts(&self) -> Vec<String> {
         let facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
-        facts.values().flat_map(|facts| facts.restarts.clone()).collect()
+        facts
+            .values()
+            .flat_map(|facts| facts.restarts.clone())
+            .collect()
     }
 }
 
@@ -88,7 +105,10 @@ static GATE: Mutex<Option<Arc<Gate>>> = Mutex::new(None);
 /// When another one is installed: two runs at once would swap each other's panic hook.
 pub fn install(gate: Arc<Gate>) -> anyhow::Result<()> {
     let mut slot = GATE.lock().unwrap_or_else(PoisonError::into_inner);
-    anyhow::ensure!(slot.is_none(), "another run of the gate is under way in this process");
+    anyhow::ensure!(
+        slot.is_none(),
+        "another run of the gate is under way in this process"
+    );
     *slot = Some(gate);
     Ok(())
 }
@@ -156,13 +176,20 @@ pub struct GateWorld {
 
 impl std::fmt::Debug for GateWorld {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("GateWorld").field("scenario", &self.key.scenario).finish_non_exhaustive()
+        formatter
+            .debug_struct("GateWorld")
+            .field("scenario", &self.key.scenario)
+            .finish_non_exhaustive()
     }
 }
 
 impl GateWorld {
     fn new() -> Result<Self, anyhow::Error> {
-        let gate = GATE.lock().unwrap_or_else(PoisonError::into_inner).clone().context("the gate's environment is not set")?;
+        let gate = GATE
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+            .context("the gate's environment is not set")?;
         Ok(Self {
             gate,
             key: ScenarioKey::new("", 0),
@@ -186,8 +213,13 @@ impl GateWorld {
     /// The platform that the scenario plays on: a lane of its own when it leased one, else the common one.
     pub fn platform(&mut self) -> Arc<Platform> {
         let gate = &self.gate;
-        let platform = self.platform.get_or_insert_with(|| gate.platforms.common()).clone();
-        self.gate.with_facts(&self.key, |facts| facts.instance.clone_from(&platform.instance));
+        let platform = self
+            .platform
+            .get_or_insert_with(|| gate.platforms.common())
+            .clone();
+        self.gate.with_facts(&self.key, |facts| {
+            facts.instance.clone_from(&platform.instance)
+        });
         platform
     }
 
@@ -206,14 +238,18 @@ impl GateWorld {
     }
 
     pub fn set_place(&mut self, place: Place) {
-        self.gate.with_facts(&self.key, |facts| facts.repositories.push(place.repository.clone()));
+        self.gate.with_facts(&self.key, |facts| {
+            facts.repositories.push(place.repository.clone())
+        });
         self.place = Some(place);
     }
 
     /// # Errors
     /// When no `Given` has made one.
     pub fn place(&self) -> anyhow::Result<Place> {
-        self.place.clone().context("the scenario has no repository yet")
+        self.place
+            .clone()
+            .context("the scenario has no repository yet")
     }
 
     pub fn set_run(&mut self, run: Value) {
@@ -251,7 +287,10 @@ impl GateWorld {
     /// # Errors
     /// When the scenario has no delivery yet.
     pub fn delivery(&self) -> anyhow::Result<crate::place::Delivery> {
-        self.deliveries.last().cloned().context("the scenario has no delivery yet")
+        self.deliveries
+            .last()
+            .cloned()
+            .context("the scenario has no delivery yet")
     }
 
     /// Begins a `Then`: observations that follow belong to it.
@@ -280,9 +319,15 @@ impl GateWorld {
         let verdict = if observation.ok {
             Ok(())
         } else {
-            Err(format!("{}: expected {}, saw {}", observation.subject, observation.expected, observation.seen))
+            Err(format!(
+                "{}: expected {}, saw {}",
+                observation.subject, observation.expected, observation.seen
+            ))
         };
-        self.gate.recorder.observe(observation).context("failed to keep an observation")?;
+        self.gate
+            .recorder
+            .observe(observation)
+            .context("failed to keep an observation")?;
         if let Err(message) = verdict {
             bail!(message);
         }
@@ -304,14 +349,25 @@ impl GateWorld {
     ) -> anyhow::Result<()> {
         let (expected, seen) = (expected.to_string(), seen.to_string());
         let ok = expected == seen;
-        self.observe(Seen { rules, source, subject: subject.to_owned(), query: query.to_owned(), expected, seen, ok })
+        self.observe(Seen {
+            rules,
+            source,
+            subject: subject.to_owned(),
+            query: query.to_owned(),
+            expected,
+            seen,
+            ok,
+        })
     }
 
     /// Records that something holds, in words.
     ///
     /// # Errors
     /// As [`Self::observe`].
-    #[expect(clippy::too_many_arguments, reason = "an observation has that many parts")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "an observation has that many parts"
+    )]
     pub fn holds(
         &self,
         rules: &[&str],
@@ -339,5 +395,8 @@ impl GateWorld {
 /// # Errors
 /// When it is absent.
 pub fn text(row: &Value, field: &str) -> anyhow::Result<String> {
-    row[field].as_str().map(str::to_owned).with_context(|| format!("{field} is not set: {row}"))
+    row[field]
+        .as_str()
+        .map(str::to_owned)
+        .with_context(|| format!("{field} is not set: {row}"))
 }

@@ -38,23 +38,49 @@ pub struct EvidenceWriter {
 impl EvidenceWriter {
     #[must_use]
     pub fn new(gate: Arc<Gate>, attempt: u32, on_end: OnEnd) -> Self {
-        Self { gate, attempt, on_end, playing: HashMap::new(), parse_errors: Arc::default() }
+        Self {
+            gate,
+            attempt,
+            on_end,
+            playing: HashMap::new(),
+            parse_errors: Arc::default(),
+        }
     }
 
-    fn scenario(&mut self, feature: &gherkin::Feature, scenario: &gherkin::Scenario, event: Scenario<GateWorld>) {
+    fn scenario(
+        &mut self,
+        feature: &gherkin::Feature,
+        scenario: &gherkin::Scenario,
+        event: Scenario<GateWorld>,
+    ) {
         let key = key_of(feature, scenario, self.attempt);
         match event {
             Scenario::Started => {
                 let result = begin(feature, scenario, key.clone());
-                self.playing.insert(key, Playing { result, step_began: Utc::now() });
+                self.playing.insert(
+                    key,
+                    Playing {
+                        result,
+                        step_began: Utc::now(),
+                    },
+                );
             }
-            Scenario::Background(step, event) | Scenario::Step(step, event) => self.step(&key, &step, event),
+            Scenario::Background(step, event) | Scenario::Step(step, event) => {
+                self.step(&key, &step, event)
+            }
             Scenario::Hook(kind, Hook::Failed(_, info)) => {
                 if let Some(playing) = self.playing.get_mut(&key) {
-                    let when = if matches!(kind, HookType::Before) { "before" } else { "after" };
+                    let when = if matches!(kind, HookType::Before) {
+                        "before"
+                    } else {
+                        "after"
+                    };
                     let message = StepError::Panic(info).to_string();
                     playing.result.state = ScenarioState::Failed;
-                    playing.result.reason.get_or_insert(format!("failed {when} its steps: {message}"));
+                    playing
+                        .result
+                        .reason
+                        .get_or_insert(format!("failed {when} its steps: {message}"));
                 }
             }
             Scenario::Hook(..) | Scenario::Log(_) => {}
@@ -63,33 +89,52 @@ impl EvidenceWriter {
     }
 
     fn step(&mut self, key: &ScenarioKey, step: &gherkin::Step, event: Step<GateWorld>) {
-        let Some(playing) = self.playing.get_mut(key) else { return };
+        let Some(playing) = self.playing.get_mut(key) else {
+            return;
+        };
         let (state, error) = match event {
             Step::Started => {
                 playing.step_began = Utc::now();
                 return;
             }
-            Step::Skipped => (StepState::Undefined, Some("no definition matches this step".to_owned())),
+            Step::Skipped => (
+                StepState::Undefined,
+                Some("no definition matches this step".to_owned()),
+            ),
             Step::Passed(..) => {
-                let silent = step.ty == StepType::Then && self.gate.recorder.observations_of_step(key, &step.value) == 0;
+                let silent = step.ty == StepType::Then
+                    && self.gate.recorder.observations_of_step(key, &step.value) == 0;
                 if silent {
-                    (StepState::Failed, Some("this step recorded no observation (E-21)".to_owned()))
+                    (
+                        StepState::Failed,
+                        Some("this step recorded no observation (E-21)".to_owned()),
+                    )
                 } else {
                     (StepState::Passed, None)
                 }
             }
-            Step::Failed(_, _, _, StepError::NotFound) => {
-                (StepState::Undefined, Some("no definition matches this step".to_owned()))
+            Step::Failed(_, _, _, StepError::NotFound) => (
+                StepState::Undefined,
+                Some("no definition matches this step".to_owned()),
+            ),
+            Step::Failed(_, _, _, StepError::AmbiguousMatch(error)) => {
+                (StepState::Ambiguous, Some(error.to_string()))
             }
-            Step::Failed(_, _, _, StepError::AmbiguousMatch(error)) => (StepState::Ambiguous, Some(error.to_string())),
             Step::Failed(_, _, _, StepError::Panic(info)) => {
                 let text = StepError::Panic(info).to_string();
-                let text = text.strip_prefix("Step panicked. Captured output: ").unwrap_or(&text).to_owned();
+                let text = text
+                    .strip_prefix("Step panicked. Captured output: ")
+                    .unwrap_or(&text)
+                    .to_owned();
                 (StepState::Failed, Some(text))
             }
         };
         if let Some(error) = &error {
-            let failed = if state == StepState::Failed { ScenarioState::Failed } else { ScenarioState::Undefined };
+            let failed = if state == StepState::Failed {
+                ScenarioState::Failed
+            } else {
+                ScenarioState::Undefined
+            };
             if playing.result.state == ScenarioState::Passed {
                 playing.result.state = failed;
                 playing.result.reason = Some(format!("{}{}: {error}", step.keyword, step.value));
@@ -108,7 +153,9 @@ impl EvidenceWriter {
     }
 
     fn finish(&mut self, key: &ScenarioKey) {
-        let Some(Playing { mut result, .. }) = self.playing.remove(key) else { return };
+        let Some(Playing { mut result, .. }) = self.playing.remove(key) else {
+            return;
+        };
         let facts = self.gate.with_facts(key, |facts| facts.clone());
         result.runs = facts.runs;
         result.repositories = facts.repositories;
@@ -128,7 +175,11 @@ impl EvidenceWriter {
 
 /// Identity of a played scenario.
 #[must_use]
-pub fn key_of(feature: &gherkin::Feature, scenario: &gherkin::Scenario, attempt: u32) -> ScenarioKey {
+pub fn key_of(
+    feature: &gherkin::Feature,
+    scenario: &gherkin::Scenario,
+    attempt: u32,
+) -> ScenarioKey {
     let tags: Vec<String> = feature.tags.iter().chain(&scenario.tags).cloned().collect();
     ScenarioKey {
         scenario: scenario_id(&tags).unwrap_or_else(|| scenario.name.clone()),
@@ -137,7 +188,11 @@ pub fn key_of(feature: &gherkin::Feature, scenario: &gherkin::Scenario, attempt:
     }
 }
 
-fn begin(feature: &gherkin::Feature, scenario: &gherkin::Scenario, key: ScenarioKey) -> ScenarioResult {
+fn begin(
+    feature: &gherkin::Feature,
+    scenario: &gherkin::Scenario,
+    key: ScenarioKey,
+) -> ScenarioResult {
     let path = feature.path.clone().unwrap_or_default();
     let now = Utc::now();
     ScenarioResult {
@@ -162,7 +217,11 @@ fn begin(feature: &gherkin::Feature, scenario: &gherkin::Scenario, key: Scenario
 impl Writer<GateWorld> for EvidenceWriter {
     type Cli = cli::Empty;
 
-    async fn handle_event(&mut self, event: parser::Result<Event<Cucumber<GateWorld>>>, _: &Self::Cli) {
+    async fn handle_event(
+        &mut self,
+        event: parser::Result<Event<Cucumber<GateWorld>>>,
+        _: &Self::Cli,
+    ) {
         match event.map(Event::into_inner) {
             Ok(Cucumber::Feature(feature, Feature::Scenario(scenario, event))) => {
                 self.scenario(&feature, &scenario, event.event);
@@ -172,7 +231,10 @@ impl Writer<GateWorld> for EvidenceWriter {
             }
             Ok(_) => {}
             Err(error) => {
-                let mut errors = self.parse_errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut errors = self
+                    .parse_errors
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
                 errors.push(error.to_string());
             }
         }

@@ -23,9 +23,17 @@ const PACKAGES_PER_NOTE: usize = 100;
 
 /// Version of the Go tool on PATH, such as `1.26.8`; `None` when there is none.
 async fn go_version() -> Option<String> {
-    let output = tokio::process::Command::new("go").args(["env", "GOVERSION"]).stdin(Stdio::null()).output().await.ok()?;
+    let output = tokio::process::Command::new("go")
+        .args(["env", "GOVERSION"])
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| text.trim().trim_start_matches("go").to_owned())
+    output
+        .status
+        .success()
+        .then(|| text.trim().trim_start_matches("go").to_owned())
 }
 
 /// Version of a Go tool that can build the programs.
@@ -36,9 +44,24 @@ pub(crate) async fn check_go() -> Result<String, AssetError> {
 }
 
 fn check_version(version: &str) -> Result<(), AssetError> {
-    let mut parts = version.split('.').map(|part| part.chars().take_while(char::is_ascii_digit).collect::<String>());
-    let mut number = || parts.next().and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
-    if (number(), number()) >= OLDEST_GO { Ok(()) } else { Err(AssetError::GoTooOld { found: version.to_owned() }) }
+    let mut parts = version.split('.').map(|part| {
+        part.chars()
+            .take_while(char::is_ascii_digit)
+            .collect::<String>()
+    });
+    let mut number = || {
+        parts
+            .next()
+            .and_then(|part| part.parse::<u32>().ok())
+            .unwrap_or(0)
+    };
+    if (number(), number()) >= OLDEST_GO {
+        Ok(())
+    } else {
+        Err(AssetError::GoTooOld {
+            found: version.to_owned(),
+        })
+    }
 }
 
 /// Builds into `folder`, which then holds the program alone.
@@ -48,24 +71,39 @@ pub(super) async fn build(folder: &Path, piece: &Piece<'_>) -> Result<()> {
     source::write(&module)?;
     let log = folder.with_file_name("build.log");
     piece.note("downloading Go modules (about 130 MB)");
-    go(&module, &log, &["mod", "download"], |_| {}).await?.map_err(|last_line| AssetError::Download {
-        last_line,
-        log: log.clone(),
-    })?;
+    go(&module, &log, &["mod", "download"], |_| {})
+        .await?
+        .map_err(|last_line| AssetError::Download {
+            last_line,
+            log: log.clone(),
+        })?;
     piece.note("compiling Kubernetes and etcd from source, about five minutes on two cores");
     let output = folder.join(PROGRAM);
     let flags = source::linker_flags();
     let arguments = [
-        "build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", &flags, "-o",
-        output.to_str().unwrap_or(PROGRAM), ".",
+        "build",
+        "-v",
+        "-mod=readonly",
+        "-trimpath",
+        "-buildvcs=false",
+        "-ldflags",
+        &flags,
+        "-o",
+        output.to_str().unwrap_or(PROGRAM),
+        ".",
     ];
     go(&module, &log, &arguments, |packages| {
         if packages % PACKAGES_PER_NOTE == 0 {
-            piece.note(format!("{packages} of about {ABOUT_PACKAGES} packages compiled"));
+            piece.note(format!(
+                "{packages} of about {ABOUT_PACKAGES} packages compiled"
+            ));
         }
     })
     .await?
-    .map_err(|last_line| AssetError::Build { last_line, log: log.clone() })?;
+    .map_err(|last_line| AssetError::Build {
+        last_line,
+        log: log.clone(),
+    })?;
     std::fs::remove_dir_all(&module).map_err(|source| Error::file("remove", &module, source))?;
     // The log is of use only after a failure.
     let _ = std::fs::remove_file(&log);
@@ -73,7 +111,9 @@ pub(super) async fn build(folder: &Path, piece: &Piece<'_>) -> Result<()> {
 }
 
 fn check_space(folder: &Path) -> Result<(), AssetError> {
-    let Ok(system) = rustix::fs::statvfs(folder) else { return Ok(()) };
+    let Ok(system) = rustix::fs::statvfs(folder) else {
+        return Ok(());
+    };
     let free_megabytes = system.f_bavail.saturating_mul(system.f_frsize) / 1_000_000;
     if free_megabytes < NEEDED_MEGABYTES {
         return Err(AssetError::NoSpace {
@@ -92,7 +132,10 @@ async fn go(
     arguments: &[&str],
     mut each_line: impl FnMut(usize),
 ) -> Result<std::result::Result<(), String>> {
-    let failed = |source| AssetError::Unusable { path: "go".into(), source };
+    let failed = |source| AssetError::Unusable {
+        path: "go".into(),
+        source,
+    };
     let mut child = tokio::process::Command::new("go")
         .args(arguments)
         .current_dir(module)
@@ -122,7 +165,11 @@ async fn go(
         return Ok(Ok(()));
     }
     std::fs::write(log, &output).map_err(|source| Error::file("write", log, source))?;
-    Ok(Err(output.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no output").to_owned()))
+    Ok(Err(output
+        .lines()
+        .rfind(|line| !line.trim().is_empty())
+        .unwrap_or("no output")
+        .to_owned()))
 }
 
 #[cfg(test)]
@@ -134,6 +181,9 @@ mod tests {
         assert!(check_version("1.24").is_ok());
         assert!(check_version("1.26.8").is_ok());
         assert!(check_version("1.25rc1").is_ok());
-        assert!(matches!(check_version("1.19.8"), Err(AssetError::GoTooOld { .. })));
+        assert!(matches!(
+            check_version("1.19.8"),
+            Err(AssetError::GoTooOld { .. })
+        ));
     }
 }

@@ -22,7 +22,9 @@ pub(super) enum Lookup {
 /// Looks for any build of `source_digest`, whatever Go version made it: who has no Go uses what is there.
 pub(super) fn look_up(folder: &Path, source_digest: &str) -> Result<Lookup> {
     let prefix = format!("{source_digest}-");
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(Lookup::Nothing) };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Ok(Lookup::Nothing);
+    };
     let mut builds: Vec<PathBuf> = entries
         .flatten()
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
@@ -37,7 +39,8 @@ pub(super) fn look_up(folder: &Path, source_digest: &str) -> Result<Lookup> {
         if !actual.is_empty() && expected.split_whitespace().next() == Some(actual.as_str()) {
             return Ok(Lookup::Found(program));
         }
-        std::fs::remove_dir_all(&build).map_err(|source| Error::file("remove the broken build", &build, source))?;
+        std::fs::remove_dir_all(&build)
+            .map_err(|source| Error::file("remove the broken build", &build, source))?;
         broken = Some(build);
     }
     Ok(broken.map_or(Lookup::Nothing, Lookup::Broken))
@@ -50,7 +53,8 @@ pub(super) fn store(built: &Path, destination: &Path) -> Result<PathBuf> {
     let checksum = built.join(CHECKSUM);
     std::fs::write(&checksum, format!("{digest}  {PROGRAM}\n"))
         .map_err(|source| Error::file("write", &checksum, source))?;
-    std::fs::rename(built, destination).map_err(|source| Error::file("move the build to", destination, source))?;
+    std::fs::rename(built, destination)
+        .map_err(|source| Error::file("move the build to", destination, source))?;
     Ok(destination.join(PROGRAM))
 }
 
@@ -85,7 +89,9 @@ mod tests {
     fn a_stored_build_is_found_without_knowing_the_go_version() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let program = build(folder.path());
-        assert!(matches!(look_up(folder.path(), "abc"), Ok(Lookup::Found(path)) if path == program));
+        assert!(
+            matches!(look_up(folder.path(), "abc"), Ok(Lookup::Found(path)) if path == program)
+        );
         assert!(matches!(look_up(folder.path(), "def"), Ok(Lookup::Nothing)));
     }
 
@@ -94,7 +100,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("temporary folder");
         let program = build(folder.path());
         std::fs::write(&program, b"program with a flipped bit").expect("program");
-        assert!(matches!(look_up(folder.path(), "abc"), Ok(Lookup::Broken(_))));
+        assert!(matches!(
+            look_up(folder.path(), "abc"),
+            Ok(Lookup::Broken(_))
+        ));
         assert!(matches!(look_up(folder.path(), "abc"), Ok(Lookup::Nothing)));
     }
 }

@@ -7,18 +7,31 @@ use super::locate::GIVEN_FOLDER;
 /// Why there is no Kubernetes to start.
 #[derive(Debug, thiserror::Error)]
 pub enum AssetError {
-    #[error("failed to get the Kubernetes programs: they are not in the cache, and building them needs Go 1.24 or newer and internet access, but Go is not installed")]
+    #[error(
+        "failed to get the Kubernetes programs: they are not in the cache, and building them needs Go 1.24 or newer and internet access, but Go is not installed"
+    )]
     NoGo,
-    #[error("failed to get the Kubernetes programs: they are not in the cache, and Go {found} is too old to build them, 1.24 is needed")]
+    #[error(
+        "failed to get the Kubernetes programs: they are not in the cache, and Go {found} is too old to build them, 1.24 is needed"
+    )]
     GoTooOld { found: String },
-    #[error("failed to get the Kubernetes programs: they are not in the cache, and their Go modules could not be downloaded: {last_line}")]
+    #[error(
+        "failed to get the Kubernetes programs: they are not in the cache, and their Go modules could not be downloaded: {last_line}"
+    )]
     Download { last_line: String, log: PathBuf },
     #[error("failed to build the Kubernetes programs: {last_line}")]
     Build { last_line: String, log: PathBuf },
     #[error("failed to build the Kubernetes programs: {} has {free_megabytes} MB free, {needed_megabytes} MB are needed", path.display())]
-    NoSpace { path: PathBuf, free_megabytes: u64, needed_megabytes: u64 },
+    NoSpace {
+        path: PathBuf,
+        free_megabytes: u64,
+        needed_megabytes: u64,
+    },
     #[error("failed to find {program} in {}, the folder that {GIVEN_FOLDER} names", folder.display())]
-    Given { program: &'static str, folder: PathBuf },
+    Given {
+        program: &'static str,
+        folder: PathBuf,
+    },
     #[error("failed to run {}", path.display())]
     Unusable {
         path: PathBuf,

@@ -13,7 +13,12 @@ use crate::progress::{Piece, Progress};
 /// The variable that names a folder with ready programs.
 pub const GIVEN_FOLDER: &str = "GONOGO_KUBE_ASSETS";
 
-const SERVERS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+const SERVERS: [&str; 4] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+];
 
 /// Where the programs came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -61,18 +66,30 @@ impl KubernetesAssets {
     fn given(folder: &Path) -> Result<Self, AssetError> {
         let together = folder.join(cached::PROGRAM);
         if together.is_file() {
-            return Ok(Self { origin: Origin::Given, programs: Programs::Together(together) });
+            return Ok(Self {
+                origin: Origin::Given,
+                programs: Programs::Together(together),
+            });
         }
         for program in SERVERS {
             if !folder.join(program).is_file() {
-                return Err(AssetError::Given { program, folder: folder.to_owned() });
+                return Err(AssetError::Given {
+                    program,
+                    folder: folder.to_owned(),
+                });
             }
         }
-        Ok(Self { origin: Origin::Given, programs: Programs::Folder(folder.to_owned()) })
+        Ok(Self {
+            origin: Origin::Given,
+            programs: Programs::Folder(folder.to_owned()),
+        })
     }
 
     fn together(origin: Origin, program: PathBuf) -> Self {
-        Self { origin, programs: Programs::Together(program) }
+        Self {
+            origin,
+            programs: Programs::Together(program),
+        }
     }
 }
 
@@ -126,7 +143,9 @@ pub async fn kubernetes(cache: &CacheFolder, progress: &dyn Progress) -> Result<
 const UNFINISHED: &str = ".unfinished-";
 
 fn given_folder() -> Option<PathBuf> {
-    std::env::var_os(GIVEN_FOLDER).filter(|value| !value.is_empty()).map(PathBuf::from)
+    std::env::var_os(GIVEN_FOLDER)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
 }
 
 async fn look_up(cache: &CacheFolder) -> Result<Lookup> {
@@ -138,14 +157,19 @@ async fn look_up(cache: &CacheFolder) -> Result<Lookup> {
 
 fn note_broken(found: Lookup, piece: &Piece<'_>) -> Lookup {
     if let Lookup::Broken(path) = &found {
-        piece.note(format!("{} did not match its checksum and was removed", path.display()));
+        piece.note(format!(
+            "{} did not match its checksum and was removed",
+            path.display()
+        ));
     }
     found
 }
 
 /// Builds that were killed; the lock is held, so none of them is alive.
 fn remove_abandoned(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED) && entry.path().is_dir() {
             // What cannot be removed now costs space only.

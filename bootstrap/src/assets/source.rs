@@ -40,7 +40,10 @@ pub(super) fn linker_flags() -> String {
         .and_then(|(major, rest)| rest.split_once('.').map(|(minor, _)| (major, minor)))
         .expect("a Kubernetes version has three parts");
     let mut flags = "-s -w".to_owned();
-    for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
+    for package in [
+        "k8s.io/component-base/version",
+        "k8s.io/client-go/pkg/version",
+    ] {
         flags.push_str(&format!(
             " -X {package}.gitVersion={KUBERNETES_VERSION} -X {package}.gitMajor={major} \
              -X {package}.gitMinor={minor} -X {package}.gitTreeState=archive"

@@ -33,7 +33,13 @@ impl Network {
             // Small second parts are where other programs keep well-known loopback addresses.
             let (a, b) = (random.random_range(64..=254), random.random_range(0..=255));
             match TcpListener::bind((Ipv4Addr::new(127, a, b, CLAIM.0), CLAIM.1)) {
-                Ok(claim) => return Ok(Self { a, b, _claim: claim }),
+                Ok(claim) => {
+                    return Ok(Self {
+                        a,
+                        b,
+                        _claim: claim,
+                    });
+                }
                 Err(error) => refused = Some(error),
             }
         }
@@ -100,8 +106,12 @@ impl Network {
     /// Addresses of the lane with this number, counted from 0.
     #[must_use]
     pub fn lane(&self, number: usize) -> Option<LaneAddresses> {
-        let host = u8::try_from(number).ok().and_then(|number| FIRST_LANE.checked_add(number))?;
-        (host <= LAST_LANE).then(|| LaneAddresses { host: self.host(host) })
+        let host = u8::try_from(number)
+            .ok()
+            .and_then(|number| FIRST_LANE.checked_add(number))?;
+        (host <= LAST_LANE).then(|| LaneAddresses {
+            host: self.host(host),
+        })
     }
 }
 
@@ -156,7 +166,10 @@ mod tests {
 
     #[test]
     fn two_claims_never_share_a_network() {
-        let (first, second) = (Network::claim().expect("network"), Network::claim().expect("network"));
+        let (first, second) = (
+            Network::claim().expect("network"),
+            Network::claim().expect("network"),
+        );
         assert_ne!(first.cidr(), second.cidr());
     }
 

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
 };
 
 use crate::cache::write_private;
@@ -33,8 +33,13 @@ impl Authority {
     pub(super) fn new(name: &str) -> Result<Self> {
         let mut parameters = parameters(name, None)?;
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        Ok(Self { issuer: CertifiedIssuer::self_signed(parameters, KeyPair::generate()?)? })
+        parameters.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
+        Ok(Self {
+            issuer: CertifiedIssuer::self_signed(parameters, KeyPair::generate()?)?,
+        })
     }
 
     /// The authority's certificate in PEM.
@@ -53,12 +58,19 @@ impl Authority {
     /// Proves to be the server at these addresses and names; may act as a client as well.
     pub fn server(&self, name: &str, addresses: &[IpAddr], names: &[&str]) -> Result<Identity> {
         let mut parameters = parameters(name, None)?;
-        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        parameters.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         for address in addresses {
-            parameters.subject_alt_names.push(SanType::IpAddress(*address));
+            parameters
+                .subject_alt_names
+                .push(SanType::IpAddress(*address));
         }
         for name in names {
-            parameters.subject_alt_names.push(SanType::DnsName((*name).try_into()?));
+            parameters
+                .subject_alt_names
+                .push(SanType::DnsName((*name).try_into()?));
         }
         self.sign(parameters)
     }
@@ -67,7 +79,10 @@ impl Authority {
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate()?;
         let certificate = parameters.signed_by(&key, &self.issuer)?;
-        Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })
+        Ok(Identity {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
     }
 }
 

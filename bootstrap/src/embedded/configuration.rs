@@ -11,7 +11,12 @@ use super::certificates::Identity;
 pub(crate) const SERVER_NAME: &str = "kubernetes.default.svc";
 
 /// A kubeconfig with everything inside it. JSON is YAML, so every client reads it.
-pub(crate) fn kubeconfig(server: SocketAddr, authority: &str, identity: &Identity, user: &str) -> Value {
+pub(crate) fn kubeconfig(
+    server: SocketAddr,
+    authority: &str,
+    identity: &Identity,
+    user: &str,
+) -> Value {
     let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
     json!({
         "apiVersion": "v1",
@@ -63,7 +68,10 @@ mod tests {
     fn the_audit_policy_keeps_pod_creations_whole_and_other_writes_short() {
         let policy = audit_policy();
         let rules = policy["rules"].as_array().expect("rules");
-        let whole = rules.iter().position(|rule| rule["level"] == "RequestResponse").expect("pods");
+        let whole = rules
+            .iter()
+            .position(|rule| rule["level"] == "RequestResponse")
+            .expect("pods");
         assert_eq!(rules[whole]["resources"][0]["resources"], json!(["pods"]));
         assert_eq!(rules.last(), Some(&json!({"level": "Metadata"})));
     }

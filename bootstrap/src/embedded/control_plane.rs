@@ -48,7 +48,11 @@ impl ClusterFiles {
         let files = Self {
             admin: folder.join("admin.kubeconfig"),
             admin_identity: authority.client("gonogo-admin", ADMINISTRATORS)?,
-            node_serving: authority.server("system:node:gonogo", &[network.node().ip()], &["localhost"])?,
+            node_serving: authority.server(
+                "system:node:gonogo",
+                &[network.node().ip()],
+                &["localhost"],
+            )?,
             authority,
             folder: folder.to_owned(),
         };
@@ -58,25 +62,49 @@ impl ClusterFiles {
             .server(
                 "kube-apiserver",
                 &[network.api_server().ip(), SERVICE_ADDRESS.into()],
-                &["kubernetes", "kubernetes.default", SERVER_NAME, "kubernetes.default.svc.cluster.local", "localhost"],
+                &[
+                    "kubernetes",
+                    "kubernetes.default",
+                    SERVER_NAME,
+                    "kubernetes.default.svc.cluster.local",
+                    "localhost",
+                ],
             )?
             .write(folder, "apiserver")?;
-        files.authority.client("kube-apiserver-kubelet-client", ADMINISTRATORS)?.write(folder, "kubelet-client")?;
+        files
+            .authority
+            .client("kube-apiserver-kubelet-client", ADMINISTRATORS)?
+            .write(folder, "kubelet-client")?;
         let (private, public) = certificates::token_key_pair()?;
         write_private(&files.path("tokens.key"), private)?;
         write_private(&files.path("tokens.pub"), public)?;
         // An authority of its own: etcd asks no more than a valid certificate.
         let etcd = Authority::new("gonogo-etcd")?;
         write_private(&files.path("etcd-ca.crt"), etcd.certificate())?;
-        etcd.server("etcd", &[network.etcd_client().ip()], &["localhost"])?.write(folder, "etcd")?;
-        etcd.client("kube-apiserver", "etcd-clients")?.write(folder, "etcd-client")?;
-        write_private(&files.path("audit-policy.json"), serde_json::to_vec_pretty(&configuration::audit_policy())?)?;
+        etcd.server("etcd", &[network.etcd_client().ip()], &["localhost"])?
+            .write(folder, "etcd")?;
+        etcd.client("kube-apiserver", "etcd-clients")?
+            .write(folder, "etcd-client")?;
+        write_private(
+            &files.path("audit-policy.json"),
+            serde_json::to_vec_pretty(&configuration::audit_policy())?,
+        )?;
         let server = network.api_server();
-        files.write_kubeconfig(&files.admin.clone(), server, &files.admin_identity, "gonogo-admin")?;
+        files.write_kubeconfig(
+            &files.admin.clone(),
+            server,
+            &files.admin_identity,
+            "gonogo-admin",
+        )?;
         for user in ["system:kube-controller-manager", "system:kube-scheduler"] {
             let identity = files.authority.client(user, user)?;
             let name = user.trim_start_matches("system:");
-            files.write_kubeconfig(&files.path(&format!("{name}.kubeconfig")), server, &identity, user)?;
+            files.write_kubeconfig(
+                &files.path(&format!("{name}.kubeconfig")),
+                server,
+                &identity,
+                user,
+            )?;
         }
         Ok(files)
     }
@@ -85,30 +113,54 @@ impl ClusterFiles {
         self.folder.join(name)
     }
 
-    fn write_kubeconfig(&self, path: &Path, server: SocketAddr, identity: &Identity, user: &str) -> Result<()> {
+    fn write_kubeconfig(
+        &self,
+        path: &Path,
+        server: SocketAddr,
+        identity: &Identity,
+        user: &str,
+    ) -> Result<()> {
         let config = kubeconfig(server, &self.authority.certificate(), identity, user);
         write_private(path, serde_json::to_vec_pretty(&config)?)
     }
 
     /// Client settings of the administrator, straight to the API server.
     pub(super) async fn admin_config(&self, network: &Network) -> Result<kube::Config> {
-        client_config(network.api_server(), &self.authority, &self.admin_identity, "gonogo-admin").await
+        client_config(
+            network.api_server(),
+            &self.authority,
+            &self.admin_identity,
+            "gonogo-admin",
+        )
+        .await
     }
 
     /// Client settings of the node.
     pub(super) async fn node_config(&self, network: &Network, node: &str) -> Result<kube::Config> {
-        self.client_config(network, &format!("system:node:{node}"), "system:nodes").await
+        self.client_config(network, &format!("system:node:{node}"), "system:nodes")
+            .await
     }
 
     /// Client settings of any user, straight to the API server.
-    pub(super) async fn client_config(&self, network: &Network, user: &str, group: &str) -> Result<kube::Config> {
+    pub(super) async fn client_config(
+        &self,
+        network: &Network,
+        user: &str,
+        group: &str,
+    ) -> Result<kube::Config> {
         let identity = self.authority.client(user, group)?;
         client_config(network.api_server(), &self.authority, &identity, user).await
     }
 }
 
-async fn client_config(server: SocketAddr, authority: &Authority, identity: &Identity, user: &str) -> Result<kube::Config> {
-    let config: Kubeconfig = serde_json::from_value(kubeconfig(server, &authority.certificate(), identity, user))?;
+async fn client_config(
+    server: SocketAddr,
+    authority: &Authority,
+    identity: &Identity,
+    user: &str,
+) -> Result<kube::Config> {
+    let config: Kubeconfig =
+        serde_json::from_value(kubeconfig(server, &authority.certificate(), identity, user))?;
     Ok(kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?)
 }
 
@@ -142,7 +194,8 @@ impl Start<'_> {
         let kube = kube::Client::try_from(self.files.admin_config(self.network).await?)
             .map_err(Error::kubernetes("set up the administrator's client"))?;
         let mut ready = Vec::new();
-        etcd.while_running(api_server.while_running(api_server_ready(&kube))).await???;
+        etcd.while_running(api_server.while_running(api_server_ready(&kube)))
+            .await???;
         ready.push(("kube-apiserver", started.elapsed()));
         let controller_manager = self.controller_manager()?;
         let scheduler = self.scheduler()?;
@@ -151,13 +204,26 @@ impl Start<'_> {
             .build()
             .expect("a client with these settings can be built");
         let (first, second) = tokio::join!(
-            component_ready(&http, &controller_manager, self.network.controller_manager()),
+            component_ready(
+                &http,
+                &controller_manager,
+                self.network.controller_manager()
+            ),
             component_ready(&http, &scheduler, self.network.scheduler()),
         );
         first?;
         second?;
-        ready.push(("kube-controller-manager and kube-scheduler", started.elapsed()));
-        Ok(ControlPlane { etcd, api_server, controller_manager, scheduler, ready })
+        ready.push((
+            "kube-controller-manager and kube-scheduler",
+            started.elapsed(),
+        ));
+        Ok(ControlPlane {
+            etcd,
+            api_server,
+            controller_manager,
+            scheduler,
+            ready,
+        })
     }
 
     fn launch(&self, component: &str, flags: &[(&str, String)]) -> Result<Supervised> {
@@ -165,7 +231,11 @@ impl Start<'_> {
         let log = self.logs.join(format!("{component}.log"));
         let launch = Launch::new(component, &program, self.run_id, &log)
             .args(first)
-            .args(flags.iter().map(|(name, value)| format!("--{name}={value}")));
+            .args(
+                flags
+                    .iter()
+                    .map(|(name, value)| format!("--{name}={value}")),
+            );
         Ok(Supervised::start(&launch)?)
     }
 
@@ -215,7 +285,10 @@ impl Start<'_> {
                 // A loopback address may not become an endpoint.
                 ("endpoint-reconciler-type", "none".to_owned()),
                 ("service-cluster-ip-range", SERVICE_NETWORK.to_owned()),
-                ("etcd-servers", format!("https://{}", self.network.etcd_client())),
+                (
+                    "etcd-servers",
+                    format!("https://{}", self.network.etcd_client()),
+                ),
                 ("etcd-cafile", self.file("etcd-ca.crt")),
                 ("etcd-certfile", self.file("etcd-client.crt")),
                 ("etcd-keyfile", self.file("etcd-client.key")),
@@ -225,10 +298,16 @@ impl Start<'_> {
                 ("service-account-issuer", TOKEN_ISSUER.to_owned()),
                 ("service-account-key-file", self.file("tokens.pub")),
                 ("service-account-signing-key-file", self.file("tokens.key")),
-                ("kubelet-client-certificate", self.file("kubelet-client.crt")),
+                (
+                    "kubelet-client-certificate",
+                    self.file("kubelet-client.crt"),
+                ),
                 ("kubelet-client-key", self.file("kubelet-client.key")),
                 ("kubelet-certificate-authority", self.file("ca.crt")),
-                ("kubelet-preferred-address-types", "InternalIP,Hostname".to_owned()),
+                (
+                    "kubelet-preferred-address-types",
+                    "InternalIP,Hostname".to_owned(),
+                ),
                 ("authorization-mode", "Node,RBAC".to_owned()),
                 ("enable-admission-plugins", "NodeRestriction".to_owned()),
                 ("anonymous-auth", "false".to_owned()),
@@ -260,7 +339,11 @@ impl Start<'_> {
         self.launch("kube-scheduler", &flags)
     }
 
-    fn controller_flags(&self, component: &str, address: SocketAddr) -> Vec<(&'static str, String)> {
+    fn controller_flags(
+        &self,
+        component: &str,
+        address: SocketAddr,
+    ) -> Vec<(&'static str, String)> {
         let kubeconfig = self.file(&format!("{component}.kubeconfig"));
         let (rate, burst) = CONTROLLER_RATE;
         vec![
@@ -280,33 +363,59 @@ impl Start<'_> {
 async fn api_server_ready(kube: &kube::Client) -> Result<()> {
     until_ready("a ready API server", || async {
         let request = http_get("/readyz");
-        kube.request_text(request).await.map(|_| ()).map_err(|error| error.to_string())
+        kube.request_text(request)
+            .await
+            .map(|_| ())
+            .map_err(|error| error.to_string())
     })
     .await
 }
 
-async fn component_ready(http: &reqwest::Client, process: &Supervised, address: SocketAddr) -> Result<()> {
+async fn component_ready(
+    http: &reqwest::Client,
+    process: &Supervised,
+    address: SocketAddr,
+) -> Result<()> {
     let url = format!("https://{address}/healthz");
     process
         .while_running(until_ready(process.name(), || async {
-            let answer = http.get(&url).send().await.map_err(|error| error.to_string())?;
-            if answer.status().is_success() { Ok(()) } else { Err(answer.status().to_string()) }
+            let answer = http
+                .get(&url)
+                .send()
+                .await
+                .map_err(|error| error.to_string())?;
+            if answer.status().is_success() {
+                Ok(())
+            } else {
+                Err(answer.status().to_string())
+            }
         }))
         .await?
 }
 
 /// Asks until the answer is good; the deadline's error carries the last bad one.
-pub(crate) async fn until_ready<F: Future<Output = Result<(), String>>>(what: &str, mut ask: impl FnMut() -> F) -> Result<()> {
+pub(crate) async fn until_ready<F: Future<Output = Result<(), String>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> Result<()> {
     let started = Instant::now();
     loop {
-        let Err(last_seen) = ask().await else { return Ok(()) };
+        let Err(last_seen) = ask().await else {
+            return Ok(());
+        };
         if started.elapsed() > READY_DEADLINE {
-            return Err(Error::NotReady { what: what.to_owned(), seconds: READY_DEADLINE.as_secs(), last_seen });
+            return Err(Error::NotReady {
+                what: what.to_owned(),
+                seconds: READY_DEADLINE.as_secs(),
+                last_seen,
+            });
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
 fn http_get(path: &str) -> axum::http::Request<Vec<u8>> {
-    axum::http::Request::get(path).body(Vec::new()).expect("a constant path makes a valid request")
+    axum::http::Request::get(path)
+        .body(Vec::new())
+        .expect("a constant path makes a valid request")
 }

@@ -31,7 +31,9 @@ impl DownReport {
     /// Whether nothing is left.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.left_processes.is_empty() && self.left_listeners.is_empty() && self.left_paths.is_empty()
+        self.left_processes.is_empty()
+            && self.left_listeners.is_empty()
+            && self.left_paths.is_empty()
     }
 
     pub(super) fn look(
@@ -48,7 +50,11 @@ impl DownReport {
             killed,
             left_processes: processes_of(run_id, &removed),
             left_listeners: listeners_in(network),
-            left_paths: removed.iter().filter(|path| path.exists()).cloned().collect(),
+            left_paths: removed
+                .iter()
+                .filter(|path| path.exists())
+                .cloned()
+                .collect(),
             removed,
             processes_examined: count_processes(),
             milliseconds: started.elapsed().as_millis(),
@@ -61,7 +67,12 @@ pub(super) const END_DEADLINE: Duration = Duration::from_secs(10);
 
 fn count_processes() -> usize {
     std::fs::read_dir("/proc")
-        .map(|entries| entries.flatten().filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok()).count())
+        .map(|entries| {
+            entries
+                .flatten()
+                .filter(|entry| entry.file_name().to_string_lossy().parse::<u32>().is_ok())
+                .count()
+        })
         .unwrap_or_default()
 }
 
@@ -69,7 +80,10 @@ fn count_processes() -> usize {
 fn listeners_in(cidr: &str) -> Vec<String> {
     let prefix = cidr.trim_end_matches("0/24");
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-    listeners(&table).into_iter().filter(|address| address.starts_with(prefix)).collect()
+    listeners(&table)
+        .into_iter()
+        .filter(|address| address.starts_with(prefix))
+        .collect()
 }
 
 /// Addresses of the listening sockets in the kernel's table.
@@ -82,7 +96,9 @@ fn listeners(table: &str) -> Vec<String> {
         .filter_map(|line| {
             let mut fields = line.split_whitespace().skip(1);
             let (local, _remote, state) = (fields.next()?, fields.next()?, fields.next()?);
-            (state == LISTEN).then(|| crate::process::address_of(local)).flatten()
+            (state == LISTEN)
+                .then(|| crate::process::address_of(local))
+                .flatten()
         })
         .map(|address| address.to_string())
         .collect()

@@ -89,7 +89,10 @@ impl EmbeddedTarget {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let progress = options.progress;
         let folder = RunFolder::create(&options.cache, &options.run_id)?;
-        let mut undo = Undo { folders: vec![folder.path().to_owned()], armed: true };
+        let mut undo = Undo {
+            folders: vec![folder.path().to_owned()],
+            armed: true,
+        };
         let result = Self::up_in(&options, folder, &mut undo, progress).await;
         if result.is_ok() {
             undo.armed = false;
@@ -104,7 +107,10 @@ impl EmbeddedTarget {
         progress: &dyn Progress,
     ) -> Result<Self> {
         let run_dir = folder.path().to_owned();
-        let logs_dir = options.out_dir.as_ref().map_or_else(|| run_dir.join("logs"), |out| out.join("logs"));
+        let logs_dir = options
+            .out_dir
+            .as_ref()
+            .map_or_else(|| run_dir.join("logs"), |out| out.join("logs"));
         create_folder(&logs_dir)?;
         for folder in [&run_dir, &logs_dir, &std::env::temp_dir()] {
             check_space(folder)?;
@@ -121,7 +127,8 @@ impl EmbeddedTarget {
 
         let started = Instant::now();
         let database_log = logs_dir.join("postgres.log");
-        let database = PostgresServer::start(&database_home, &database_log, &options.run_id, progress);
+        let database =
+            PostgresServer::start(&database_home, &database_log, &options.run_id, progress);
         let cluster = async {
             let assets = assets::kubernetes(&options.cache, progress).await?;
             let piece = Piece::start(progress, "kubernetes");
@@ -135,15 +142,22 @@ impl EmbeddedTarget {
                 audit_log: &audit_log,
             };
             let control_plane = start.run().await?;
-            let took = piece.ready(format!("{} ({})", assets::KUBERNETES_VERSION, assets.origin));
+            let took = piece.ready(format!(
+                "{} ({})",
+                assets::KUBERNETES_VERSION,
+                assets.origin
+            ));
             Ok::<_, Error>((assets, control_plane, took))
         };
-        let (postgres, (assets, control_plane, cluster_took)) =
-            tokio::try_join!(async { Ok::<_, Error>((database.await?, started.elapsed())) }, cluster)?;
+        let (postgres, (assets, control_plane, cluster_took)) = tokio::try_join!(
+            async { Ok::<_, Error>((database.await?, started.elapsed())) },
+            cluster
+        )?;
         let (postgres, postgres_took) = postgres;
 
         let kube_config = files.admin_config(&network).await?;
-        let kube = kube::Client::try_from(kube_config.clone()).map_err(Error::kubernetes("set up the client"))?;
+        let kube = kube::Client::try_from(kube_config.clone())
+            .map_err(Error::kubernetes("set up the client"))?;
         let piece = Piece::start(progress, "process node");
         let node = ProcessNodeConfig {
             kube: files.node_config(&network, NODE).await?,
@@ -159,7 +173,11 @@ impl EmbeddedTarget {
             run_marker: options.run_id.clone(),
         };
         let (node, volumes) = tokio::try_join!(
-            async { ProcessNode::start(node).await.map_err(|error| Error::Node(causes(&error))) },
+            async {
+                ProcessNode::start(node)
+                    .await
+                    .map_err(|error| Error::Node(causes(&error)))
+            },
             Volumes::start(kube.clone(), run_dir.join("volumes")),
         )?;
         let node_took = piece.ready("built in");
@@ -169,7 +187,12 @@ impl EmbeddedTarget {
             timing("kubernetes", &assets.origin.to_string(), cluster_took),
             timing("process node", "built in", node_took),
         ];
-        timings.extend(control_plane.ready.iter().map(|(piece, took)| timing(piece, "part of kubernetes", *took)));
+        timings.extend(
+            control_plane
+                .ready
+                .iter()
+                .map(|(piece, took)| timing(piece, "part of kubernetes", *took)),
+        );
         folder.update(|state| state.kubeconfig = Some(files.admin.clone()))?;
         Ok(Self {
             run_id: options.run_id.clone(),
@@ -220,23 +243,46 @@ impl EmbeddedTarget {
     /// Ends one part that died, if one did: the target is then of no more use.
     #[must_use]
     pub fn failure(&self) -> Option<crate::process::ProcessError> {
-        self.processes().into_iter().find_map(|process| Some(process.unexpected_exit(process.exit_status()?)))
+        self.processes()
+            .into_iter()
+            .find_map(|process| Some(process.unexpected_exit(process.exit_status()?)))
     }
 
     fn processes(&self) -> [&Supervised; 4] {
         let plane = &self.control_plane;
-        [&plane.scheduler, &plane.controller_manager, &plane.api_server, &plane.etcd]
+        [
+            &plane.scheduler,
+            &plane.controller_manager,
+            &plane.api_server,
+            &plane.etcd,
+        ]
     }
 
     /// Ends everything, removes every folder, and looks whether anything is left. Lanes must have
     /// been closed, or their processes are reported as killed.
     pub async fn down(self) -> Result<DownReport> {
         let started = Instant::now();
-        let Self { run_id, run_dir, node, volumes, control_plane, postgres, network, folder, .. } = self;
+        let Self {
+            run_id,
+            run_dir,
+            node,
+            volumes,
+            control_plane,
+            postgres,
+            network,
+            folder,
+            ..
+        } = self;
         node.shutdown().await;
         drop(volumes);
         let mut ended = vec!["process node".to_owned()];
-        let ControlPlane { etcd, api_server, controller_manager, scheduler, .. } = control_plane;
+        let ControlPlane {
+            etcd,
+            api_server,
+            controller_manager,
+            scheduler,
+            ..
+        } = control_plane;
         // Nothing they would do while ending is of use to anybody.
         for process in [&scheduler, &controller_manager, &api_server, &etcd] {
             process.kill().await;
@@ -252,20 +298,31 @@ impl EmbeddedTarget {
         }
         let cidr = network.cidr();
         drop(network);
-        Ok(DownReport::look(&run_id, ended, killed, folders, &cidr, started))
+        Ok(DownReport::look(
+            &run_id, ended, killed, folders, &cidr, started,
+        ))
     }
 }
 
 fn timing(piece: &str, origin: &str, took: Duration) -> PieceTiming {
-    PieceTiming { piece: piece.to_owned(), origin: origin.to_owned(), milliseconds: took.as_millis() }
+    PieceTiming {
+        piece: piece.to_owned(),
+        origin: origin.to_owned(),
+        milliseconds: took.as_millis(),
+    }
 }
 
 /// Refuses to start where a run could not end: a full disk ends a component in the middle of a
 /// write, with words that nobody understands.
 fn check_space(folder: &std::path::Path) -> Result<()> {
-    let Ok(system) = rustix::fs::statvfs(folder) else { return Ok(()) };
+    let Ok(system) = rustix::fs::statvfs(folder) else {
+        return Ok(());
+    };
     if system.f_bavail.saturating_mul(system.f_frsize) < NEEDED_MEGABYTES * 1_000_000 {
-        return Err(Error::DiskFull { action: "start in", path: folder.to_owned() });
+        return Err(Error::DiskFull {
+            action: "start in",
+            path: folder.to_owned(),
+        });
     }
     Ok(())
 }

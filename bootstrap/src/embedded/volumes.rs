@@ -38,7 +38,10 @@ impl Volumes {
             .create(&PostParams::default(), &class)
             .await
             .map_err(Error::kubernetes("create the storage class"))?;
-        let tasks = [tokio::spawn(provision(client.clone(), folder)), tokio::spawn(reclaim(client))];
+        let tasks = [
+            tokio::spawn(provision(client.clone(), folder)),
+            tokio::spawn(reclaim(client)),
+        ];
         Ok(Self { tasks })
     }
 }
@@ -52,28 +55,48 @@ impl Drop for Volumes {
 }
 
 async fn provision(client: Client, folder: PathBuf) {
-    let claims = watcher(Api::<PersistentVolumeClaim>::all(client.clone()), watcher::Config::default())
-        .default_backoff()
-        .applied_objects();
+    let claims = watcher(
+        Api::<PersistentVolumeClaim>::all(client.clone()),
+        watcher::Config::default(),
+    )
+    .default_backoff()
+    .applied_objects();
     let volumes: Api<PersistentVolume> = Api::all(client);
     futures::pin_mut!(claims);
     while let Some(event) = claims.next().await {
         let Ok(claim) = event else { continue };
         if let Err(error) = provision_one(&volumes, &folder, &claim).await {
-            tracing::error!(claim = claim.name_any(), error = error.with_causes(), "failed to provide a volume");
+            tracing::error!(
+                claim = claim.name_any(),
+                error = error.with_causes(),
+                "failed to provide a volume"
+            );
         }
     }
 }
 
-async fn provision_one(volumes: &Api<PersistentVolume>, folder: &std::path::Path, claim: &PersistentVolumeClaim) -> Result<()> {
-    let (Some(spec), Some(uid)) = (&claim.spec, &claim.metadata.uid) else { return Ok(()) };
-    if spec.volume_name.is_some() || spec.storage_class_name.as_deref() != Some(CLASS) || claim.metadata.deletion_timestamp.is_some() {
+async fn provision_one(
+    volumes: &Api<PersistentVolume>,
+    folder: &std::path::Path,
+    claim: &PersistentVolumeClaim,
+) -> Result<()> {
+    let (Some(spec), Some(uid)) = (&claim.spec, &claim.metadata.uid) else {
+        return Ok(());
+    };
+    if spec.volume_name.is_some()
+        || spec.storage_class_name.as_deref() != Some(CLASS)
+        || claim.metadata.deletion_timestamp.is_some()
+    {
         return Ok(());
     }
     let name = format!("pvc-{uid}");
     let path = folder.join(&name);
     crate::cache::create_folder(&path)?;
-    let size = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()).and_then(|sizes| sizes.get("storage"));
+    let size = spec
+        .resources
+        .as_ref()
+        .and_then(|resources| resources.requests.as_ref())
+        .and_then(|sizes| sizes.get("storage"));
     let volume: PersistentVolume = serde_json::from_value(json!({
         "metadata": {"name": name, "annotations": {PROVISIONED_BY: PROVISIONER}},
         "spec": {
@@ -90,20 +113,37 @@ async fn provision_one(volumes: &Api<PersistentVolume>, folder: &std::path::Path
     }))?;
     match volumes.create(&PostParams::default(), &volume).await {
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        result => result.map(|_| ()).map_err(Error::kubernetes("create a volume")),
+        result => result
+            .map(|_| ())
+            .map_err(Error::kubernetes("create a volume")),
     }
 }
 
 async fn reclaim(client: Client) {
     let api: Api<PersistentVolume> = Api::all(client);
-    let volumes = watcher(api.clone(), watcher::Config::default()).default_backoff().applied_objects();
+    let volumes = watcher(api.clone(), watcher::Config::default())
+        .default_backoff()
+        .applied_objects();
     futures::pin_mut!(volumes);
     while let Some(event) = volumes.next().await {
         let Ok(volume) = event else { continue };
-        let released = volume.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Released");
-        let ours = volume.annotations().get(PROVISIONED_BY).is_some_and(|name| name == PROVISIONER);
-        let path = volume.spec.as_ref().and_then(|spec| spec.host_path.as_ref()).map(|source| PathBuf::from(&source.path));
-        let (true, true, Some(path)) = (released, ours, path) else { continue };
+        let released = volume
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref())
+            == Some("Released");
+        let ours = volume
+            .annotations()
+            .get(PROVISIONED_BY)
+            .is_some_and(|name| name == PROVISIONER);
+        let path = volume
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.host_path.as_ref())
+            .map(|source| PathBuf::from(&source.path));
+        let (true, true, Some(path)) = (released, ours, path) else {
+            continue;
+        };
         let name = volume.name_any();
         // A folder that cannot be removed now goes with the run.
         let _ = tokio::task::spawn_blocking(move || remove_folder(&path)).await;

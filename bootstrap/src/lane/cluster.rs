@@ -27,12 +27,16 @@ pub(super) struct Namespaces {
 }
 
 pub(super) async fn prepare(client: &Client, spec: &LaneSpec) -> Result<Namespaces> {
-    let namespaces =
-        Namespaces { platform: spec.suffixed("codex-k8s-ai-staging"), code_runs: spec.suffixed("codex-k8s-code-runs") };
+    let namespaces = Namespaces {
+        platform: spec.suffixed("codex-k8s-ai-staging"),
+        code_runs: spec.suffixed("codex-k8s-code-runs"),
+    };
     let (control_plane, worker) = (spec.suffixed(CONTROL_PLANE), spec.suffixed(WORKER));
     // One process with all parts has one account.
     let mut decides = control_plane_rules();
-    if let (Processes::All, Value::Array(rules), Value::Array(more)) = (spec.processes, &mut decides, worker_rules()) {
+    if let (Processes::All, Value::Array(rules), Value::Array(more)) =
+        (spec.processes, &mut decides, worker_rules())
+    {
         rules.extend(more);
     }
     tokio::try_join!(
@@ -45,16 +49,22 @@ pub(super) async fn prepare(client: &Client, spec: &LaneSpec) -> Result<Namespac
 }
 
 async fn namespace(client: &Client, spec: &LaneSpec, name: &str) -> Result<()> {
-    create::<Namespace>(client, json!({"metadata": {"name": name, "labels": {INSTANCE: spec.instance}}})).await?;
+    create::<Namespace>(
+        client,
+        json!({"metadata": {"name": name, "labels": {INSTANCE: spec.instance}}}),
+    )
+    .await?;
     // Pods are refused before the namespace's account exists.
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), name);
-    await_condition(accounts, "default", |account: Option<&ServiceAccount>| account.is_some())
-        .await
-        .map_err(|error| Error::NotReady {
-            what: format!("the default service account of {name}"),
-            seconds: 0,
-            last_seen: error.to_string(),
-        })?;
+    await_condition(accounts, "default", |account: Option<&ServiceAccount>| {
+        account.is_some()
+    })
+    .await
+    .map_err(|error| Error::NotReady {
+        what: format!("the default service account of {name}"),
+        seconds: 0,
+        last_seen: error.to_string(),
+    })?;
     Ok(())
 }
 
@@ -81,7 +91,9 @@ where
     let api: Api<K> = Api::all(client.clone());
     match api.create(&PostParams::default(), &object).await {
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        result => result.map(|_| ()).map_err(Error::kubernetes(format!("create a {}", K::kind(&())))),
+        result => result
+            .map(|_| ())
+            .map_err(Error::kubernetes(format!("create a {}", K::kind(&())))),
     }
 }
 
@@ -90,7 +102,9 @@ const AGENT_ROLES: [&str; 3] = ["codex-runner", "codex-runner-readonly", "codex-
 
 /// The worker: run namespaces with everything in them but Secrets.
 pub(super) fn worker_rules() -> Value {
-    const MANAGE: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
+    const MANAGE: [&str; 7] = [
+        "get", "list", "watch", "create", "update", "patch", "delete",
+    ];
     json!([
         {"apiGroups": [""], "resources": ["namespaces", "serviceaccounts", "resourcequotas", "limitranges"], "verbs": MANAGE},
         {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": MANAGE},
@@ -127,7 +141,11 @@ mod tests {
     fn covers_secrets(rules: &Value) -> bool {
         rules.as_array().expect("rules").iter().any(|rule| {
             let has = |field: &str, wanted: &[&str]| {
-                rule[field].as_array().is_some_and(|values| values.iter().any(|value| value.as_str().is_some_and(|value| wanted.contains(&value))))
+                rule[field].as_array().is_some_and(|values| {
+                    values
+                        .iter()
+                        .any(|value| value.as_str().is_some_and(|value| wanted.contains(&value)))
+                })
             };
             has("apiGroups", &["", "*"]) && has("resources", &["secrets", "*"])
         })

@@ -46,20 +46,40 @@ impl Listeners {
 }
 
 impl Setting<'_> {
-    pub(super) fn of(&self, kind: ProcessKind, name: &str, listeners: Listeners) -> Vec<(String, String)> {
+    pub(super) fn of(
+        &self,
+        kind: ProcessKind,
+        name: &str,
+        listeners: Listeners,
+    ) -> Vec<(String, String)> {
         let (spec, secrets) = (self.spec, self.secrets);
         let mut variables: Vec<(&str, String)> = vec![
             ("INSTANCE", spec.instance.clone()),
             ("PLATFORM_ENV", "staging".to_owned()),
             ("TEST_MODE", "true".to_owned()),
-            ("PUBLIC_BASE_URL", format!("http://{}", self.addresses.public())),
-            ("CONTROL_PLANE_URL", format!("http://{}", self.addresses.internal())),
-            ("CONTROL_PLANE_MCP_BASE_URL", format!("http://{}/mcp", self.addresses.mcp())),
+            (
+                "PUBLIC_BASE_URL",
+                format!("http://{}", self.addresses.public()),
+            ),
+            (
+                "CONTROL_PLANE_URL",
+                format!("http://{}", self.addresses.internal()),
+            ),
+            (
+                "CONTROL_PLANE_MCP_BASE_URL",
+                format!("http://{}/mcp", self.addresses.mcp()),
+            ),
         ];
-        let holds_state = matches!(kind, ProcessKind::ControlPlane | ProcessKind::Worker | ProcessKind::All);
+        let holds_state = matches!(
+            kind,
+            ProcessKind::ControlPlane | ProcessKind::Worker | ProcessKind::All
+        );
         let decides = matches!(kind, ProcessKind::ControlPlane | ProcessKind::All);
         let works = matches!(kind, ProcessKind::Worker | ProcessKind::All);
-        if matches!(kind, ProcessKind::Gateway | ProcessKind::WebConsole | ProcessKind::All) {
+        if matches!(
+            kind,
+            ProcessKind::Gateway | ProcessKind::WebConsole | ProcessKind::All
+        ) {
             variables.push(("HTTP_LISTEN", listeners.http.to_string()));
         }
         if kind != ProcessKind::WebConsole {
@@ -67,7 +87,10 @@ impl Setting<'_> {
             variables.push(("HEALTH_LISTEN", listeners.health.to_string()));
         }
         if kind == ProcessKind::Gateway || decides {
-            variables.push(("GITHUB_WEBHOOK_SECRET", secrets.github_webhook_secret.clone()));
+            variables.push((
+                "GITHUB_WEBHOOK_SECRET",
+                secrets.github_webhook_secret.clone(),
+            ));
         }
         if holds_state {
             variables.push(("DATABASE_URL", self.database_url.to_owned()));
@@ -83,11 +106,20 @@ impl Setting<'_> {
                 ("MCP_LISTEN", listeners.mcp.to_string()),
                 ("GITHUB_PAT", spec.github.platform_token.clone()),
                 ("GIT_BOT_TOKEN", spec.github.bot_token.clone()),
-                ("GITHUB_WEBHOOK_URL", format!("http://{}/api/v1/webhooks/github", self.addresses.public())),
+                (
+                    "GITHUB_WEBHOOK_URL",
+                    format!("http://{}/api/v1/webhooks/github", self.addresses.public()),
+                ),
                 ("STAFF_LOCAL_TOKEN", secrets.staff_owner_token.clone()),
                 ("TOKEN_ENCRYPTION_KEY", secrets.token_encryption_key.clone()),
-                ("MCP_TOKEN_SIGNING_KEY", secrets.mcp_token_signing_key.clone()),
-                ("SECRET_DERIVATION_KEY", secrets.secret_derivation_key.clone()),
+                (
+                    "MCP_TOKEN_SIGNING_KEY",
+                    secrets.mcp_token_signing_key.clone(),
+                ),
+                (
+                    "SECRET_DERIVATION_KEY",
+                    secrets.secret_derivation_key.clone(),
+                ),
                 ("OPENAI_API_KEY", secrets.openai_api_key.clone()),
                 ("CONTEXT7_API_KEY", secrets.context7_api_key.clone()),
                 ("BOOTSTRAP_OWNER_EMAIL", spec.owner_email.clone()),
@@ -97,10 +129,16 @@ impl Setting<'_> {
         if works {
             variables.push(("WORKER_ID", format!("{}-{name}", spec.instance)));
         }
-        let mut environment: Vec<(String, String)> =
-            variables.into_iter().map(|(name, value)| (format!("CODEXK8S_{name}"), value)).collect();
+        let mut environment: Vec<(String, String)> = variables
+            .into_iter()
+            .map(|(name, value)| (format!("CODEXK8S_{name}"), value))
+            .collect();
         if holds_state {
-            let kubeconfig = if decides { self.kubeconfig_control_plane } else { self.kubeconfig_worker };
+            let kubeconfig = if decides {
+                self.kubeconfig_control_plane
+            } else {
+                self.kubeconfig_worker
+            };
             environment.push(("KUBECONFIG".to_owned(), kubeconfig.display().to_string()));
         }
         environment.push(("RUST_LOG".to_owned(), "info".to_owned()));

@@ -34,7 +34,12 @@ pub struct LaneProcess {
 }
 
 impl LaneProcess {
-    pub(super) fn new(kind: ProcessKind, launch: Launch, address: SocketAddr, http: reqwest::Client) -> Self {
+    pub(super) fn new(
+        kind: ProcessKind,
+        launch: Launch,
+        address: SocketAddr,
+        http: reqwest::Client,
+    ) -> Self {
         Self {
             name: launch.name.clone(),
             kind,
@@ -48,13 +53,18 @@ impl LaneProcess {
     }
 
     fn current(&self) -> Option<std::sync::Arc<Supervised>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Id of the running process.
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
-        self.current().filter(|process| process.exit_status().is_none()).map(|process| process.pid())
+        self.current()
+            .filter(|process| process.exit_status().is_none())
+            .map(|process| process.pid())
     }
 
     #[must_use]
@@ -68,7 +78,8 @@ impl LaneProcess {
             return Ok(());
         }
         let process = Supervised::start(&self.launch)?;
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(std::sync::Arc::new(process));
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(std::sync::Arc::new(process));
         Ok(())
     }
 
@@ -102,21 +113,31 @@ impl LaneProcess {
     }
 
     fn take(&self) -> Option<std::sync::Arc<Supervised>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     /// Waits until `/readyz` answers 200; a process that ends meanwhile is an error with its last words.
     pub async fn ready(&self) -> Result<()> {
-        let process = self.current().ok_or_else(|| Error::UnknownProcess(self.name.clone()))?;
+        let process = self
+            .current()
+            .ok_or_else(|| Error::UnknownProcess(self.name.clone()))?;
         let started = Instant::now();
         let asked = async {
             loop {
-                let Err(last_seen) = self.readiness().await else { return Ok(()) };
+                let Err(last_seen) = self.readiness().await else {
+                    return Ok(());
+                };
                 if started.elapsed() > READY_DEADLINE {
                     return Err(Error::NotReady {
                         what: format!("{} ready", self.name),
                         seconds: READY_DEADLINE.as_secs(),
-                        last_seen: format!("{last_seen}; last log lines:\n{}", last_lines(&self.log, 5)),
+                        last_seen: format!(
+                            "{last_seen}; last log lines:\n{}",
+                            last_lines(&self.log, 5)
+                        ),
                     });
                 }
                 tokio::time::sleep(LOOK_AGAIN).await;
@@ -133,7 +154,11 @@ impl LaneProcess {
             .send()
             .await
             .map_err(|error| error.to_string())?;
-        if answer.status().is_success() { Ok(()) } else { Err(format!("{} from /readyz", answer.status())) }
+        if answer.status().is_success() {
+            Ok(())
+        } else {
+            Err(format!("{} from /readyz", answer.status()))
+        }
     }
 
     /// How it ended, when nobody ended it.
@@ -152,7 +177,9 @@ impl LaneProcess {
     /// Its environment as the kernel knows it.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, String)> {
-        let Some(pid) = self.pid() else { return Vec::new() };
+        let Some(pid) = self.pid() else {
+            return Vec::new();
+        };
         std::fs::read(format!("/proc/{pid}/environ"))
             .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
             .unwrap_or_default()
@@ -165,8 +192,12 @@ impl LaneProcess {
     /// Files it has open, by path.
     #[must_use]
     pub fn open_files(&self) -> Vec<PathBuf> {
-        let Some(pid) = self.pid() else { return Vec::new() };
-        let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+        let Some(pid) = self.pid() else {
+            return Vec::new();
+        };
+        let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+            return Vec::new();
+        };
         entries
             .flatten()
             .filter_map(|entry| std::fs::read_link(entry.path()).ok())

@@ -59,7 +59,10 @@ impl EmbeddedTarget {
     /// Makes everything of a lane but starts no process.
     pub async fn prepare_lane(&self, spec: LaneSpec) -> Result<Lane> {
         let started = Instant::now();
-        let addresses = self.network.lane(self.next_lane()).ok_or(Error::TooManyLanes)?;
+        let addresses = self
+            .network
+            .lane(self.next_lane())
+            .ok_or(Error::TooManyLanes)?;
         let secrets = LaneSecrets::generate(&spec);
         let logs = self.logs_dir.join("lanes").join(&spec.instance);
         let keys = self.run_dir.join("lanes").join(&spec.instance);
@@ -68,18 +71,30 @@ impl EmbeddedTarget {
 
         let database = async {
             let template = template::migrated(self, &spec.orchestrator).await?;
-            self.postgres.create_database(&format!("lane_{}", spec.instance), Some(template)).await
+            self.postgres
+                .create_database(&format!("lane_{}", spec.instance), Some(template))
+                .await
         };
-        let (database, namespaces) = tokio::try_join!(database, cluster::prepare(&self.kube, &spec))?;
+        let (database, namespaces) =
+            tokio::try_join!(database, cluster::prepare(&self.kube, &spec))?;
         let postgres_proxy = proxy(addresses.postgres(), vec![self.postgres.upstream()]).await?;
-        let kube_proxy = proxy(addresses.api_server(), vec![Upstream::Tcp(self.network.api_server())]).await?;
+        let kube_proxy = proxy(
+            addresses.api_server(),
+            vec![Upstream::Tcp(self.network.api_server())],
+        )
+        .await?;
         let database_url = database.url(postgres_proxy.address());
 
         let mut kubeconfigs = Vec::new();
         for name in [CONTROL_PLANE, WORKER] {
             let user = spec.suffixed(name);
             let identity = self.authority().client(&user, ORGANISATION)?;
-            let config = kubeconfig(kube_proxy.address(), &self.authority().certificate(), &identity, &user);
+            let config = kubeconfig(
+                kube_proxy.address(),
+                &self.authority().certificate(),
+                &identity,
+                &user,
+            );
             let path = keys.join(format!("{name}.kubeconfig"));
             write_private(&path, serde_json::to_vec_pretty(&config)?)?;
             kubeconfigs.push(path);
@@ -100,8 +115,13 @@ impl EmbeddedTarget {
                 let name = format!("{}-{replica}", kind.name());
                 let number = u16::try_from(processes.len()).map_err(|_| Error::TooManyLanes)?;
                 let listeners = Listeners::of(addresses, number);
-                let mut launch = Launch::new(&name, &spec.orchestrator, &self.run_id, &logs.join(format!("{name}.log")))
-                    .args([kind.name()]);
+                let mut launch = Launch::new(
+                    &name,
+                    &spec.orchestrator,
+                    &self.run_id,
+                    &logs.join(format!("{name}.log")),
+                )
+                .args([kind.name()]);
                 launch.env = setting.of(kind, &name, listeners);
                 if matches!(kind, ProcessKind::Gateway | ProcessKind::All) {
                     public.push(Upstream::Tcp(listeners.http));
@@ -110,7 +130,12 @@ impl EmbeddedTarget {
                     internal.push(Upstream::Tcp(listeners.internal));
                     mcp.push(Upstream::Tcp(listeners.mcp));
                 }
-                processes.push(LaneProcess::new(kind, launch, listeners.readiness(kind), http.clone()));
+                processes.push(LaneProcess::new(
+                    kind,
+                    launch,
+                    listeners.readiness(kind),
+                    http.clone(),
+                ));
             }
         }
         Ok(Lane {
@@ -153,25 +178,39 @@ impl Lane {
 
     /// Processes of one kind.
     pub fn of_kind(&self, kind: ProcessKind) -> impl Iterator<Item = &LaneProcess> {
-        self.processes.iter().filter(move |process| process.kind == kind)
+        self.processes
+            .iter()
+            .filter(move |process| process.kind == kind)
     }
 
     /// Errors of processes that ended though nobody ended them.
     #[must_use]
     pub fn unexpected_exits(&self) -> Vec<crate::process::ProcessError> {
-        self.processes.iter().filter_map(LaneProcess::unexpected_exit).collect()
+        self.processes
+            .iter()
+            .filter_map(LaneProcess::unexpected_exit)
+            .collect()
     }
 
     /// Ends all processes as Kubernetes would; names those that had to be killed.
     pub async fn close(&self) -> Vec<String> {
-        let ended = futures::future::join_all(
-            self.processes.iter().map(async |process| (process.name.clone(), process.terminate(TERMINATION_GRACE).await)),
-        )
+        let ended = futures::future::join_all(self.processes.iter().map(async |process| {
+            (
+                process.name.clone(),
+                process.terminate(TERMINATION_GRACE).await,
+            )
+        }))
         .await;
-        ended.into_iter().filter(|(_, went)| !went).map(|(name, _)| name).collect()
+        ended
+            .into_iter()
+            .filter(|(_, went)| !went)
+            .map(|(name, _)| name)
+            .collect()
     }
 }
 
 async fn proxy(address: SocketAddr, upstreams: Vec<Upstream>) -> Result<FaultProxy> {
-    FaultProxy::start(address, upstreams).await.map_err(|source| Error::Proxy { address, source })
+    FaultProxy::start(address, upstreams)
+        .await
+        .map_err(|source| Error::Proxy { address, source })
 }

@@ -105,7 +105,11 @@ impl LaneSpec {
 
     /// A default name with the instance's suffix.
     pub(super) fn suffixed(&self, name: &str) -> String {
-        if self.instance == "main" { name.to_owned() } else { format!("{name}-{}", self.instance) }
+        if self.instance == "main" {
+            name.to_owned()
+        } else {
+            format!("{name}-{}", self.instance)
+        }
     }
 }
 
@@ -127,8 +131,14 @@ pub struct LaneSecrets {
 impl LaneSecrets {
     pub(super) fn generate(spec: &LaneSpec) -> Self {
         let named = |name: &str| canary(&format!("{name} of {}", spec.instance));
-        remember(&format!("GitHub platform token of {}", spec.instance), &spec.github.platform_token);
-        remember(&format!("GitHub bot token of {}", spec.instance), &spec.github.bot_token);
+        remember(
+            &format!("GitHub platform token of {}", spec.instance),
+            &spec.github.platform_token,
+        );
+        remember(
+            &format!("GitHub bot token of {}", spec.instance),
+            &spec.github.bot_token,
+        );
         Self {
             staff_owner_token: named("staff owner token"),
             service_token_key: named("service token key"),

@@ -21,9 +21,15 @@ impl ServerPrograms {
 pub fn find() -> Option<ServerPrograms> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     if let Some(folder) = std::env::split_paths(&path).find(|folder| has_server(folder)) {
-        return Some(ServerPrograms { folder, origin: "PATH" });
+        return Some(ServerPrograms {
+            folder,
+            origin: "PATH",
+        });
     }
-    newest_in(Path::new("/usr/lib/postgresql")).map(|folder| ServerPrograms { folder, origin: "system package" })
+    newest_in(Path::new("/usr/lib/postgresql")).map(|folder| ServerPrograms {
+        folder,
+        origin: "system package",
+    })
 }
 
 fn has_server(folder: &Path) -> bool {
@@ -34,7 +40,12 @@ fn newest_in(root: &Path) -> Option<PathBuf> {
     std::fs::read_dir(root)
         .ok()?
         .flatten()
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))))
+        .filter_map(|entry| {
+            Some((
+                entry.file_name().to_str()?.parse::<u32>().ok()?,
+                entry.path().join("bin"),
+            ))
+        })
         .filter(|(_, folder)| has_server(folder))
         .max_by_key(|(version, _)| *version)
         .map(|(_, folder)| folder)
@@ -47,7 +58,11 @@ mod tests {
     #[test]
     fn the_newest_complete_version_is_taken() {
         let root = tempfile::tempdir().expect("temporary folder");
-        for (version, programs) in [("9", &["initdb", "postgres"][..]), ("15", &["initdb", "postgres"]), ("17", &["initdb"])] {
+        for (version, programs) in [
+            ("9", &["initdb", "postgres"][..]),
+            ("15", &["initdb", "postgres"]),
+            ("17", &["initdb"]),
+        ] {
             let folder = root.path().join(version).join("bin");
             std::fs::create_dir_all(&folder).expect("folder");
             for program in programs {

@@ -38,12 +38,17 @@ impl PostgresError {
                  {GIVEN_URL} to a server where databases may be created"
             ),
             Self::ContainerNotBuilt | Self::UnknownWay(_) => {
-                format!("unset {WAY}; a server of this machine is used then, or the one that {GIVEN_URL} names")
+                format!(
+                    "unset {WAY}; a server of this machine is used then, or the one that {GIVEN_URL} names"
+                )
             }
             Self::BadUrl(_) => "write it as postgres://user:password@host:port/database".to_owned(),
-            Self::Unreachable(_) => format!("start that server, correct the URL, or unset {GIVEN_URL}"),
+            Self::Unreachable(_) => {
+                format!("start that server, correct the URL, or unset {GIVEN_URL}")
+            }
             Self::InitDb { last_line } if last_line.contains("No space left") => {
-                "the disk is full: free space, or set TMPDIR to a folder on another file system".to_owned()
+                "the disk is full: free space, or set TMPDIR to a folder on another file system"
+                    .to_owned()
             }
             Self::InitDb { .. } | Self::Query { .. } => return None,
         })

@@ -20,7 +20,10 @@ pub(super) const SUPERUSER: &str = "gonogo";
 /// The port is a part of the socket's name only: the server listens to no network.
 pub(super) const PORT: u16 = 5432;
 /// `nobody`: PostgreSQL refuses to run as root, and this user owns nothing.
-const NOBODY: Owner = Owner { uid: 65534, gid: 65534 };
+const NOBODY: Owner = Owner {
+    uid: 65534,
+    gid: 65534,
+};
 /// Longest wait for the first answer; usual is half a second.
 const START_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest wait for an abandoned server to end by itself; usual is a few milliseconds.
@@ -53,7 +56,9 @@ fn server_pid(data: &Path) -> Option<rustix::process::Pid> {
     let file = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
     let pid: i32 = file.lines().next()?.trim().parse().ok()?;
     let works_in = std::fs::read_link(format!("/proc/{pid}/cwd")).ok()?;
-    (works_in == data).then(|| rustix::process::Pid::from_raw(pid)).flatten()
+    (works_in == data)
+        .then(|| rustix::process::Pid::from_raw(pid))
+        .flatten()
 }
 
 pub(super) async fn start(
@@ -72,9 +77,11 @@ pub(super) async fn start(
         give_to(path, owner)?;
     }
     initialise(programs, &data, &password_file, owner, run_id).await?;
-    std::fs::remove_file(&password_file).map_err(|source| Error::file("remove", &password_file, source))?;
+    std::fs::remove_file(&password_file)
+        .map_err(|source| Error::file("remove", &password_file, source))?;
 
-    let mut launch = Launch::new("postgres", &programs.program("postgres"), run_id, log).args(arguments(&data, home));
+    let mut launch = Launch::new("postgres", &programs.program("postgres"), run_id, log)
+        .args(arguments(&data, home));
     launch.owner = owner;
     // Killed outright it would leave a shared memory segment with the kernel.
     launch.last_signal = Signal::QUIT;
@@ -88,12 +95,22 @@ pub(super) async fn start(
         .database("postgres")
         .log_statements(tracing::log::LevelFilter::Off);
     answers(&process, &superuser).await?;
-    Ok(Started { process, socket_folder: home.to_owned(), superuser })
+    Ok(Started {
+        process,
+        socket_folder: home.to_owned(),
+        superuser,
+    })
 }
 
 fn arguments(data: &Path, socket_folder: &Path) -> Vec<std::ffi::OsString> {
-    let mut arguments: Vec<std::ffi::OsString> =
-        vec!["-D".into(), data.into(), "-k".into(), socket_folder.into(), "-p".into(), PORT.to_string().into()];
+    let mut arguments: Vec<std::ffi::OsString> = vec![
+        "-D".into(),
+        data.into(),
+        "-k".into(),
+        socket_folder.into(),
+        "-p".into(),
+        PORT.to_string().into(),
+    ];
     for setting in [
         "listen_addresses=",
         // The data dies with the run, so nothing has to survive a power cut.
@@ -131,7 +148,16 @@ async fn initialise(
     command
         .arg("-D")
         .arg(data)
-        .args(["-U", SUPERUSER, "-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-sync"])
+        .args([
+            "-U",
+            SUPERUSER,
+            "-A",
+            "scram-sha-256",
+            "-E",
+            "UTF8",
+            "--no-locale",
+            "--no-sync",
+        ])
         .arg("--pwfile")
         .arg(password_file)
         .env(RUN_MARKER, run_id)
@@ -140,13 +166,22 @@ async fn initialise(
     if let Some(owner) = owner {
         command.uid(owner.uid).gid(owner.gid);
     }
-    let output = command.output().await.map_err(|source| Error::file("run", &programs.program("initdb"), source))?;
+    let output = command
+        .output()
+        .await
+        .map_err(|source| Error::file("run", &programs.program("initdb"), source))?;
     if output.status.success() {
         return Ok(());
     }
     let text = String::from_utf8_lossy(&output.stderr);
-    let line = text.lines().rfind(|line| line.contains("error") || line.contains("FATAL")).or_else(|| text.lines().last());
-    Err(PostgresError::InitDb { last_line: line.unwrap_or("no output").to_owned() }.into())
+    let line = text
+        .lines()
+        .rfind(|line| line.contains("error") || line.contains("FATAL"))
+        .or_else(|| text.lines().last());
+    Err(PostgresError::InitDb {
+        last_line: line.unwrap_or("no output").to_owned(),
+    }
+    .into())
 }
 
 fn give_to(path: &Path, owner: Option<Owner>) -> Result<()> {
@@ -170,10 +205,12 @@ async fn answers(process: &Supervised, options: &PgConnectOptions) -> Result<()>
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     };
-    tokio::time::timeout(START_DEADLINE, process.while_running(connect)).await.map_err(|_| Error::NotReady {
-        what: "an answer of PostgreSQL".to_owned(),
-        seconds: START_DEADLINE.as_secs(),
-        last_seen: last_lines(process.log(), 1),
-    })??;
+    tokio::time::timeout(START_DEADLINE, process.while_running(connect))
+        .await
+        .map_err(|_| Error::NotReady {
+            what: "an answer of PostgreSQL".to_owned(),
+            seconds: START_DEADLINE.as_secs(),
+            last_seen: last_lines(process.log(), 1),
+        })??;
     Ok(())
 }

@@ -47,14 +47,26 @@ impl Database {
     /// URL of this database at `address`.
     #[must_use]
     pub fn url(&self, address: SocketAddr) -> String {
-        let password = self.password.as_deref().map(|password| format!(":{password}")).unwrap_or_default();
-        format!("postgres://{}{password}@{address}/{}?sslmode=disable", self.user, self.name)
+        let password = self
+            .password
+            .as_deref()
+            .map(|password| format!(":{password}"))
+            .unwrap_or_default();
+        format!(
+            "postgres://{}{password}@{address}/{}?sslmode=disable",
+            self.user, self.name
+        )
     }
 }
 
 impl PostgresServer {
     /// Uses the server that `GONOGO_POSTGRES_URL` names, else starts one in `home`.
-    pub async fn start(home: &Path, log: &Path, run_id: &str, progress: &dyn Progress) -> Result<Self> {
+    pub async fn start(
+        home: &Path,
+        log: &Path,
+        run_id: &str,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         let piece = Piece::start(progress, "postgres");
         match std::env::var(WAY).as_deref() {
             Ok("container") => return Err(PostgresError::ContainerNotBuilt.into()),
@@ -94,13 +106,21 @@ impl PostgresServer {
     async fn launch(home: &Path, log: &Path, run_id: &str) -> Result<Self> {
         let programs = binaries::find().ok_or(PostgresError::NoPrograms)?;
         let password = crate::canary::canary("postgres-superuser");
-        let Started { process, socket_folder, superuser } = launch::start(&programs, home, log, run_id, &password).await?;
-        let mut connection =
-            superuser.connect().await.map_err(PostgresError::query("connect to the new server"))?;
+        let Started {
+            process,
+            socket_folder,
+            superuser,
+        } = launch::start(&programs, home, log, run_id, &password).await?;
+        let mut connection = superuser
+            .connect()
+            .await
+            .map_err(PostgresError::query("connect to the new server"))?;
         let version = version_of(&mut connection).await?;
         let (user, user_password) = ("codex_k8s".to_owned(), crate::canary::canary("postgres"));
         connection
-            .execute(AssertSqlSafe(format!("create role {user} login createdb password '{user_password}'")))
+            .execute(AssertSqlSafe(format!(
+                "create role {user} login createdb password '{user_password}'"
+            )))
             .await
             .map_err(PostgresError::query("create the platform's database role"))?;
         Ok(Self {
@@ -158,18 +178,40 @@ impl PostgresServer {
     }
 
     /// Makes a database, as a copy of `template` if one is given; nobody may be connected to that one.
-    pub async fn create_database(&self, name: &str, template: Option<&Database>) -> Result<Database> {
+    pub async fn create_database(
+        &self,
+        name: &str,
+        template: Option<&Database>,
+    ) -> Result<Database> {
         let name = format!("{}{}", self.prefix, name.replace('-', "_"));
-        let template = template.map(|database| format!(" template {}", quoted(&database.name))).unwrap_or_default();
-        let statement = format!("create database {} owner {}{template}", quoted(&name), quoted(&self.user));
-        self.execute(&statement, &format!("create the database {name}")).await?;
-        Ok(Database { name, user: self.user.clone(), password: self.password.clone() })
+        let template = template
+            .map(|database| format!(" template {}", quoted(&database.name)))
+            .unwrap_or_default();
+        let statement = format!(
+            "create database {} owner {}{template}",
+            quoted(&name),
+            quoted(&self.user)
+        );
+        self.execute(&statement, &format!("create the database {name}"))
+            .await?;
+        Ok(Database {
+            name,
+            user: self.user.clone(),
+            password: self.password.clone(),
+        })
     }
 
     /// Removes a database, whoever is connected to it.
     pub async fn drop_database(&self, database: &Database) -> Result<()> {
-        let statement = format!("drop database if exists {} with (force)", quoted(&database.name));
-        self.execute(&statement, &format!("remove the database {}", database.name)).await
+        let statement = format!(
+            "drop database if exists {} with (force)",
+            quoted(&database.name)
+        );
+        self.execute(
+            &statement,
+            &format!("remove the database {}", database.name),
+        )
+        .await
     }
 
     /// Closes every connection to a database, so that it can be a template.
@@ -190,13 +232,18 @@ impl PostgresServer {
             return Ok(());
         }
         let mut connection = self.connect().await?;
-        let names: Vec<String> = sqlx::query_scalar("select datname from pg_database where starts_with(datname, $1)")
-            .bind(&self.prefix)
-            .fetch_all(&mut connection)
-            .await
-            .map_err(PostgresError::query("list the databases of the run"))?;
+        let names: Vec<String> =
+            sqlx::query_scalar("select datname from pg_database where starts_with(datname, $1)")
+                .bind(&self.prefix)
+                .fetch_all(&mut connection)
+                .await
+                .map_err(PostgresError::query("list the databases of the run"))?;
         for name in names {
-            let database = Database { name, user: self.user.clone(), password: None };
+            let database = Database {
+                name,
+                user: self.user.clone(),
+                password: None,
+            };
             self.drop_database(&database).await?;
         }
         Ok(())
@@ -215,12 +262,18 @@ impl PostgresServer {
     }
 
     async fn connect(&self) -> Result<PgConnection, PostgresError> {
-        self.admin.connect().await.map_err(PostgresError::query("connect to PostgreSQL"))
+        self.admin
+            .connect()
+            .await
+            .map_err(PostgresError::query("connect to PostgreSQL"))
     }
 
     async fn execute(&self, statement: &str, action: &str) -> Result<()> {
         let mut connection = self.connect().await?;
-        connection.execute(AssertSqlSafe(statement.to_owned())).await.map_err(PostgresError::query(action))?;
+        connection
+            .execute(AssertSqlSafe(statement.to_owned()))
+            .await
+            .map_err(PostgresError::query(action))?;
         // The work is done; how the connection ends does not matter.
         let _ = connection.close().await;
         Ok(())
@@ -237,7 +290,11 @@ async fn version_of(connection: &mut PgConnection) -> Result<String, PostgresErr
 async fn resolve(host: &str, port: u16) -> Result<SocketAddr, PostgresError> {
     tokio::net::lookup_host((host, port))
         .await
-        .and_then(|mut addresses| addresses.next().ok_or_else(|| std::io::ErrorKind::NotFound.into()))
+        .and_then(|mut addresses| {
+            addresses
+                .next()
+                .ok_or_else(|| std::io::ErrorKind::NotFound.into())
+        })
         .map_err(|source| PostgresError::Unreachable(sqlx::Error::Io(source)))
 }
 

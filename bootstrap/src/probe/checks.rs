@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ResourceQuota, Secret, ServiceAccount};
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Namespace, Pod, ResourceQuota, Secret, ServiceAccount,
+};
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use kube::runtime::wait::await_condition;
@@ -20,16 +24,26 @@ pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-pub(super) fn object<K: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<K, String> {
+pub(super) fn object<K: serde::de::DeserializeOwned>(
+    value: serde_json::Value,
+) -> Result<K, String> {
     serde_json::from_value(value).map_err(text)
 }
 
 /// Makes a namespace and waits for its service account, before which Pods are refused.
 pub(super) async fn namespace(client: &Client, name: &str) -> Result<(), String> {
-    let namespace: Namespace = object(json!({"metadata": {"name": name, "labels": {"gonogo.dev/probe": name}}}))?;
-    Api::all(client.clone()).create(&PostParams::default(), &namespace).await.map_err(text)?;
+    let namespace: Namespace =
+        object(json!({"metadata": {"name": name, "labels": {"gonogo.dev/probe": name}}}))?;
+    Api::all(client.clone())
+        .create(&PostParams::default(), &namespace)
+        .await
+        .map_err(text)?;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), name);
-    await_condition(accounts, "default", |account: Option<&ServiceAccount>| account.is_some()).await.map_err(text)?;
+    await_condition(accounts, "default", |account: Option<&ServiceAccount>| {
+        account.is_some()
+    })
+    .await
+    .map_err(text)?;
     Ok(())
 }
 
@@ -44,19 +58,33 @@ pub(super) async fn remove(client: &Client, name: &str) {
 pub(super) async fn namespace_disappears(client: &Client) -> Seen {
     const NAME: &str = "gonogo-probe-namespace";
     namespace(client, NAME).await?;
-    create_config_map(client, NAME, "content", false).await.map_err(text)?;
+    create_config_map(client, NAME, "content", false)
+        .await
+        .map_err(text)?;
     remove(client, NAME).await;
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    await_condition(namespaces, NAME, |namespace: Option<&Namespace>| namespace.is_none()).await.map_err(text)?;
+    await_condition(namespaces, NAME, |namespace: Option<&Namespace>| {
+        namespace.is_none()
+    })
+    .await
+    .map_err(text)?;
     Ok("the namespace and its content are gone".to_owned())
 }
 
 pub(super) async fn rbac_denies(target: &EmbeddedTarget) -> Seen {
     let secrets = |client: Client| Api::<Secret>::namespaced(client, "kube-system");
-    secrets(target.kube.clone()).list(&ListParams::default()).await.map_err(text)?;
-    let stranger = target.client_of("gonogo-probe", "strangers").await.map_err(|error| error.with_causes())?;
+    secrets(target.kube.clone())
+        .list(&ListParams::default())
+        .await
+        .map_err(text)?;
+    let stranger = target
+        .client_of("gonogo-probe", "strangers")
+        .await
+        .map_err(|error| error.with_causes())?;
     match secrets(stranger).list(&ListParams::default()).await {
-        Err(kube::Error::Api(status)) if status.code == 403 => Ok("403 for the user without rights".to_owned()),
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            Ok("403 for the user without rights".to_owned())
+        }
         Err(error) => Err(text(error)),
         Ok(_) => Err("the user without rights read Secrets".to_owned()),
     }
@@ -65,23 +93,37 @@ pub(super) async fn rbac_denies(target: &EmbeddedTarget) -> Seen {
 pub(super) async fn quota_bites(client: &Client) -> Seen {
     const NAME: &str = "gonogo-probe-quota";
     namespace(client, NAME).await?;
-    let quota: ResourceQuota = object(json!({"metadata": {"name": "one"}, "spec": {"hard": {"pods": "1"}}}))?;
+    let quota: ResourceQuota =
+        object(json!({"metadata": {"name": "one"}, "spec": {"hard": {"pods": "1"}}}))?;
     let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), NAME);
-    quotas.create(&PostParams::default(), &quota).await.map_err(text)?;
+    quotas
+        .create(&PostParams::default(), &quota)
+        .await
+        .map_err(text)?;
     let counted = |quota: Option<&ResourceQuota>| {
-        quota.and_then(|quota| quota.status.as_ref()).is_some_and(|status| status.used.is_some())
+        quota
+            .and_then(|quota| quota.status.as_ref())
+            .is_some_and(|status| status.used.is_some())
     };
-    await_condition(quotas, "one", counted).await.map_err(text)?;
+    await_condition(quotas, "one", counted)
+        .await
+        .map_err(text)?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), NAME);
     // No node has this label: the Pods need only exist.
-    let pod = |name: &str| object::<Pod>(json!({"metadata": {"name": name}, "spec": {
-        "nodeSelector": {"gonogo.dev/none": "true"}, "containers": [{"name": "none", "image": "none"}],
-    }}));
-    pods.create(&PostParams::default(), &pod("first")?).await.map_err(text)?;
+    let pod = |name: &str| {
+        object::<Pod>(json!({"metadata": {"name": name}, "spec": {
+            "nodeSelector": {"gonogo.dev/none": "true"}, "containers": [{"name": "none", "image": "none"}],
+        }}))
+    };
+    pods.create(&PostParams::default(), &pod("first")?)
+        .await
+        .map_err(text)?;
     let second = pods.create(&PostParams::default(), &pod("second")?).await;
     remove(client, NAME).await;
     match second {
-        Err(kube::Error::Api(status)) if status.message.contains("exceeded quota") => Ok("the second Pod was refused".to_owned()),
+        Err(kube::Error::Api(status)) if status.message.contains("exceeded quota") => {
+            Ok("the second Pod was refused".to_owned())
+        }
         Err(error) => Err(text(error)),
         Ok(_) => Err("a second Pod was accepted under a quota of one".to_owned()),
     }
@@ -97,13 +139,20 @@ pub(super) async fn policy_refuses(client: &Client) -> Seen {
         ]},
         "validations": [{"expression": "object.metadata.name != 'refused'", "message": "refused by the probe"}],
     }}))?;
-    let binding: ValidatingAdmissionPolicyBinding = object(json!({"metadata": {"name": NAME}, "spec": {
-        "policyName": NAME, "validationActions": ["Deny"],
-        "matchResources": {"namespaceSelector": {"matchLabels": {"gonogo.dev/probe": NAME}}},
-    }}))?;
+    let binding: ValidatingAdmissionPolicyBinding =
+        object(json!({"metadata": {"name": NAME}, "spec": {
+            "policyName": NAME, "validationActions": ["Deny"],
+            "matchResources": {"namespaceSelector": {"matchLabels": {"gonogo.dev/probe": NAME}}},
+        }}))?;
     let (policies, bindings) = (Api::all(client.clone()), Api::all(client.clone()));
-    policies.create(&PostParams::default(), &policy).await.map_err(text)?;
-    bindings.create(&PostParams::default(), &binding).await.map_err(text)?;
+    policies
+        .create(&PostParams::default(), &policy)
+        .await
+        .map_err(text)?;
+    bindings
+        .create(&PostParams::default(), &binding)
+        .await
+        .map_err(text)?;
     // The API server takes a policy in some time after it was written; a dry run leaves nothing behind.
     let seen = loop {
         match create_config_map(client, NAME, "refused", true).await {
@@ -118,17 +167,32 @@ pub(super) async fn policy_refuses(client: &Client) -> Seen {
         }
     };
     let parameters = DeleteParams::default();
-    let deleted = tokio::join!(policies.delete(NAME, &parameters), bindings.delete(NAME, &parameters));
+    let deleted = tokio::join!(
+        policies.delete(NAME, &parameters),
+        bindings.delete(NAME, &parameters)
+    );
     remove(client, NAME).await;
     deleted.0.map_err(text)?;
     deleted.1.map_err(text)?;
     seen
 }
 
-async fn create_config_map(client: &Client, namespace: &str, name: &str, dry_run: bool) -> Result<(), kube::Error> {
-    let map: ConfigMap = serde_json::from_value(json!({"metadata": {"name": name}})).map_err(kube::Error::SerdeError)?;
-    let parameters = PostParams { dry_run, ..PostParams::default() };
-    Api::namespaced(client.clone(), namespace).create(&parameters, &map).await.map(|_| ())
+async fn create_config_map(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    dry_run: bool,
+) -> Result<(), kube::Error> {
+    let map: ConfigMap = serde_json::from_value(json!({"metadata": {"name": name}}))
+        .map_err(kube::Error::SerdeError)?;
+    let parameters = PostParams {
+        dry_run,
+        ..PostParams::default()
+    };
+    Api::namespaced(client.clone(), namespace)
+        .create(&parameters, &map)
+        .await
+        .map(|_| ())
 }
 
 /// Whether a program is on PATH, and where.

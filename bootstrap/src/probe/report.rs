@@ -31,7 +31,12 @@ impl Capability {
             Ok(seen) => (true, seen),
             Err(seen) => (false, seen),
         };
-        Self { available, tried: tried.to_owned(), seen, milliseconds: took.as_millis() }
+        Self {
+            available,
+            tried: tried.to_owned(),
+            seen,
+            milliseconds: took.as_millis(),
+        }
     }
 }
 
@@ -51,11 +56,13 @@ impl Capabilities {
             "needs-ssh-host" => &["ssh_host"],
             other => return Some(format!("the capability of {other} is not probed")),
         };
-        needed.iter().find_map(|name| match self.capabilities.get(*name) {
-            Some(capability) if capability.available => None,
-            Some(capability) => Some(format!("{name}: {}", capability.seen)),
-            None => Some(format!("{name} was not probed")),
-        })
+        needed
+            .iter()
+            .find_map(|name| match self.capabilities.get(*name) {
+                Some(capability) if capability.available => None,
+                Some(capability) => Some(format!("{name}: {}", capability.seen)),
+                None => Some(format!("{name} was not probed")),
+            })
     }
 }
 
@@ -70,10 +77,18 @@ mod tests {
             ("jobs_run".to_owned(), seen(Ok("completed".to_owned()))),
             ("logs_read".to_owned(), seen(Err("no endpoint".to_owned()))),
         ]);
-        let missing = Capabilities { capabilities: capabilities.clone() };
-        assert_eq!(missing.missing_for("@needs-pods").as_deref(), Some("logs_read: no endpoint"));
+        let missing = Capabilities {
+            capabilities: capabilities.clone(),
+        };
+        assert_eq!(
+            missing.missing_for("@needs-pods").as_deref(),
+            Some("logs_read: no endpoint")
+        );
         capabilities.insert("logs_read".to_owned(), seen(Ok("read".to_owned())));
-        assert_eq!(Capabilities { capabilities }.missing_for("needs-pods"), None);
+        assert_eq!(
+            Capabilities { capabilities }.missing_for("needs-pods"),
+            None
+        );
         assert!(missing.missing_for("needs-something-new").is_some());
     }
 }

@@ -19,10 +19,22 @@ pub async fn probe(target: &EmbeddedTarget) -> Capabilities {
         (workloads::job(client).await, started.elapsed())
     };
     let (disappears, rbac, quota, admission, network, (workload, workload_took)) = tokio::join!(
-        timed("create a namespace with content, delete it, watch it go", checks::namespace_disappears(client)),
-        timed("read Secrets as a user without rights, and as the administrator", checks::rbac_denies(target)),
-        timed("create two Pods under a quota of one", checks::quota_bites(client)),
-        timed("create a refused and an unrefused object under a ValidatingAdmissionPolicy", checks::policy_refuses(client)),
+        timed(
+            "create a namespace with content, delete it, watch it go",
+            checks::namespace_disappears(client)
+        ),
+        timed(
+            "read Secrets as a user without rights, and as the administrator",
+            checks::rbac_denies(target)
+        ),
+        timed(
+            "create two Pods under a quota of one",
+            checks::quota_bites(client)
+        ),
+        timed(
+            "create a refused and an unrefused object under a ValidatingAdmissionPolicy",
+            checks::policy_refuses(client)
+        ),
         timed(
             "connect from a Pod with and without a NetworkPolicy that denies all egress",
             workloads::network_policy_blocks(client, target.network.probe()),
@@ -38,21 +50,51 @@ pub async fn probe(target: &EmbeddedTarget) -> Capabilities {
     ]);
     for (name, tried, seen) in [
         ("jobs_run", "run a Job to completion", workload.completed),
-        ("logs_read", "read the Job's log through the API server", workload.logged),
-        ("container_isolation", "compare the mount namespace of a Pod with this program's", workload.isolated),
+        (
+            "logs_read",
+            "read the Job's log through the API server",
+            workload.logged,
+        ),
+        (
+            "container_isolation",
+            "compare the mount namespace of a Pod with this program's",
+            workload.isolated,
+        ),
     ] {
         capabilities.insert(name.to_owned(), Capability::new(tried, seen, workload_took));
     }
     for (name, tried, reason) in [
-        ("images_build", "look for an image builder", "the embedded target has no image builder and no registry"),
-        ("ingress", "look for an ingress controller", "the embedded target has no ingress controller"),
-        ("acme", "look for a certificate issuer", "the embedded target has no certificate issuer"),
-        ("ssh_host", "look for a host reached by SSH", "the embedded target is this machine"),
+        (
+            "images_build",
+            "look for an image builder",
+            "the embedded target has no image builder and no registry",
+        ),
+        (
+            "ingress",
+            "look for an ingress controller",
+            "the embedded target has no ingress controller",
+        ),
+        (
+            "acme",
+            "look for a certificate issuer",
+            "the embedded target has no certificate issuer",
+        ),
+        (
+            "ssh_host",
+            "look for a host reached by SSH",
+            "the embedded target is this machine",
+        ),
     ] {
-        capabilities.insert(name.to_owned(), Capability::new(tried, Err(reason.to_owned()), Duration::ZERO));
+        capabilities.insert(
+            name.to_owned(),
+            Capability::new(tried, Err(reason.to_owned()), Duration::ZERO),
+        );
     }
     let codex = checks::program_on_path("codex");
-    capabilities.insert("codex".to_owned(), Capability::new("look for the program codex on PATH", codex, Duration::ZERO));
+    capabilities.insert(
+        "codex".to_owned(),
+        Capability::new("look for the program codex on PATH", codex, Duration::ZERO),
+    );
     Capabilities { capabilities }
 }
 

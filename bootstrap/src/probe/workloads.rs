@@ -38,36 +38,66 @@ pub(super) async fn job(client: &Client) -> Workload {
     remove(client, NAME).await;
     Workload {
         completed: completed.map(|()| "the Job completed".to_owned()),
-        isolated: log.as_ref().map_err(Clone::clone).and_then(|log| isolated(log)),
+        isolated: log
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|log| isolated(log)),
         logged: log.map(|log| format!("{} bytes", log.len())),
     }
 }
 
 async fn run_job(client: &Client, namespace: &str) -> Result<(), String> {
-    let job: Job = object(json!({"metadata": {"name": "probe"}, "spec": {"backoffLimit": 0, "template": {"spec": {
-        "restartPolicy": "Never",
-        "containers": [{"name": "probe", "image": "none", "command": ["readlink", "/proc/self/ns/mnt"]}],
-    }}}}))?;
+    let job: Job = object(
+        json!({"metadata": {"name": "probe"}, "spec": {"backoffLimit": 0, "template": {"spec": {
+            "restartPolicy": "Never",
+            "containers": [{"name": "probe", "image": "none", "command": ["readlink", "/proc/self/ns/mnt"]}],
+        }}}}),
+    )?;
     let jobs: Api<Job> = Api::namespaced(client.clone(), namespace);
-    jobs.create(&PostParams::default(), &job).await.map_err(text)?;
+    jobs.create(&PostParams::default(), &job)
+        .await
+        .map_err(text)?;
     let ended = |job: Option<&Job>| {
         job.and_then(|job| job.status.as_ref())
-            .is_some_and(|status| status.succeeded.unwrap_or_default() + status.failed.unwrap_or_default() > 0)
+            .is_some_and(|status| {
+                status.succeeded.unwrap_or_default() + status.failed.unwrap_or_default() > 0
+            })
     };
     let job = tokio::time::timeout(POD_DEADLINE, await_condition(jobs, "probe", ended))
         .await
         .map_err(|_| format!("the Job did not end within {} s", POD_DEADLINE.as_secs()))?
         .map_err(text)?;
-    let succeeded = job.and_then(|job| job.status).and_then(|status| status.succeeded).unwrap_or_default();
-    if succeeded == 1 { Ok(()) } else { Err("the Job failed".to_owned()) }
+    let succeeded = job
+        .and_then(|job| job.status)
+        .and_then(|status| status.succeeded)
+        .unwrap_or_default();
+    if succeeded == 1 {
+        Ok(())
+    } else {
+        Err("the Job failed".to_owned())
+    }
 }
 
 async fn log_of_job(client: &Client, namespace: &str) -> Result<String, String> {
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let pod = pods.list(&ListParams::default().labels("job-name=probe")).await.map_err(text)?.items.pop();
-    let name = pod.and_then(|pod| pod.metadata.name).ok_or("the Job has no Pod")?;
-    let log = pods.logs(&name, &LogParams::default()).await.map_err(text)?;
-    if log.trim().starts_with("mnt:[") { Ok(log) } else { Err(format!("the log reads {:?}", log.trim())) }
+    let pod = pods
+        .list(&ListParams::default().labels("job-name=probe"))
+        .await
+        .map_err(text)?
+        .items
+        .pop();
+    let name = pod
+        .and_then(|pod| pod.metadata.name)
+        .ok_or("the Job has no Pod")?;
+    let log = pods
+        .logs(&name, &LogParams::default())
+        .await
+        .map_err(text)?;
+    if log.trim().starts_with("mnt:[") {
+        Ok(log)
+    } else {
+        Err(format!("the log reads {:?}", log.trim()))
+    }
 }
 
 fn isolated(log: &str) -> Seen {
@@ -103,16 +133,25 @@ pub(super) async fn network_policy_blocks(client: &Client, address: SocketAddr) 
     seen
 }
 
-async fn connects(client: &Client, namespace: &str, name: &str, listener: &TcpListener) -> Result<bool, String> {
+async fn connects(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    listener: &TcpListener,
+) -> Result<bool, String> {
     let address = listener.local_addr().map_err(text)?;
     let pod: Pod = object(json!({"metadata": {"name": name}, "spec": {
         "restartPolicy": "Never",
         "containers": [{"name": "probe", "image": "none", "command": ["git", "ls-remote", format!("http://{address}/probe")]}],
     }}))?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    pods.create(&PostParams::default(), &pod).await.map_err(text)?;
+    pods.create(&PostParams::default(), &pod)
+        .await
+        .map_err(text)?;
     let ended = |pod: Option<&Pod>| {
-        let phase = pod.and_then(|pod| pod.status.as_ref()).and_then(|status| status.phase.as_deref());
+        let phase = pod
+            .and_then(|pod| pod.status.as_ref())
+            .and_then(|status| status.phase.as_deref());
         matches!(phase, Some("Succeeded" | "Failed"))
     };
     tokio::select! {

@@ -26,19 +26,30 @@ pub fn connections_of(pid: i32) -> Vec<Connection> {
             let (local, remote, inode) = (fields.get(1)?, fields.get(2)?, fields.get(9)?);
             inodes
                 .contains(*inode)
-                .then(|| Some(Connection { local: address_of(local)?, remote: address_of(remote)? }))
+                .then(|| {
+                    Some(Connection {
+                        local: address_of(local)?,
+                        remote: address_of(remote)?,
+                    })
+                })
                 .flatten()
         })
         .collect()
 }
 
 fn socket_inodes(pid: i32) -> HashSet<String> {
-    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return HashSet::new() };
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return HashSet::new();
+    };
     entries
         .flatten()
         .filter_map(|entry| std::fs::read_link(entry.path()).ok())
         .filter_map(|target| {
-            target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']').map(str::to_owned)
+            target
+                .to_str()?
+                .strip_prefix("socket:[")?
+                .strip_suffix(']')
+                .map(str::to_owned)
         })
         .collect()
 }
@@ -47,7 +58,10 @@ fn socket_inodes(pid: i32) -> HashSet<String> {
 pub(crate) fn address_of(text: &str) -> Option<SocketAddrV4> {
     let (address, port) = text.split_once(':')?;
     let address = u32::from_str_radix(address, 16).ok()?;
-    Some(SocketAddrV4::new(Ipv4Addr::from(address.to_ne_bytes()), u16::from_str_radix(port, 16).ok()?))
+    Some(SocketAddrV4::new(
+        Ipv4Addr::from(address.to_ne_bytes()),
+        u16::from_str_radix(port, 16).ok()?,
+    ))
 }
 
 #[cfg(test)]
@@ -60,6 +74,9 @@ mod tests {
         let address = listener.local_addr().expect("address");
         let _client = std::net::TcpStream::connect(address).expect("client");
         let own = connections_of(std::process::id().cast_signed());
-        assert!(own.iter().any(|connection| std::net::SocketAddr::V4(connection.remote) == address));
+        assert!(
+            own.iter()
+                .any(|connection| std::net::SocketAddr::V4(connection.remote) == address)
+        );
     }
 }

@@ -21,7 +21,9 @@ pub struct FoundProcess {
 pub fn processes_of(run_id: &str, folders: &[PathBuf]) -> Vec<FoundProcess> {
     let wanted = format!("{RUN_MARKER}={run_id}");
     let own = std::process::id();
-    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return Vec::new();
+    };
     entries
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
@@ -31,29 +33,44 @@ pub fn processes_of(run_id: &str, folders: &[PathBuf]) -> Vec<FoundProcess> {
             carries(&process, wanted.as_bytes()) || works_in(&process, folders)
         })
         .filter(|pid| !is_zombie(*pid))
-        .map(|pid| FoundProcess { pid: pid.cast_signed(), command: command_of(pid) })
+        .map(|pid| FoundProcess {
+            pid: pid.cast_signed(),
+            command: command_of(pid),
+        })
         .collect()
 }
 
 fn carries(process: &Path, wanted: &[u8]) -> bool {
-    std::fs::read(process.join("environ"))
-        .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|variable| variable == wanted))
+    std::fs::read(process.join("environ")).is_ok_and(|environment| {
+        environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == wanted)
+    })
 }
 
 fn works_in(process: &Path, folders: &[PathBuf]) -> bool {
-    std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| folders.iter().any(|folder| cwd.starts_with(folder)))
+    std::fs::read_link(process.join("cwd"))
+        .is_ok_and(|cwd| folders.iter().any(|folder| cwd.starts_with(folder)))
 }
 
 fn is_zombie(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .ok()
-        .and_then(|stat| stat.rsplit_once(')').map(|(_, rest)| rest.trim_start().starts_with('Z')))
+        .and_then(|stat| {
+            stat.rsplit_once(')')
+                .map(|(_, rest)| rest.trim_start().starts_with('Z'))
+        })
         .unwrap_or(true)
 }
 
 fn command_of(pid: u32) -> String {
     std::fs::read(format!("/proc/{pid}/cmdline"))
-        .map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned())
+        .map(|bytes| {
+            String::from_utf8_lossy(&bytes)
+                .replace('\0', " ")
+                .trim()
+                .to_owned()
+        })
         .unwrap_or_default()
 }
 
@@ -76,7 +93,11 @@ pub async fn end_processes(
         if found.is_empty() || started.elapsed() > deadline {
             return (ended, found);
         }
-        let signal = if started.elapsed() < ASKED { Signal::TERM } else { Signal::KILL };
+        let signal = if started.elapsed() < ASKED {
+            Signal::TERM
+        } else {
+            Signal::KILL
+        };
         for process in found {
             if let Some(pid) = Pid::from_raw(process.pid) {
                 // Gone already is as good as ended.

@@ -27,8 +27,16 @@ pub enum ProcessError {
         #[source]
         source: std::io::Error,
     },
-    #[error("failed to keep {name} running ({status}): {}", telling_line(last_lines))]
-    Exited { name: String, status: ExitStatus, last_lines: String, log: PathBuf },
+    #[error(
+        "failed to keep {name} running ({status}): {}",
+        telling_line(last_lines)
+    )]
+    Exited {
+        name: String,
+        status: ExitStatus,
+        last_lines: String,
+        log: PathBuf,
+    },
     #[error("failed to end {name} within {seconds} s")]
     Stuck { name: String, seconds: u64 },
 }
@@ -53,7 +61,11 @@ fn telling_line(lines: &str) -> &str {
     const SIGNS: [&str; 5] = ["no space left", "panic:", "fatal", "error", "failed"];
     SIGNS
         .iter()
-        .find_map(|sign| lines.lines().rfind(|line| line.to_lowercase().contains(sign)))
+        .find_map(|sign| {
+            lines
+                .lines()
+                .rfind(|line| line.to_lowercase().contains(sign))
+        })
         .or_else(|| lines.lines().last())
         .unwrap_or("it left no log")
 }
@@ -110,7 +122,10 @@ impl Launch {
     }
 
     fn command(&self) -> std::io::Result<tokio::process::Command> {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log)?;
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)?;
         let mut command = tokio::process::Command::new(&self.program);
         // The surroundings of the person who started the run are no input of it (a DATABASE_URL, a KUBECONFIG).
         command.env_clear();
@@ -153,12 +168,21 @@ impl Supervised {
     pub fn start(launch: &Launch) -> Result<Self, ProcessError> {
         let failed = |source: std::io::Error| {
             if source.kind() == std::io::ErrorKind::NotFound {
-                ProcessError::Missing { name: launch.name.clone(), program: launch.program.clone() }
+                ProcessError::Missing {
+                    name: launch.name.clone(),
+                    program: launch.program.clone(),
+                }
             } else {
-                ProcessError::Start { name: launch.name.clone(), source }
+                ProcessError::Start {
+                    name: launch.name.clone(),
+                    source,
+                }
             }
         };
-        let mut child = launch.command().and_then(|mut command| command.spawn()).map_err(failed)?;
+        let mut child = launch
+            .command()
+            .and_then(|mut command| command.spawn())
+            .map_err(failed)?;
         let pid = child
             .id()
             .and_then(|pid| Pid::from_raw(pid.cast_signed()))
@@ -170,7 +194,13 @@ impl Supervised {
                 let _ = sender.send(Some(status));
             }
         });
-        Ok(Self { name: launch.name.clone(), pid, log: launch.log.clone(), exit, last_signal: launch.last_signal })
+        Ok(Self {
+            name: launch.name.clone(),
+            pid,
+            log: launch.log.clone(),
+            exit,
+            last_signal: launch.last_signal,
+        })
     }
 
     #[must_use]
@@ -197,7 +227,10 @@ impl Supervised {
     /// Waits for the end; `None` when the runtime is shutting down.
     pub async fn exited(&self) -> Option<ExitStatus> {
         let mut exit = self.exit.clone();
-        exit.wait_for(Option::is_some).await.ok().and_then(|status| *status)
+        exit.wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|status| *status)
     }
 
     /// The error of a child that ended though it should not have.
@@ -212,7 +245,10 @@ impl Supervised {
     }
 
     /// Waits for `ready`, unless the child ends first.
-    pub async fn while_running<T>(&self, ready: impl Future<Output = T>) -> Result<T, ProcessError> {
+    pub async fn while_running<T>(
+        &self,
+        ready: impl Future<Output = T>,
+    ) -> Result<T, ProcessError> {
         tokio::select! {
             value = ready => Ok(value),
             Some(status) = self.exited() => Err(self.unexpected_exit(status)),
@@ -279,29 +315,57 @@ mod tests {
     #[tokio::test]
     async fn an_unexpected_end_is_told_with_the_line_that_explains_it() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let launch = Launch::new("shell", Path::new("/bin/sh"), "test", &folder.path().join("shell.log"))
-            .args(["-c", "echo starting; echo 'fatal: it is Monday'; echo goodbye; exit 3"]);
+        let launch = Launch::new(
+            "shell",
+            Path::new("/bin/sh"),
+            "test",
+            &folder.path().join("shell.log"),
+        )
+        .args([
+            "-c",
+            "echo starting; echo 'fatal: it is Monday'; echo goodbye; exit 3",
+        ]);
         let process = Supervised::start(&launch).expect("a shell");
         let status = process.exited().await.expect("its end");
         let text = process.unexpected_exit(status).to_string();
-        assert_eq!(text, "failed to keep shell running (exit status: 3): fatal: it is Monday");
+        assert_eq!(
+            text,
+            "failed to keep shell running (exit status: 3): fatal: it is Monday"
+        );
     }
 
     #[tokio::test]
     async fn a_child_carries_the_marker_and_nothing_of_the_surroundings() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let log = folder.path().join("env.log");
-        let launch = Launch::new("env", Path::new("/usr/bin/env"), "run-7", &log).env("GIVEN", "yes");
-        Supervised::start(&launch).expect("env").exited().await.expect("its end");
+        let launch =
+            Launch::new("env", Path::new("/usr/bin/env"), "run-7", &log).env("GIVEN", "yes");
+        Supervised::start(&launch)
+            .expect("env")
+            .exited()
+            .await
+            .expect("its end");
         let names = std::fs::read_to_string(&log).expect("log");
         assert!(names.contains("GONOGO_RUN_ID=run-7\n") && names.contains("GIVEN=yes\n"));
-        assert!(!names.contains("CARGO_MANIFEST_DIR"), "cargo sets it for this test");
+        assert!(
+            !names.contains("CARGO_MANIFEST_DIR"),
+            "cargo sets it for this test"
+        );
     }
 
     #[tokio::test]
     async fn a_missing_program_is_named() {
-        let launch = Launch::new("nothing", Path::new("/nonexistent/program"), "test", Path::new("/dev/null"));
+        let launch = Launch::new(
+            "nothing",
+            Path::new("/nonexistent/program"),
+            "test",
+            Path::new("/dev/null"),
+        );
         let error = Supervised::start(&launch).expect_err("no such program");
-        assert!(error.to_string().contains("/nonexistent/program is missing"));
+        assert!(
+            error
+                .to_string()
+                .contains("/nonexistent/program is missing")
+        );
     }
 }

@@ -23,13 +23,20 @@ pub(super) fn unsupported(pod: &Pod) -> Option<String> {
     }
     for container in spec.init_containers.iter().flatten() {
         if container.restart_policy.is_some() {
-            return Some(format!("restartPolicy of init container \"{}\"", container.name));
+            return Some(format!(
+                "restartPolicy of init container \"{}\"",
+                container.name
+            ));
         }
         if let Some(feature) = unsupported_in_container(container) {
             return Some(feature);
         }
     }
-    if spec.ephemeral_containers.as_ref().is_some_and(|list| !list.is_empty()) {
+    if spec
+        .ephemeral_containers
+        .as_ref()
+        .is_some_and(|list| !list.is_empty())
+    {
         return Some("ephemeral containers".to_owned());
     }
     spec.containers.iter().find_map(unsupported_in_container)
@@ -43,11 +50,9 @@ fn is_supported_volume(volume: &Volume) -> bool {
         || volume.persistent_volume_claim.is_some()
         || volume.downward_api.is_some()
         || volume.projected.as_ref().is_some_and(|projected| {
-            projected
-                .sources
-                .iter()
-                .flatten()
-                .all(|source| source.cluster_trust_bundle.is_none() && source.pod_certificate.is_none())
+            projected.sources.iter().flatten().all(|source| {
+                source.cluster_trust_bundle.is_none() && source.pod_certificate.is_none()
+            })
         })
 }
 
@@ -60,10 +65,17 @@ fn unsupported_in_container(container: &Container) -> Option<String> {
         ("lifecycle", container.lifecycle.is_some()),
         ("stdin", container.stdin.unwrap_or(false)),
         ("tty", container.tty.unwrap_or(false)),
-        ("volumeDevices", container.volume_devices.as_ref().is_some_and(|list| !list.is_empty())),
+        (
+            "volumeDevices",
+            container
+                .volume_devices
+                .as_ref()
+                .is_some_and(|list| !list.is_empty()),
+        ),
         (
             "the image entry point",
-            container.command.as_ref().is_none_or(Vec::is_empty) && container.args.as_ref().is_none_or(Vec::is_empty),
+            container.command.as_ref().is_none_or(Vec::is_empty)
+                && container.args.as_ref().is_none_or(Vec::is_empty),
         ),
     ];
     if let Some((feature, _)) = features.iter().find(|(_, present)| *present) {
@@ -74,7 +86,12 @@ fn unsupported_in_container(container: &Container) -> Option<String> {
         .iter()
         .flatten()
         .find(|mount| mount.sub_path_expr.is_some())
-        .map(|mount| format!("subPathExpr of mount \"{}\" in container \"{name}\"", mount.name))
+        .map(|mount| {
+            format!(
+                "subPathExpr of mount \"{}\" in container \"{name}\"",
+                mount.name
+            )
+        })
 }
 
 #[cfg(test)]
@@ -97,11 +114,20 @@ mod tests {
 
     #[test]
     fn the_unknown_is_named() {
-        let nfs = pod(json!({"containers": [{"name": "run", "command": ["true"]}], "volumes": [{"name": "n", "nfs": {"server": "s", "path": "/"}}]}));
+        let nfs = pod(
+            json!({"containers": [{"name": "run", "command": ["true"]}], "volumes": [{"name": "n", "nfs": {"server": "s", "path": "/"}}]}),
+        );
         assert_eq!(unsupported(&nfs).as_deref(), Some("type of volume \"n\""));
-        let probe = pod(json!({"containers": [{"name": "run", "command": ["true"], "livenessProbe": {}}]}));
-        assert_eq!(unsupported(&probe).as_deref(), Some("livenessProbe of container \"run\""));
+        let probe =
+            pod(json!({"containers": [{"name": "run", "command": ["true"], "livenessProbe": {}}]}));
+        assert_eq!(
+            unsupported(&probe).as_deref(),
+            Some("livenessProbe of container \"run\"")
+        );
         let image_only = pod(json!({"containers": [{"name": "run"}]}));
-        assert_eq!(unsupported(&image_only).as_deref(), Some("the image entry point of container \"run\""));
+        assert_eq!(
+            unsupported(&image_only).as_deref(),
+            Some("the image entry point of container \"run\"")
+        );
     }
 }

@@ -33,11 +33,18 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const SERVICE_ACCOUNT_VARIABLE: &str = "KUBERNETES_SERVICE_ACCOUNT_DIR";
 
 /// Runs one container until it is done for good or stopped.
-pub(super) async fn run(pod: &PodRun<'_>, container: &Container, init: bool, mut stop: watch::Receiver<Option<Stop>>) {
+pub(super) async fn run(
+    pod: &PodRun<'_>,
+    container: &Container,
+    init: bool,
+    mut stop: watch::Receiver<Option<Stop>>,
+) {
     let mut record = ContainerRecord::default();
     let mut pause = Duration::ZERO;
     loop {
-        let Some(spec) = prepare(pod, container, init, &mut record, &mut stop).await else { return };
+        let Some(spec) = prepare(pod, container, init, &mut record, &mut stop).await else {
+            return;
+        };
         let termination = run_once(pod, container, init, spec, &mut record, &mut stop).await;
         let exit_code = termination.exit_code;
         record.progress = Progress::Terminated(termination.clone());
@@ -46,10 +53,19 @@ pub(super) async fn run(pod: &PodRun<'_>, container: &Container, init: bool, mut
             return;
         }
         if !pause.is_zero() {
-            let message = format!("back-off {}s restarting failed container={}", pause.as_secs(), container.name);
-            pod.context.events.warning(pod.pod, Some(&container.name), "BackOff", message.clone());
+            let message = format!(
+                "back-off {}s restarting failed container={}",
+                pause.as_secs(),
+                container.name
+            );
+            pod.context
+                .events
+                .warning(pod.pod, Some(&container.name), "BackOff", message.clone());
             record.last = Some(termination.clone());
-            record.progress = Progress::Waiting { reason: "CrashLoopBackOff", message: Some(message) };
+            record.progress = Progress::Waiting {
+                reason: "CrashLoopBackOff",
+                message: Some(message),
+            };
             pod.update(init, &container.name, &record);
             if stopped_within(&mut stop, pause).await {
                 record.progress = Progress::Terminated(termination);
@@ -57,7 +73,11 @@ pub(super) async fn run(pod: &PodRun<'_>, container: &Container, init: bool, mut
                 return;
             }
         }
-        pause = if pause.is_zero() { FIRST_RESTART_PAUSE } else { (pause * 2).min(LONGEST_RESTART_PAUSE) };
+        pause = if pause.is_zero() {
+            FIRST_RESTART_PAUSE
+        } else {
+            (pause * 2).min(LONGEST_RESTART_PAUSE)
+        };
         record.last = Some(termination);
         record.restarts += 1;
     }
@@ -83,13 +103,26 @@ async fn prepare(
         };
         let message = describe(&error);
         if error.is_final() {
-            pod.context.events.warning(pod.pod, Some(&container.name), "Unsupported", message.clone());
+            pod.context.events.warning(
+                pod.pod,
+                Some(&container.name),
+                "Unsupported",
+                message.clone(),
+            );
         }
-        let progress = Progress::Waiting { reason: "CreateContainerConfigError", message: Some(message.clone()) };
+        let progress = Progress::Waiting {
+            reason: "CreateContainerConfigError",
+            message: Some(message.clone()),
+        };
         // An API server that does not answer says nothing about the Pod.
         let concerns_pod = !matches!(error, PodError::Api { .. });
         if concerns_pod && record.progress != progress {
-            pod.context.events.warning(pod.pod, Some(&container.name), "Failed", format!("Error: {message}"));
+            pod.context.events.warning(
+                pod.pod,
+                Some(&container.name),
+                "Failed",
+                format!("Error: {message}"),
+            );
             record.progress = progress;
             pod.update(init, &container.name, record);
         }
@@ -104,36 +137,67 @@ async fn process_spec(pod: &PodRun<'_>, container: &Container) -> Result<Process
     let context = pod.context;
     let mapping = mounts(container, pod.volumes)?;
     let references = References::load(&context.client, pod.namespace, container).await?;
-    let resolved =
-        environment::resolve(container, pod.pod, &context.node, &context.service_variables, &references)?;
+    let resolved = environment::resolve(
+        container,
+        pod.pod,
+        &context.node,
+        &context.service_variables,
+        &references,
+    )?;
     let command = environment::command_line(container, &resolved, &mapping);
-    let mut variables: BTreeMap<String, String> =
-        resolved.iter().map(|(name, value)| (name.clone(), mapping.rewrite(value))).collect();
+    let mut variables: BTreeMap<String, String> = resolved
+        .iter()
+        .map(|(name, value)| (name.clone(), mapping.rewrite(value)))
+        .collect();
 
     let root = pod.folder.join("containers").join(&container.name);
     let temporary = root.join("tmp");
     let working_directory = mapping.working_directory(container.working_dir.as_deref(), &root);
     for folder in [&root, &temporary, &working_directory] {
-        std::fs::create_dir_all(folder).map_err(|source| PodError::Io { path: folder.clone(), source })?;
+        std::fs::create_dir_all(folder).map_err(|source| PodError::Io {
+            path: folder.clone(),
+            source,
+        })?;
     }
-    variables.insert("PATH".to_owned(), search_path(&context.path_prefix, variables.get("PATH")));
-    variables.entry("HOME".to_owned()).or_insert_with(|| root.to_string_lossy().into_owned());
-    variables.entry("TMPDIR".to_owned()).or_insert_with(|| temporary.to_string_lossy().into_owned());
-    variables.entry("HOSTNAME".to_owned()).or_insert_with(|| pod.name.to_owned());
+    variables.insert(
+        "PATH".to_owned(),
+        search_path(&context.path_prefix, variables.get("PATH")),
+    );
+    variables
+        .entry("HOME".to_owned())
+        .or_insert_with(|| root.to_string_lossy().into_owned());
+    variables
+        .entry("TMPDIR".to_owned())
+        .or_insert_with(|| temporary.to_string_lossy().into_owned());
+    variables
+        .entry("HOSTNAME".to_owned())
+        .or_insert_with(|| pod.name.to_owned());
     if let Some(folder) = mapping.resolve(SERVICE_ACCOUNT_MOUNT) {
-        variables.entry(SERVICE_ACCOUNT_VARIABLE.to_owned()).or_insert_with(|| folder.to_string_lossy().into_owned());
+        variables
+            .entry(SERVICE_ACCOUNT_VARIABLE.to_owned())
+            .or_insert_with(|| folder.to_string_lossy().into_owned());
     }
     variables.insert(RUN_MARKER_VARIABLE.to_owned(), context.run_marker.clone());
 
     let mut words = command.into_iter();
-    let word = words.next().ok_or_else(|| PodError::Unsupported("empty command".to_owned()))?;
+    let word = words
+        .next()
+        .ok_or_else(|| PodError::Unsupported("empty command".to_owned()))?;
     let program = resolve_program(&word, &variables["PATH"]);
-    Ok(ProcessSpec { program, arguments: words.collect(), environment: variables, working_directory })
+    Ok(ProcessSpec {
+        program,
+        arguments: words.collect(),
+        environment: variables,
+        working_directory,
+    })
 }
 
 fn search_path(prefix: &[PathBuf], wanted: Option<&String>) -> String {
     let host = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
-    let mut path: Vec<String> = prefix.iter().map(|folder| folder.to_string_lossy().into_owned()).collect();
+    let mut path: Vec<String> = prefix
+        .iter()
+        .map(|folder| folder.to_string_lossy().into_owned())
+        .collect();
     path.extend(wanted.cloned());
     path.push(host);
     path.join(":")
@@ -148,7 +212,10 @@ fn resolve_program(word: &str, path: &str) -> String {
         .filter(|folder| !folder.is_empty())
         .map(|folder| Path::new(folder).join(word))
         .find(|candidate| candidate.is_file())
-        .map_or_else(|| word.to_owned(), |found| found.to_string_lossy().into_owned())
+        .map_or_else(
+            || word.to_owned(),
+            |found| found.to_string_lossy().into_owned(),
+        )
 }
 
 /// Starts the process, waits for its end and stops it when asked to.
@@ -163,13 +230,22 @@ async fn run_once(
     let context = pod.context;
     let name = &container.name;
     let begun = Timestamp::now();
-    let path = log_path(&context.root_dir, pod.namespace, pod.name, pod.uid, name, record.restarts);
+    let path = log_path(
+        &context.root_dir,
+        pod.namespace,
+        pod.name,
+        pod.uid,
+        name,
+        record.restarts,
+    );
     let started = ContainerLog::create(path).and_then(|log| Ok((Process::spawn(&spec)?, log)));
     let (mut process, log) = match started {
         Ok(started) => started,
         Err(error) => {
             let message = format!("failed to start \"{}\": {error}", spec.program);
-            context.events.warning(pod.pod, Some(name), "Failed", format!("Error: {message}"));
+            context
+                .events
+                .warning(pod.pod, Some(name), "Failed", format!("Error: {message}"));
             return Termination {
                 exit_code: START_FAILED_EXIT_CODE,
                 reason: "StartError",
@@ -179,7 +255,13 @@ async fn run_once(
             };
         }
     };
-    context.logs.add(pod.namespace, pod.name, pod.uid, name, std::sync::Arc::clone(&log));
+    context.logs.add(
+        pod.namespace,
+        pod.name,
+        pod.uid,
+        name,
+        std::sync::Arc::clone(&log),
+    );
     let (stdout, stderr) = process.take_outputs();
     let readers = [
         stdout.map(|output| tokio::spawn(std::sync::Arc::clone(&log).capture("stdout", output))),
@@ -188,13 +270,25 @@ async fn run_once(
     record.id = process.id().map(|id| format!("process://{}-{id}", pod.uid));
     record.progress = Progress::Running { started: begun };
     pod.update(init, name, record);
-    context.events.normal(pod.pod, Some(name), "Started", format!("Started container {name}"));
+    context.events.normal(
+        pod.pod,
+        Some(name),
+        "Started",
+        format!("Started container {name}"),
+    );
 
     let status = wait_or_stop(pod, name, &mut process, stop).await;
     let finished = Timestamp::now();
     let last_output = futures::future::join_all(readers.into_iter().flatten());
-    if tokio::time::timeout(LAST_OUTPUT_TIMEOUT, last_output).await.is_err() {
-        tracing::warn!(pod = pod.name, container = name, "the output is still held open by another process");
+    if tokio::time::timeout(LAST_OUTPUT_TIMEOUT, last_output)
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            pod = pod.name,
+            container = name,
+            "the output is still held open by another process"
+        );
     }
     log.close();
     let exit_code = match status {
@@ -205,7 +299,13 @@ async fn run_once(
         }
     };
     let reason = if exit_code == 0 { "Completed" } else { "Error" };
-    Termination { exit_code, reason, message: None, started: begun, finished }
+    Termination {
+        exit_code,
+        reason,
+        message: None,
+        started: begun,
+        finished,
+    }
 }
 
 async fn wait_or_stop(
@@ -218,12 +318,20 @@ async fn wait_or_stop(
         status = process.wait() => return status,
         () = stopped(stop) => {}
     }
-    pod.context.events.normal(pod.pod, Some(name), "Killing", format!("Stopping container {name}"));
+    pod.context.events.normal(
+        pod.pod,
+        Some(name),
+        "Killing",
+        format!("Stopping container {name}"),
+    );
     process.terminate();
     let asked = tokio::time::Instant::now();
     loop {
         // A later order may shorten the grace, as a forced deletion does.
-        let grace = stop.borrow_and_update().as_ref().map_or(Duration::ZERO, |order| order.grace);
+        let grace = stop
+            .borrow_and_update()
+            .as_ref()
+            .map_or(Duration::ZERO, |order| order.grace);
         tokio::select! {
             status = process.wait() => return status,
             () = tokio::time::sleep_until(asked + grace) => break,
@@ -241,6 +349,9 @@ pub(super) async fn stopped(stop: &mut watch::Receiver<Option<Stop>>) {
 }
 
 /// Whether an order to stop came within the time.
-pub(super) async fn stopped_within(stop: &mut watch::Receiver<Option<Stop>>, time: Duration) -> bool {
+pub(super) async fn stopped_within(
+    stop: &mut watch::Receiver<Option<Stop>>,
+    time: Duration,
+) -> bool {
     tokio::time::timeout(time, stopped(stop)).await.is_ok()
 }

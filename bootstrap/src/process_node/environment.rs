@@ -18,17 +18,31 @@ pub(super) struct References {
 
 impl References {
     /// Reads every object the container refers to; an absent one is noted as absent.
-    pub(super) async fn load(client: &kube::Client, namespace: &str, container: &Container) -> Result<Self, PodError> {
+    pub(super) async fn load(
+        client: &kube::Client,
+        namespace: &str,
+        container: &Container,
+    ) -> Result<Self, PodError> {
         let mut config_map_names = BTreeSet::new();
         let mut secret_names = BTreeSet::new();
         for variable in container.env.iter().flatten() {
             if let Some(source) = &variable.value_from {
-                config_map_names.extend(source.config_map_key_ref.as_ref().map(|key| key.name.clone()));
+                config_map_names.extend(
+                    source
+                        .config_map_key_ref
+                        .as_ref()
+                        .map(|key| key.name.clone()),
+                );
                 secret_names.extend(source.secret_key_ref.as_ref().map(|key| key.name.clone()));
             }
         }
         for source in container.env_from.iter().flatten() {
-            config_map_names.extend(source.config_map_ref.as_ref().map(|object| object.name.clone()));
+            config_map_names.extend(
+                source
+                    .config_map_ref
+                    .as_ref()
+                    .map(|object| object.name.clone()),
+            );
             secret_names.extend(source.secret_ref.as_ref().map(|object| object.name.clone()));
         }
         let config_maps = try_join_all(config_map_names.into_iter().map(|name| async move {
@@ -40,7 +54,10 @@ impl References {
             Ok((name, data))
         }));
         let (config_maps, secrets) = tokio::try_join!(config_maps, secrets)?;
-        Ok(Self { config_maps: config_maps.into_iter().collect(), secrets: secrets.into_iter().collect() })
+        Ok(Self {
+            config_maps: config_maps.into_iter().collect(),
+            secrets: secrets.into_iter().collect(),
+        })
     }
 }
 
@@ -53,7 +70,10 @@ async fn read_config_map(
     let object = Api::<ConfigMap>::namespaced(client.clone(), namespace)
         .get_opt(name)
         .await
-        .map_err(|source| PodError::Api { what: format!("configmap \"{name}\""), source })?;
+        .map_err(|source| PodError::Api {
+            what: format!("configmap \"{name}\""),
+            source,
+        })?;
     Ok(object.map(|object| object.data.unwrap_or_default()))
 }
 
@@ -65,7 +85,10 @@ async fn read_secret(
     let object = Api::<Secret>::namespaced(client.clone(), namespace)
         .get_opt(name)
         .await
-        .map_err(|source| PodError::Api { what: format!("secret \"{name}\""), source })?;
+        .map_err(|source| PodError::Api {
+            what: format!("secret \"{name}\""),
+            source,
+        })?;
     Ok(object.map(|object| {
         object
             .data
@@ -95,23 +118,48 @@ pub(super) fn resolve(
     for source in container.env_from.iter().flatten() {
         let prefix = source.prefix.as_deref().unwrap_or_default();
         let (kind, name, optional, data) = match (&source.config_map_ref, &source.secret_ref) {
-            (Some(object), _) => {
-                ("configmap", &object.name, object.optional, references.config_maps.get(&object.name))
-            }
-            (None, Some(object)) => ("secret", &object.name, object.optional, references.secrets.get(&object.name)),
+            (Some(object), _) => (
+                "configmap",
+                &object.name,
+                object.optional,
+                references.config_maps.get(&object.name),
+            ),
+            (None, Some(object)) => (
+                "secret",
+                &object.name,
+                object.optional,
+                references.secrets.get(&object.name),
+            ),
             (None, None) => continue,
         };
         match data.and_then(Option::as_ref) {
-            Some(data) => result.extend(data.iter().map(|(key, value)| (format!("{prefix}{key}"), value.clone()))),
+            Some(data) => result.extend(
+                data.iter()
+                    .map(|(key, value)| (format!("{prefix}{key}"), value.clone())),
+            ),
             None if optional.unwrap_or(false) => {}
-            None => return Err(PodError::Missing { kind, name: name.clone() }),
+            None => {
+                return Err(PodError::Missing {
+                    kind,
+                    name: name.clone(),
+                });
+            }
         }
     }
     for variable in container.env.iter().flatten() {
         if let Some(value) = value_of(variable, pod, node, references)? {
             // Service variables can be referred to, but an explicit value of the same name wins.
-            let scope = |name: &str| result.get(name).or_else(|| service_variables.get(name)).cloned();
-            let value = if variable.value_from.is_none() { expand(&value, scope) } else { value };
+            let scope = |name: &str| {
+                result
+                    .get(name)
+                    .or_else(|| service_variables.get(name))
+                    .cloned()
+            };
+            let value = if variable.value_from.is_none() {
+                expand(&value, scope)
+            } else {
+                value
+            };
             result.insert(variable.name.clone(), value);
         }
     }
@@ -135,13 +183,19 @@ fn value_of(
         return key_of("secret", &key.name, &key.key, key.optional, data);
     }
     if let Some(key) = &source.config_map_key_ref {
-        let data = references.config_maps.get(&key.name).and_then(Option::as_ref);
+        let data = references
+            .config_maps
+            .get(&key.name)
+            .and_then(Option::as_ref);
         return key_of("configmap", &key.name, &key.key, key.optional, data);
     }
     if let Some(field) = &source.field_ref {
         return field_value(&field.field_path, pod, node).map(Some);
     }
-    Err(PodError::Unsupported(format!("source of variable {}", variable.name)))
+    Err(PodError::Unsupported(format!(
+        "source of variable {}",
+        variable.name
+    )))
 }
 
 fn key_of(
@@ -154,8 +208,15 @@ fn key_of(
     match (data, data.and_then(|data| data.get(key))) {
         (_, Some(value)) => Ok(Some(value.clone())),
         _ if optional.unwrap_or(false) => Ok(None),
-        (None, None) => Err(PodError::Missing { kind, name: name.to_owned() }),
-        (Some(_), None) => Err(PodError::MissingKey { kind, name: name.to_owned(), key: key.to_owned() }),
+        (None, None) => Err(PodError::Missing {
+            kind,
+            name: name.to_owned(),
+        }),
+        (Some(_), None) => Err(PodError::MissingKey {
+            kind,
+            name: name.to_owned(),
+            key: key.to_owned(),
+        }),
     }
 }
 
@@ -163,10 +224,20 @@ fn key_of(
 pub(super) fn field_value(path: &str, pod: &Pod, node: &NodeFacts) -> Result<String, PodError> {
     let metadata = &pod.metadata;
     if let Some(key) = subscript(path, "metadata.labels") {
-        return Ok(metadata.labels.as_ref().and_then(|labels| labels.get(key)).cloned().unwrap_or_default());
+        return Ok(metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(key))
+            .cloned()
+            .unwrap_or_default());
     }
     if let Some(key) = subscript(path, "metadata.annotations") {
-        return Ok(metadata.annotations.as_ref().and_then(|all| all.get(key)).cloned().unwrap_or_default());
+        return Ok(metadata
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(key))
+            .cloned()
+            .unwrap_or_default());
     }
     let value = match path {
         "metadata.name" => metadata.name.clone(),
@@ -175,19 +246,29 @@ pub(super) fn field_value(path: &str, pod: &Pod, node: &NodeFacts) -> Result<Str
         "metadata.labels" => metadata.labels.as_ref().map(lines),
         "metadata.annotations" => metadata.annotations.as_ref().map(lines),
         "spec.nodeName" => Some(node.node_name.clone()),
-        "spec.serviceAccountName" => pod.spec.as_ref().and_then(|spec| spec.service_account_name.clone()),
-        "status.hostIP" | "status.podIP" | "status.hostIPs" | "status.podIPs" => Some(node.node_ip.clone()),
+        "spec.serviceAccountName" => pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.service_account_name.clone()),
+        "status.hostIP" | "status.podIP" | "status.hostIPs" | "status.podIPs" => {
+            Some(node.node_ip.clone())
+        }
         other => return Err(PodError::Unsupported(format!("field {other}"))),
     };
     Ok(value.unwrap_or_default())
 }
 
 fn subscript<'a>(path: &'a str, field: &str) -> Option<&'a str> {
-    path.strip_prefix(field)?.strip_prefix("['")?.strip_suffix("']")
+    path.strip_prefix(field)?
+        .strip_prefix("['")?
+        .strip_suffix("']")
 }
 
 fn lines(map: &BTreeMap<String, String>) -> String {
-    map.iter().map(|(key, value)| format!("{key}={value:?}")).collect::<Vec<_>>().join("\n")
+    map.iter()
+        .map(|(key, value)| format!("{key}={value:?}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Expands `$(NAME)`; `$$(NAME)` is a literal, an unknown name stays as it is.
@@ -200,7 +281,10 @@ pub(super) fn expand(text: &str, lookup: impl Fn(&str) -> Option<String>) -> Str
         if let Some(literal) = after.strip_prefix('$') {
             result.push('$');
             rest = literal;
-        } else if let Some((name, tail)) = after.strip_prefix('(').and_then(|inner| inner.split_once(')')) {
+        } else if let Some((name, tail)) = after
+            .strip_prefix('(')
+            .and_then(|inner| inner.split_once(')'))
+        {
             match lookup(name) {
                 Some(value) => result.push_str(&value),
                 None => result.push_str(&format!("$({name})")),
@@ -234,22 +318,32 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn resolve_env(container: Value, references: &References) -> Result<BTreeMap<String, String>, PodError> {
+    fn resolve_env(
+        container: Value,
+        references: &References,
+    ) -> Result<BTreeMap<String, String>, PodError> {
         let container: Container = serde_json::from_value(container).expect("a container");
         let pod: Pod = serde_json::from_value(json!({
             "metadata": {"name": "p", "namespace": "n", "uid": "u", "labels": {"app": "x"}},
             "spec": {"containers": [], "serviceAccountName": "sa"},
         }))
         .expect("a pod");
-        let node = NodeFacts { node_name: "node".to_owned(), node_ip: "127.1.2.3".to_owned() };
-        let services = BTreeMap::from([("KUBERNETES_SERVICE_HOST".to_owned(), "127.1.1.1".to_owned())]);
+        let node = NodeFacts {
+            node_name: "node".to_owned(),
+            node_ip: "127.1.2.3".to_owned(),
+        };
+        let services =
+            BTreeMap::from([("KUBERNETES_SERVICE_HOST".to_owned(), "127.1.1.1".to_owned())]);
         resolve(&container, &pod, &node, &services, references)
     }
 
     fn references() -> References {
         let data = BTreeMap::from([("key".to_owned(), "value".to_owned())]);
         References {
-            config_maps: HashMap::from([("cm".to_owned(), Some(data.clone())), ("gone".to_owned(), None)]),
+            config_maps: HashMap::from([
+                ("cm".to_owned(), Some(data.clone())),
+                ("gone".to_owned(), None),
+            ]),
             secrets: HashMap::from([("s".to_owned(), Some(data)), ("gone".to_owned(), None)]),
         }
     }
@@ -290,7 +384,10 @@ mod tests {
             &references(),
         )
         .expect_err("the key is missing");
-        assert_eq!(no_key.to_string(), "couldn't find key other in configmap cm");
+        assert_eq!(
+            no_key.to_string(),
+            "couldn't find key other in configmap cm"
+        );
     }
 
     #[test]

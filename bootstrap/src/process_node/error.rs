@@ -48,7 +48,11 @@ pub(super) enum PodError {
     Missing { kind: &'static str, name: String },
     /// A key of a present object is not there; asking again may help.
     #[error("couldn't find key {key} in {kind} {name}")]
-    MissingKey { kind: &'static str, name: String, key: String },
+    MissingKey {
+        kind: &'static str,
+        name: String,
+        key: String,
+    },
     /// The API server failed; asking again may help.
     #[error("failed to read {what}")]
     Api {

@@ -21,7 +21,10 @@ pub(super) struct PodEvents {
 
 impl PodEvents {
     pub(super) fn new(client: kube::Client, node_name: &str) -> Self {
-        Self { client, node_name: node_name.to_owned() }
+        Self {
+            client,
+            node_name: node_name.to_owned(),
+        }
     }
 
     /// Something went as it should.
@@ -30,17 +33,38 @@ impl PodEvents {
     }
 
     /// Something is wrong with the Pod.
-    pub(super) fn warning(&self, pod: &Pod, container: Option<&str>, reason: &str, message: String) {
+    pub(super) fn warning(
+        &self,
+        pod: &Pod,
+        container: Option<&str>,
+        reason: &str,
+        message: String,
+    ) {
         self.publish("Warning", pod, container, reason, message);
     }
 
-    fn publish(&self, kind: &str, pod: &Pod, container: Option<&str>, reason: &str, mut message: String) {
+    fn publish(
+        &self,
+        kind: &str,
+        pod: &Pod,
+        container: Option<&str>,
+        reason: &str,
+        mut message: String,
+    ) {
         message.truncate(message.floor_char_boundary(MESSAGE_LIMIT_BYTES));
         let namespace = pod.metadata.namespace.clone().unwrap_or_default();
         let now = Timestamp::now();
-        let name = format!("{}.{:x}", pod.metadata.name.as_deref().unwrap_or_default(), now.as_nanosecond());
+        let name = format!(
+            "{}.{:x}",
+            pod.metadata.name.as_deref().unwrap_or_default(),
+            now.as_nanosecond()
+        );
         let event = Event {
-            metadata: ObjectMeta { name: Some(name), namespace: Some(namespace.clone()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(name),
+                namespace: Some(namespace.clone()),
+                ..ObjectMeta::default()
+            },
             involved_object: ObjectReference {
                 field_path: container.map(|name| format!("spec.containers{{{name}}}")),
                 ..pod.object_ref(&())
@@ -55,7 +79,10 @@ impl PodEvents {
             last_timestamp: Some(Time(now)),
             reporting_component: Some(COMPONENT.to_owned()),
             reporting_instance: Some(self.node_name.clone()),
-            source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: Some(self.node_name.clone()) }),
+            source: Some(EventSource {
+                component: Some(COMPONENT.to_owned()),
+                host: Some(self.node_name.clone()),
+            }),
             ..Event::default()
         };
         let api = Api::<Event>::namespaced(self.client.clone(), &namespace);

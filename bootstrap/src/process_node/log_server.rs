@@ -43,11 +43,14 @@ fn tls_config(identity: &ServingIdentity) -> Result<rustls::ServerConfig, Proces
     let mut authorities = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(identity.client_authority_pem.as_bytes()) {
         let certificate = certificate.map_err(|error| failed("client authority", &error))?;
-        authorities.add(certificate).map_err(|error| failed("client authority", &error))?;
+        authorities
+            .add(certificate)
+            .map_err(|error| failed("client authority", &error))?;
     }
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(&provider))
-        .build()
-        .map_err(|error| failed("client authority", &error))?;
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(&provider))
+            .build()
+            .map_err(|error| failed("client authority", &error))?;
     let chain = CertificateDer::pem_slice_iter(identity.certificate_pem.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| failed("certificate", &error))?;
@@ -70,13 +73,26 @@ pub(super) async fn start(
     logs: Arc<LogRegistry>,
 ) -> Result<(SocketAddr, tokio::task::JoinHandle<()>), ProcessNodeError> {
     let acceptor = TlsAcceptor::from(Arc::new(tls_config(identity)?));
-    let bound = TcpListener::bind(listen).await.and_then(|tcp| Ok((tcp.local_addr()?, tcp)));
-    let (address, tcp) = bound.map_err(|source| ProcessNodeError::Listen { address: listen, source })?;
+    let bound = TcpListener::bind(listen)
+        .await
+        .and_then(|tcp| Ok((tcp.local_addr()?, tcp)));
+    let (address, tcp) = bound.map_err(|source| ProcessNodeError::Listen {
+        address: listen,
+        source,
+    })?;
     let (ready, connections) = mpsc::channel(ACCEPT_BACKLOG);
     let router = Router::new()
         .route("/healthz", get(|| async { "ok" }))
-        .route("/containerLogs/{namespace}/{pod}/{container}", get(container_logs))
-        .fallback(|| async { (StatusCode::NOT_IMPLEMENTED, "not supported by the process node") })
+        .route(
+            "/containerLogs/{namespace}/{pod}/{container}",
+            get(container_logs),
+        )
+        .fallback(|| async {
+            (
+                StatusCode::NOT_IMPLEMENTED,
+                "not supported by the process node",
+            )
+        })
         .with_state(logs);
     let task = tokio::spawn(async move {
         tokio::select! {
@@ -92,7 +108,11 @@ pub(super) async fn start(
 }
 
 // Handshakes run on tasks of their own, so that a silent client holds up nobody.
-async fn accept(tcp: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
+async fn accept(
+    tcp: TcpListener,
+    acceptor: TlsAcceptor,
+    ready: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
+) {
     loop {
         let (connection, peer) = next_connection(&tcp).await;
         let acceptor = acceptor.clone();
@@ -100,8 +120,12 @@ async fn accept(tcp: TcpListener, acceptor: TlsAcceptor, ready: mpsc::Sender<(Tl
         tokio::spawn(async move {
             match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(connection)).await {
                 Ok(Ok(stream)) => drop(ready.send((stream, peer)).await),
-                Ok(Err(error)) => tracing::debug!(%peer, %error, "refused a connection to the log endpoint"),
-                Err(_elapsed) => tracing::debug!(%peer, "a handshake with the log endpoint took too long"),
+                Ok(Err(error)) => {
+                    tracing::debug!(%peer, %error, "refused a connection to the log endpoint")
+                }
+                Err(_elapsed) => {
+                    tracing::debug!(%peer, "a handshake with the log endpoint took too long")
+                }
             }
         });
     }
@@ -157,7 +181,12 @@ struct LogQuery {
 
 // Go's `strconv.ParseBool`, as far as clients use it.
 fn is_true(value: Option<&String>) -> bool {
-    value.is_some_and(|value| matches!(value.as_str(), "" | "1" | "t" | "T" | "true" | "True" | "TRUE"))
+    value.is_some_and(|value| {
+        matches!(
+            value.as_str(),
+            "" | "1" | "t" | "T" | "true" | "True" | "TRUE"
+        )
+    })
 }
 
 async fn container_logs(
@@ -173,9 +202,17 @@ async fn container_logs(
     let since = match (&query.since_time, query.since_seconds) {
         (Some(time), _) => match time.parse::<Timestamp>() {
             Ok(time) => Some(time),
-            Err(error) => return (StatusCode::BAD_REQUEST, format!("invalid sinceTime: {error}")).into_response(),
+            Err(error) => {
+                return (
+                    StatusCode::BAD_REQUEST,
+                    format!("invalid sinceTime: {error}"),
+                )
+                    .into_response();
+            }
         },
-        (None, Some(seconds)) => Timestamp::now().checked_sub(SignedDuration::from_secs(seconds)).ok(),
+        (None, Some(seconds)) => Timestamp::now()
+            .checked_sub(SignedDuration::from_secs(seconds))
+            .ok(),
         (None, None) => None,
     };
     let options = ReadOptions {
@@ -187,5 +224,9 @@ async fn container_logs(
     };
     let (sender, receiver) = body_channel::channel(BODY_BUFFER_PARTS);
     tokio::spawn(stream(log, options, sender));
-    ([(header::CONTENT_TYPE, "text/plain")], Body::from_stream(receiver)).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/plain")],
+        Body::from_stream(receiver),
+    )
+        .into_response()
 }

@@ -35,17 +35,31 @@ impl ContainerLog {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
-        Ok(Arc::new(Self { path, file: Mutex::new(file), state: watch::Sender::new(LogState::default()) }))
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)?;
+        Ok(Arc::new(Self {
+            path,
+            file: Mutex::new(file),
+            state: watch::Sender::new(LogState::default()),
+        }))
     }
 
     /// Copies one output until its end.
-    pub(super) async fn capture(self: Arc<Self>, stream: &'static str, output: impl AsyncRead + Unpin) {
+    pub(super) async fn capture(
+        self: Arc<Self>,
+        stream: &'static str,
+        output: impl AsyncRead + Unpin,
+    ) {
         let mut reader = BufReader::new(output);
         let mut line = Vec::new();
         loop {
             line.clear();
-            let read = (&mut reader).take(ENTRY_LIMIT_BYTES).read_until(b'\n', &mut line).await;
+            let read = (&mut reader)
+                .take(ENTRY_LIMIT_BYTES)
+                .read_until(b'\n', &mut line)
+                .await;
             match read {
                 Ok(0) | Err(_) => return,
                 Ok(_) => self.append(stream, &line),
@@ -61,7 +75,11 @@ impl ContainerLog {
         let mut entry = format!("{:.9} {stream} {tag} ", Timestamp::now()).into_bytes();
         entry.extend_from_slice(text);
         entry.push(b'\n');
-        let written = self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&entry);
+        let written = self
+            .file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write_all(&entry);
         if let Err(error) = written {
             tracing::warn!(path = %self.path.display(), %error, "failed to write a log entry");
         }
@@ -108,7 +126,10 @@ pub(super) async fn stream(
             return;
         }
         // A half written entry stays for the next turn.
-        let complete = pending.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let complete = pending
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
         let mut text = render(&pending[..complete], &options, tail.take());
         pending.drain(..complete);
         text.truncate(budget);
@@ -127,12 +148,15 @@ fn render(stored: &[u8], options: &ReadOptions, tail: Option<usize>) -> Vec<u8> 
     let mut entries: Vec<Vec<u8>> = Vec::new();
     for entry in stored.split_inclusive(|byte| *byte == b'\n') {
         let mut parts = entry.splitn(4, |byte| *byte == b' ');
-        let (Some(time), Some(_stream), Some(tag), Some(text)) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(time), Some(_stream), Some(tag), Some(text)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             continue;
         };
         if let Some(since) = options.since {
-            let at = std::str::from_utf8(time).ok().and_then(|time| time.parse::<Timestamp>().ok());
+            let at = std::str::from_utf8(time)
+                .ok()
+                .and_then(|time| time.parse::<Timestamp>().ok());
             if at.is_some_and(|at| at < since) {
                 continue;
             }
@@ -142,7 +166,11 @@ fn render(stored: &[u8], options: &ReadOptions, tail: Option<usize>) -> Vec<u8> 
             line.extend_from_slice(time);
             line.push(b' ');
         }
-        line.extend_from_slice(if tag == b"P" { text.strip_suffix(b"\n").unwrap_or(text) } else { text });
+        line.extend_from_slice(if tag == b"P" {
+            text.strip_suffix(b"\n").unwrap_or(text)
+        } else {
+            text
+        });
         entries.push(line);
     }
     let skipped = tail.map_or(0, |tail| entries.len().saturating_sub(tail));
@@ -163,13 +191,29 @@ struct PodLogs {
 
 impl LogRegistry {
     /// Adds the log of a container's next start.
-    pub(super) fn add(&self, namespace: &str, pod: &str, uid: &str, container: &str, log: Arc<ContainerLog>) {
+    pub(super) fn add(
+        &self,
+        namespace: &str,
+        pod: &str,
+        uid: &str,
+        container: &str,
+        log: Arc<ContainerLog>,
+    ) {
         let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = pods.entry((namespace.to_owned(), pod.to_owned())).or_default();
+        let entry = pods
+            .entry((namespace.to_owned(), pod.to_owned()))
+            .or_default();
         if entry.uid != uid {
-            *entry = PodLogs { uid: uid.to_owned(), containers: HashMap::new() };
+            *entry = PodLogs {
+                uid: uid.to_owned(),
+                containers: HashMap::new(),
+            };
         }
-        entry.containers.entry(container.to_owned()).or_default().push(log);
+        entry
+            .containers
+            .entry(container.to_owned())
+            .or_default()
+            .push(log);
     }
 
     /// Forgets a Pod, unless another of the same name took its place.
@@ -182,16 +226,35 @@ impl LogRegistry {
     }
 
     /// The log of the newest start, or of the one before it.
-    pub(super) fn find(&self, namespace: &str, pod: &str, container: &str, previous: bool) -> Option<Arc<ContainerLog>> {
+    pub(super) fn find(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+        previous: bool,
+    ) -> Option<Arc<ContainerLog>> {
         let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
-        let logs = pods.get(&(namespace.to_owned(), pod.to_owned()))?.containers.get(container)?;
+        let logs = pods
+            .get(&(namespace.to_owned(), pod.to_owned()))?
+            .containers
+            .get(container)?;
         logs.iter().rev().nth(usize::from(previous)).cloned()
     }
 }
 
 /// File of one start of one container.
-pub(super) fn log_path(root: &Path, namespace: &str, pod: &str, uid: &str, container: &str, start: i32) -> PathBuf {
-    root.join("logs").join(format!("{namespace}_{pod}_{uid}")).join(container).join(format!("{start}.log"))
+pub(super) fn log_path(
+    root: &Path,
+    namespace: &str,
+    pod: &str,
+    uid: &str,
+    container: &str,
+    start: i32,
+) -> PathBuf {
+    root.join("logs")
+        .join(format!("{namespace}_{pod}_{uid}"))
+        .join(container)
+        .join(format!("{start}.log"))
 }
 
 #[cfg(test)]
@@ -207,11 +270,21 @@ mod tests {
 
     #[test]
     fn entries_are_rendered_as_lines() {
-        assert_eq!(rendered(&ReadOptions::default(), None), "one\ntwo\nthree four\n");
+        assert_eq!(
+            rendered(&ReadOptions::default(), None),
+            "one\ntwo\nthree four\n"
+        );
         assert_eq!(rendered(&ReadOptions::default(), Some(1)), "three four\n");
         let since = Some("2026-01-01T00:00:03Z".parse().expect("a time"));
-        let options = ReadOptions { timestamps: true, since, ..ReadOptions::default() };
-        assert_eq!(rendered(&options, None), "2026-01-01T00:00:03.000000000Z three four\n");
+        let options = ReadOptions {
+            timestamps: true,
+            since,
+            ..ReadOptions::default()
+        };
+        assert_eq!(
+            rendered(&options, None),
+            "2026-01-01T00:00:03.000000000Z three four\n"
+        );
     }
 
     #[tokio::test]
@@ -220,12 +293,18 @@ mod tests {
         let log = ContainerLog::create(folder.path().join("run/0.log")).expect("created");
         log.append("stdout", b"first\n");
         let (sender, receiver) = mpsc::channel(1);
-        let options = ReadOptions { follow: true, ..ReadOptions::default() };
+        let options = ReadOptions {
+            follow: true,
+            ..ReadOptions::default()
+        };
         let reader = tokio::spawn(stream(Arc::clone(&log), options, sender));
         log.clone().capture("stdout", &b"second\nthird"[..]).await;
         log.close();
         let parts: Vec<_> = receiver.map(|part| part.expect("readable")).collect().await;
         reader.await.expect("ends");
-        assert_eq!(String::from_utf8(parts.concat()).expect("text"), "first\nsecond\nthird");
+        assert_eq!(
+            String::from_utf8(parts.concat()).expect("text"),
+            "first\nsecond\nthird"
+        );
     }
 }

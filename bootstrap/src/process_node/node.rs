@@ -37,25 +37,39 @@ impl ProcessNode {
     pub async fn start(config: ProcessNodeConfig) -> Result<Self, ProcessNodeError> {
         for folder in ["pods", "logs"] {
             let path = config.root_dir.join(folder);
-            std::fs::create_dir_all(&path).map_err(|source| ProcessNodeError::Folder { path, source })?;
+            std::fs::create_dir_all(&path)
+                .map_err(|source| ProcessNodeError::Folder { path, source })?;
         }
         let started = Timestamp::now();
         let service_variables = service_variables(&config.kube);
-        let client = kube::Client::try_from(config.kube)
-            .map_err(|source| ProcessNodeError::Api { action: "make a client", source })?;
+        let client =
+            kube::Client::try_from(config.kube).map_err(|source| ProcessNodeError::Api {
+                action: "make a client",
+                source,
+            })?;
         let logs = Arc::new(LogRegistry::default());
-        let (address, server) = log_server::start(config.listen, &config.serving, Arc::clone(&logs)).await?;
-        if let Err(error) = registration::register(&client, &config.node_name, address, started).await {
+        let (address, server) =
+            log_server::start(config.listen, &config.serving, Arc::clone(&logs)).await?;
+        if let Err(error) =
+            registration::register(&client, &config.node_name, address, started).await
+        {
             server.abort();
             return Err(error);
         }
-        let heartbeat =
-            tokio::spawn(registration::heartbeat(client.clone(), config.node_name.clone(), address, started));
+        let heartbeat = tokio::spawn(registration::heartbeat(
+            client.clone(),
+            config.node_name.clone(),
+            address,
+            started,
+        ));
         let context = Arc::new(NodeContext {
             events: PodEvents::new(client.clone(), &config.node_name),
             client,
             logs,
-            node: NodeFacts { node_name: config.node_name, node_ip: address.ip().to_string() },
+            node: NodeFacts {
+                node_name: config.node_name,
+                node_ip: address.ip().to_string(),
+            },
             root_dir: config.root_dir,
             path_prefix: config.path_prefix,
             run_marker: config.run_marker,
@@ -63,7 +77,13 @@ impl ProcessNode {
         });
         let (stop, stopped) = oneshot::channel();
         let pods = tokio::spawn(serve_pods(context, stopped));
-        Ok(Self { address, stop: Some(stop), pods, heartbeat, server })
+        Ok(Self {
+            address,
+            stop: Some(stop),
+            pods,
+            heartbeat,
+            server,
+        })
     }
 
     /// Address of the kubelet-style endpoint.
@@ -98,7 +118,11 @@ fn service_variables(config: &kube::Config) -> BTreeMap<String, String> {
     /// Port of a URL that names none.
     const HTTPS_PORT: u16 = 443;
     let url = &config.cluster_url;
-    let host = url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let host = url
+        .host()
+        .unwrap_or_default()
+        .trim_matches(['[', ']'])
+        .to_owned();
     let port = url.port_u16().unwrap_or(HTTPS_PORT).to_string();
     BTreeMap::from([
         ("KUBERNETES_SERVICE_HOST".to_owned(), host),
@@ -117,7 +141,9 @@ struct Workers {
 
 impl Workers {
     fn present(&mut self, context: &Arc<NodeContext>, pod: Pod) {
-        let Some(uid) = pod.metadata.uid.clone() else { return };
+        let Some(uid) = pod.metadata.uid.clone() else {
+            return;
+        };
         if let Some(listed) = &mut self.listed {
             listed.insert(uid.clone());
         }
@@ -147,8 +173,12 @@ impl Workers {
             Event::InitApply(pod) | Event::Apply(pod) => self.present(context, pod),
             Event::InitDone => {
                 let listed = self.listed.take().unwrap_or_default();
-                let vanished: Vec<String> =
-                    self.desired.keys().filter(|uid| !listed.contains(*uid)).cloned().collect();
+                let vanished: Vec<String> = self
+                    .desired
+                    .keys()
+                    .filter(|uid| !listed.contains(*uid))
+                    .cloned()
+                    .collect();
                 for uid in vanished {
                     self.gone(&uid);
                 }
@@ -161,7 +191,8 @@ impl Workers {
 async fn serve_pods(context: Arc<NodeContext>, mut stopped: oneshot::Receiver<()>) {
     let api = Api::<Pod>::all(context.client.clone());
     let selector = format!("spec.nodeName={}", context.node.node_name);
-    let mut events = pin!(watcher(api, watcher::Config::default().fields(&selector)).default_backoff());
+    let mut events =
+        pin!(watcher(api, watcher::Config::default().fields(&selector)).default_backoff());
     let mut workers = Workers::default();
     loop {
         tokio::select! {

@@ -14,9 +14,17 @@ pub(super) struct PathMapping {
 impl PathMapping {
     /// Takes (mount path, real folder) pairs in any order.
     pub(super) fn new(mounts: impl IntoIterator<Item = (String, PathBuf)>) -> Self {
-        let mut mounts: Vec<(String, PathBuf)> =
-            mounts.into_iter().map(|(path, folder)| (trimmed(&path).to_owned(), folder)).collect();
-        mounts.sort_by(|left, right| right.0.len().cmp(&left.0.len()).then_with(|| left.0.cmp(&right.0)));
+        let mut mounts: Vec<(String, PathBuf)> = mounts
+            .into_iter()
+            .map(|(path, folder)| (trimmed(&path).to_owned(), folder))
+            .collect();
+        mounts.sort_by(|left, right| {
+            right
+                .0
+                .len()
+                .cmp(&left.0.len())
+                .then_with(|| left.0.cmp(&right.0))
+        });
         Self { mounts }
     }
 
@@ -36,7 +44,11 @@ impl PathMapping {
                     return Some(folder.clone());
                 }
                 if let Some(below) = rest.strip_prefix('/') {
-                    return Some(if below.is_empty() { folder.clone() } else { folder.join(below) });
+                    return Some(if below.is_empty() {
+                        folder.clone()
+                    } else {
+                        folder.join(below)
+                    });
                 }
             }
         }
@@ -47,7 +59,9 @@ impl PathMapping {
     pub(super) fn working_directory(&self, wanted: Option<&str>, container_root: &Path) -> PathBuf {
         match wanted.filter(|path| !path.is_empty()) {
             None => container_root.to_owned(),
-            Some(path) => self.resolve(path).unwrap_or_else(|| container_root.join(path.trim_start_matches('/'))),
+            Some(path) => self
+                .resolve(path)
+                .unwrap_or_else(|| container_root.join(path.trim_start_matches('/'))),
         }
     }
 }
@@ -73,7 +87,10 @@ mod tests {
     fn a_mount_and_what_lies_below_it_are_rewritten() {
         assert_eq!(mapping().rewrite("/workspace"), "/real/w");
         assert_eq!(mapping().rewrite("/workspace/"), "/real/w");
-        assert_eq!(mapping().rewrite("/workspace/repo/a.rs"), "/real/w/repo/a.rs");
+        assert_eq!(
+            mapping().rewrite("/workspace/repo/a.rs"),
+            "/real/w/repo/a.rs"
+        );
     }
 
     #[test]
@@ -93,7 +110,13 @@ mod tests {
     fn a_working_directory_outside_mounts_lies_in_the_container_root() {
         let root = Path::new("/pods/1/root");
         assert_eq!(mapping().working_directory(None, root), root);
-        assert_eq!(mapping().working_directory(Some("/srv/app"), root), root.join("srv/app"));
-        assert_eq!(mapping().working_directory(Some("/workspace/x"), root), PathBuf::from("/real/w/x"));
+        assert_eq!(
+            mapping().working_directory(Some("/srv/app"), root),
+            root.join("srv/app")
+        );
+        assert_eq!(
+            mapping().working_directory(Some("/workspace/x"), root),
+            PathBuf::from("/real/w/x")
+        );
     }
 }

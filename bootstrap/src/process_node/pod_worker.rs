@@ -104,14 +104,22 @@ struct BoardState {
 impl StatusBoard {
     fn new(pod: Arc<Pod>, address: String, sender: watch::Sender<Option<PodStatus>>) -> Self {
         let spec = pod.spec.as_ref();
-        let init = spec.and_then(|spec| spec.init_containers.as_ref()).map_or(0, Vec::len);
+        let init = spec
+            .and_then(|spec| spec.init_containers.as_ref())
+            .map_or(0, Vec::len);
         let main = spec.map_or(0, |spec| spec.containers.len());
         let state = BoardState {
             init: vec![ContainerRecord::default(); init],
             main: vec![ContainerRecord::default(); main],
             ..BoardState::default()
         };
-        Self { pod, address, started: Timestamp::now(), state: Mutex::new(state), sender }
+        Self {
+            pod,
+            address,
+            started: Timestamp::now(),
+            state: Mutex::new(state),
+            sender,
+        }
     }
 
     fn update(&self, init: bool, container: &str, record: &ContainerRecord) {
@@ -120,9 +128,16 @@ impl StatusBoard {
             true => spec.and_then(|spec| spec.init_containers.as_deref()),
             false => spec.map(|spec| spec.containers.as_slice()),
         };
-        let place = specs.unwrap_or_default().iter().position(|spec| spec.name == container);
+        let place = specs
+            .unwrap_or_default()
+            .iter()
+            .position(|spec| spec.name == container);
         self.change(|state| {
-            let records = if init { &mut state.init } else { &mut state.main };
+            let records = if init {
+                &mut state.init
+            } else {
+                &mut state.main
+            };
             if let Some(slot) = place.and_then(|place| records.get_mut(place)) {
                 *slot = record.clone();
             }
@@ -160,24 +175,47 @@ impl StatusBoard {
 }
 
 /// Drives one Pod to its removal, or until the node goes down.
-pub(super) async fn run(context: Arc<NodeContext>, pod: Arc<Pod>, mut desired: watch::Receiver<Desired>) {
+pub(super) async fn run(
+    context: Arc<NodeContext>,
+    pod: Arc<Pod>,
+    mut desired: watch::Receiver<Desired>,
+) {
     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
     let name = pod.metadata.name.clone().unwrap_or_default();
     let uid = pod.metadata.uid.clone().unwrap_or_default();
     let api = Api::<Pod>::namespaced(context.client.clone(), &namespace);
     let folder = context.root_dir.join("pods").join(&uid);
 
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or("Pending");
     if !matches!(phase, "Succeeded" | "Failed") && pod.metadata.deletion_timestamp.is_none() {
         let writer = StatusWriter::start(api.clone(), name.clone(), uid.clone());
-        let board = StatusBoard::new(Arc::clone(&pod), context.node.node_ip.clone(), writer.sender());
+        let board = StatusBoard::new(
+            Arc::clone(&pod),
+            context.node.node_ip.clone(),
+            writer.sender(),
+        );
         let (orders, stop) = watch::channel(None);
         let refused = refusal(&pod, phase);
         if let Some(end) = refused {
-            context.events.warning(&pod, None, end.reason, end.message.clone());
+            context
+                .events
+                .warning(&pod, None, end.reason, end.message.clone());
             board.end(Some(end));
         } else {
-            let work = work(&context, &pod, &namespace, &name, &uid, &folder, &board, stop.clone());
+            let work = work(
+                &context,
+                &pod,
+                &namespace,
+                &name,
+                &uid,
+                &folder,
+                &board,
+                stop.clone(),
+            );
             tokio::pin!(work);
             tokio::select! {
                 () = &mut work => {}
@@ -188,7 +226,10 @@ pub(super) async fn run(context: Arc<NodeContext>, pod: Arc<Pod>, mut desired: w
             }
         }
         drop(board);
-        let wanted = stop.borrow().as_ref().is_none_or(|order| order.write_status);
+        let wanted = stop
+            .borrow()
+            .as_ref()
+            .is_none_or(|order| order.write_status);
         if wanted {
             writer.finish().await;
         } else {
@@ -204,8 +245,13 @@ pub(super) async fn run(context: Arc<NodeContext>, pod: Arc<Pod>, mut desired: w
 
 fn refusal(pod: &Pod, phase: &str) -> Option<ForcedEnd> {
     if phase == "Running" {
-        let message = "the process node has no process of this pod; it was started by another node process".to_owned();
-        return Some(ForcedEnd { reason: "ProcessLost", message });
+        let message =
+            "the process node has no process of this pod; it was started by another node process"
+                .to_owned();
+        return Some(ForcedEnd {
+            reason: "ProcessLost",
+            message,
+        });
     }
     unsupported(pod).map(|feature| ForcedEnd {
         reason: "Unsupported",
@@ -214,7 +260,10 @@ fn refusal(pod: &Pod, phase: &str) -> Option<ForcedEnd> {
 }
 
 /// Volumes, then init containers in order, then all containers.
-#[allow(clippy::too_many_arguments, reason = "the parts of one pod, borrowed for one call")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the parts of one pod, borrowed for one call"
+)]
 async fn work(
     context: &NodeContext,
     pod: &Pod,
@@ -226,10 +275,26 @@ async fn work(
     mut stop: watch::Receiver<Option<Stop>>,
 ) {
     board.publish();
-    let builder =
-        VolumeBuilder { client: &context.client, pod, node: &context.node, namespace, folder: folder.join("volumes") };
-    let Some(volumes) = build_volumes(context, pod, &builder, board, &mut stop).await else { return };
-    let run = PodRun { context, pod, namespace, name, uid, folder, volumes: &volumes, board };
+    let builder = VolumeBuilder {
+        client: &context.client,
+        pod,
+        node: &context.node,
+        namespace,
+        folder: folder.join("volumes"),
+    };
+    let Some(volumes) = build_volumes(context, pod, &builder, board, &mut stop).await else {
+        return;
+    };
+    let run = PodRun {
+        context,
+        pod,
+        namespace,
+        name,
+        uid,
+        folder,
+        volumes: &volumes,
+        board,
+    };
     let Some(spec) = &pod.spec else { return };
     for (index, init) in spec.init_containers.iter().flatten().enumerate() {
         container::run(&run, init, true, stop.clone()).await;
@@ -241,7 +306,10 @@ async fn work(
             return;
         }
     }
-    let all = spec.containers.iter().map(|container| container::run(&run, container, false, stop.clone()));
+    let all = spec
+        .containers
+        .iter()
+        .map(|container| container::run(&run, container, false, stop.clone()));
     futures::future::join_all(all).await;
 }
 
@@ -267,13 +335,23 @@ async fn build_volumes(
         };
         if error.is_final() {
             let message = describe(&error);
-            context.events.warning(pod, None, "Unsupported", message.clone());
-            board.end(Some(ForcedEnd { reason: "Unsupported", message }));
+            context
+                .events
+                .warning(pod, None, "Unsupported", message.clone());
+            board.end(Some(ForcedEnd {
+                reason: "Unsupported",
+                message,
+            }));
             return None;
         }
         attempts += 1;
         if attempts == QUIET_ATTEMPTS {
-            context.events.warning(pod, None, "FailedMount", format!("MountVolume.SetUp failed: {}", describe(&error)));
+            context.events.warning(
+                pod,
+                None,
+                "FailedMount",
+                format!("MountVolume.SetUp failed: {}", describe(&error)),
+            );
         }
         if stopped_within(stop, pause).await {
             return None;
@@ -337,24 +415,40 @@ async fn supervise(
 // The first forced end stays the reason, whatever comes later.
 fn give(orders: &watch::Sender<Option<Stop>>, order: Stop) {
     orders.send_modify(|current| {
-        let forced_end = current.take().and_then(|earlier| earlier.forced_end).or(order.forced_end);
-        *current = Some(Stop { forced_end, ..order });
+        let forced_end = current
+            .take()
+            .and_then(|earlier| earlier.forced_end)
+            .or(order.forced_end);
+        *current = Some(Stop {
+            forced_end,
+            ..order
+        });
     });
 }
 
 fn active_deadline(pod: &Pod) -> Option<Duration> {
     let seconds = pod.spec.as_ref()?.active_deadline_seconds?;
-    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()))
+    Some(Duration::from_secs(
+        u64::try_from(seconds).unwrap_or_default(),
+    ))
 }
 
 fn deletion_grace(pod: &Pod) -> Duration {
-    let seconds = pod.metadata.deletion_grace_period_seconds.unwrap_or_default();
+    let seconds = pod
+        .metadata
+        .deletion_grace_period_seconds
+        .unwrap_or_default();
     Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
 }
 
 fn termination_grace(pod: &Pod) -> Duration {
-    let seconds = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
-    seconds.and_then(|seconds| u64::try_from(seconds).ok()).map_or(DEFAULT_GRACE, Duration::from_secs)
+    let seconds = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.termination_grace_period_seconds);
+    seconds
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .map_or(DEFAULT_GRACE, Duration::from_secs)
 }
 
 /// Waits until the Pod is to be removed; false when it has gone already or the node goes down.
@@ -370,10 +464,18 @@ async fn wait_for_removal(desired: &mut watch::Receiver<Desired>) -> bool {
 }
 
 /// Removes the Pod object, which only the node may do once its processes have ended.
-async fn delete_for_good(api: &Api<Pod>, name: &str, uid: &str, desired: &mut watch::Receiver<Desired>) {
+async fn delete_for_good(
+    api: &Api<Pod>,
+    name: &str,
+    uid: &str,
+    desired: &mut watch::Receiver<Desired>,
+) {
     let parameters = DeleteParams {
         grace_period_seconds: Some(0),
-        preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        }),
         ..DeleteParams::default()
     };
     let mut pause = FIRST_DELETE_PAUSE;

@@ -87,7 +87,9 @@ impl Drop for Process {
 /// Exit code as a container runtime reports it: 128 plus the signal for a killed process.
 pub(super) fn exit_code(status: ExitStatus) -> i32 {
     const SIGNAL_BASE: i32 = 128;
-    status.code().unwrap_or_else(|| SIGNAL_BASE + status.signal().unwrap_or_default())
+    status
+        .code()
+        .unwrap_or_else(|| SIGNAL_BASE + status.signal().unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -124,7 +126,11 @@ mod tests {
         let (stdout, _stderr) = process.take_outputs();
         process.wait().await.expect("sh ends");
         let mut text = String::new();
-        stdout.expect("piped").read_to_string(&mut text).await.expect("readable");
+        stdout
+            .expect("piped")
+            .read_to_string(&mut text)
+            .await
+            .expect("readable");
         assert_eq!(text, "");
     }
 }

@@ -51,14 +51,25 @@ pub(super) async fn register(
     nodes
         .patch(name, &parameters, &Patch::Apply(&node))
         .await
-        .map_err(|source| ProcessNodeError::Api { action: "register the node", source })?;
+        .map_err(|source| ProcessNodeError::Api {
+            action: "register the node",
+            source,
+        })?;
     write_status(&nodes, name, address, started)
         .await
-        .map_err(|source| ProcessNodeError::Api { action: "report the node as ready", source })
+        .map_err(|source| ProcessNodeError::Api {
+            action: "report the node as ready",
+            source,
+        })
 }
 
 /// Renews Lease and status until the task is aborted.
-pub(super) async fn heartbeat(client: kube::Client, name: String, address: SocketAddr, started: Timestamp) {
+pub(super) async fn heartbeat(
+    client: kube::Client,
+    name: String,
+    address: SocketAddr,
+    started: Timestamp,
+) {
     let nodes = Api::<Node>::all(client.clone());
     let mut ticks = tokio::time::interval(HEARTBEAT);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -86,7 +97,14 @@ async fn renew_lease(client: &kube::Client, name: &str) -> Result<(), kube::Erro
             "renewTime": format!("{:.6}", Timestamp::now()),
         },
     });
-    leases.patch(name, &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(&lease)).await.map(drop)
+    leases
+        .patch(
+            name,
+            &PatchParams::apply(FIELD_MANAGER).force(),
+            &Patch::Apply(&lease),
+        )
+        .await
+        .map(drop)
 }
 
 async fn write_status(
@@ -96,7 +114,10 @@ async fn write_status(
     started: Timestamp,
 ) -> Result<(), kube::Error> {
     let status = Patch::Strategic(json!({"status": status(address, started)}));
-    nodes.patch_status(name, &PatchParams::default(), &status).await.map(drop)
+    nodes
+        .patch_status(name, &PatchParams::default(), &status)
+        .await
+        .map(drop)
 }
 
 fn status(address: SocketAddr, started: Timestamp) -> Value {

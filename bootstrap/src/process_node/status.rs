@@ -1,8 +1,8 @@
 //! The status of a Pod, computed from what its containers did. Pure, so that tests need no processes.
 
 use k8s_openapi::api::core::v1::{
-    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-    ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
+    Container, ContainerState, ContainerStateRunning, ContainerStateTerminated,
+    ContainerStateWaiting, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -11,7 +11,10 @@ use k8s_openapi::jiff::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Progress {
     /// Not started, or between two starts.
-    Waiting { reason: &'static str, message: Option<String> },
+    Waiting {
+        reason: &'static str,
+        message: Option<String>,
+    },
     /// Its process runs.
     Running { started: Timestamp },
     /// Its process ended and is not started again at once.
@@ -40,7 +43,10 @@ pub(super) struct ContainerRecord {
 impl Default for ContainerRecord {
     fn default() -> Self {
         Self {
-            progress: Progress::Waiting { reason: "ContainerCreating", message: None },
+            progress: Progress::Waiting {
+                reason: "ContainerCreating",
+                message: None,
+            },
             last: None,
             restarts: 0,
             id: None,
@@ -90,30 +96,52 @@ pub(super) fn restarts_after(policy: &str, exit_code: i32, is_init: bool) -> boo
 
 /// The Pod's restart policy, `Always` by default.
 pub(super) fn restart_policy(pod: &Pod) -> &str {
-    pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always")
+    pod.spec
+        .as_ref()
+        .and_then(|spec| spec.restart_policy.as_deref())
+        .unwrap_or("Always")
 }
 
 /// Computes the whole status.
 pub(super) fn compute(facts: &StatusFacts<'_>) -> PodStatus {
     let phase = phase(facts);
     let spec = facts.pod.spec.as_ref();
-    let init_specs = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
-    let main_specs = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default();
-    let initialized = facts.init.iter().all(|record| record.exit_code() == Some(0));
-    let running = facts.main.iter().all(|record| matches!(record.progress, Progress::Running { .. }));
+    let init_specs = spec
+        .and_then(|spec| spec.init_containers.as_deref())
+        .unwrap_or_default();
+    let main_specs = spec
+        .map(|spec| spec.containers.as_slice())
+        .unwrap_or_default();
+    let initialized = facts
+        .init
+        .iter()
+        .all(|record| record.exit_code() == Some(0));
+    let running = facts
+        .main
+        .iter()
+        .all(|record| matches!(record.progress, Progress::Running { .. }));
     let finished = matches!(phase, "Succeeded" | "Failed");
     PodStatus {
         phase: Some(phase.to_owned()),
         reason: facts.forced_end.map(|end| end.reason.to_owned()),
         message: facts.forced_end.map(|end| end.message.clone()),
         host_ip: Some(facts.address.to_owned()),
-        host_ips: Some(vec![HostIP { ip: facts.address.to_owned() }]),
+        host_ips: Some(vec![HostIP {
+            ip: facts.address.to_owned(),
+        }]),
         pod_ip: Some(facts.address.to_owned()),
-        pod_ips: Some(vec![PodIP { ip: facts.address.to_owned() }]),
+        pod_ips: Some(vec![PodIP {
+            ip: facts.address.to_owned(),
+        }]),
         start_time: Some(Time(facts.started)),
-        qos_class: facts.pod.status.as_ref().and_then(|status| status.qos_class.clone()),
+        qos_class: facts
+            .pod
+            .status
+            .as_ref()
+            .and_then(|status| status.qos_class.clone()),
         conditions: Some(conditions(facts, initialized, running, finished, phase)),
-        init_container_statuses: (!init_specs.is_empty()).then(|| container_statuses(init_specs, facts.init, true)),
+        init_container_statuses: (!init_specs.is_empty())
+            .then(|| container_statuses(init_specs, facts.init, true)),
         container_statuses: Some(container_statuses(main_specs, facts.main, false)),
         ..PodStatus::default()
     }
@@ -123,7 +151,11 @@ fn phase(facts: &StatusFacts<'_>) -> &'static str {
     if facts.forced_end.is_some() {
         return "Failed";
     }
-    let policy = if facts.stopping { "Never" } else { restart_policy(facts.pod) };
+    let policy = if facts.stopping {
+        "Never"
+    } else {
+        restart_policy(facts.pod)
+    };
     for record in facts.init {
         match record.exit_code() {
             Some(0) => {}
@@ -132,11 +164,18 @@ fn phase(facts: &StatusFacts<'_>) -> &'static str {
         }
     }
     let codes: Vec<Option<i32>> = facts.main.iter().map(ContainerRecord::exit_code).collect();
-    let for_good = |code: &Option<i32>| code.is_some_and(|code| !restarts_after(policy, code, false));
+    let for_good =
+        |code: &Option<i32>| code.is_some_and(|code| !restarts_after(policy, code, false));
     if !codes.is_empty() && codes.iter().all(for_good) {
-        return if codes.iter().all(|code| *code == Some(0)) { "Succeeded" } else { "Failed" };
+        return if codes.iter().all(|code| *code == Some(0)) {
+            "Succeeded"
+        } else {
+            "Failed"
+        };
     }
-    let was_started = |record: &ContainerRecord| record.last.is_some() || !matches!(record.progress, Progress::Waiting { .. });
+    let was_started = |record: &ContainerRecord| {
+        record.last.is_some() || !matches!(record.progress, Progress::Waiting { .. })
+    };
     match (facts.main.iter().any(was_started), facts.stopping) {
         (true, _) => "Running",
         // Deleted before it ever started.
@@ -160,11 +199,18 @@ fn conditions(
     };
     let ready = running && initialized && !finished;
     let own = [
-        ("Initialized", initialized, (!initialized).then_some("ContainersNotInitialized")),
+        (
+            "Initialized",
+            initialized,
+            (!initialized).then_some("ContainersNotInitialized"),
+        ),
         ("Ready", ready, reason),
         ("ContainersReady", ready, reason),
     ];
-    let previous = facts.previous.or(facts.pod.status.as_ref()).and_then(|status| status.conditions.as_deref());
+    let previous = facts
+        .previous
+        .or(facts.pod.status.as_ref())
+        .and_then(|status| status.conditions.as_deref());
     // Conditions of others, such as the scheduler's, are kept: the patch replaces the whole list.
     let mut conditions: Vec<PodCondition> = previous
         .unwrap_or_default()
@@ -190,7 +236,11 @@ fn conditions(
     conditions
 }
 
-fn container_statuses(specs: &[Container], records: &[ContainerRecord], init: bool) -> Vec<ContainerStatus> {
+fn container_statuses(
+    specs: &[Container],
+    records: &[ContainerRecord],
+    init: bool,
+) -> Vec<ContainerStatus> {
     specs
         .iter()
         .zip(records)
@@ -200,7 +250,11 @@ fn container_statuses(specs: &[Container], records: &[ContainerRecord], init: bo
                 name: spec.name.clone(),
                 image: spec.image.clone().unwrap_or_default(),
                 image_id: String::new(),
-                ready: if init { record.exit_code() == Some(0) } else { running },
+                ready: if init {
+                    record.exit_code() == Some(0)
+                } else {
+                    running
+                },
                 started: Some(running),
                 restart_count: record.restarts,
                 container_id: record.id.clone(),
@@ -218,11 +272,16 @@ fn container_statuses(specs: &[Container], records: &[ContainerRecord], init: bo
 fn state(record: &ContainerRecord) -> ContainerState {
     match &record.progress {
         Progress::Waiting { reason, message } => ContainerState {
-            waiting: Some(ContainerStateWaiting { reason: Some((*reason).to_owned()), message: message.clone() }),
+            waiting: Some(ContainerStateWaiting {
+                reason: Some((*reason).to_owned()),
+                message: message.clone(),
+            }),
             ..ContainerState::default()
         },
         Progress::Running { started } => ContainerState {
-            running: Some(ContainerStateRunning { started_at: Some(Time(*started)) }),
+            running: Some(ContainerStateRunning {
+                started_at: Some(Time(*started)),
+            }),
             ..ContainerState::default()
         },
         Progress::Terminated(termination) => ContainerState {
@@ -250,7 +309,11 @@ mod tests {
     use serde_json::json;
 
     fn pod(policy: &str, with_init: bool) -> Pod {
-        let init = if with_init { json!([{"name": "source", "command": ["true"]}]) } else { json!([]) };
+        let init = if with_init {
+            json!([{"name": "source", "command": ["true"]}])
+        } else {
+            json!([])
+        };
         serde_json::from_value(json!({
             "metadata": {"name": "p"},
             "spec": {"restartPolicy": policy, "initContainers": init, "containers": [{"name": "run", "command": ["true"]}]},
@@ -267,14 +330,27 @@ mod tests {
             started: Timestamp::UNIX_EPOCH,
             finished: Timestamp::UNIX_EPOCH,
         };
-        ContainerRecord { progress: Progress::Terminated(termination), ..ContainerRecord::default() }
+        ContainerRecord {
+            progress: Progress::Terminated(termination),
+            ..ContainerRecord::default()
+        }
     }
 
     fn running() -> ContainerRecord {
-        ContainerRecord { progress: Progress::Running { started: Timestamp::UNIX_EPOCH }, ..ContainerRecord::default() }
+        ContainerRecord {
+            progress: Progress::Running {
+                started: Timestamp::UNIX_EPOCH,
+            },
+            ..ContainerRecord::default()
+        }
     }
 
-    fn status(pod: &Pod, init: &[ContainerRecord], main: &[ContainerRecord], stopping: bool) -> PodStatus {
+    fn status(
+        pod: &Pod,
+        init: &[ContainerRecord],
+        main: &[ContainerRecord],
+        stopping: bool,
+    ) -> PodStatus {
         compute(&StatusFacts {
             pod,
             init,
@@ -289,12 +365,17 @@ mod tests {
     }
 
     fn phase_of(policy: &str, main: ContainerRecord, stopping: bool) -> String {
-        status(&pod(policy, false), &[], &[main], stopping).phase.expect("a phase")
+        status(&pod(policy, false), &[], &[main], stopping)
+            .phase
+            .expect("a phase")
     }
 
     #[test]
     fn the_phase_follows_the_containers_and_the_policy() {
-        assert_eq!(phase_of("Never", ContainerRecord::default(), false), "Pending");
+        assert_eq!(
+            phase_of("Never", ContainerRecord::default(), false),
+            "Pending"
+        );
         assert_eq!(phase_of("Never", running(), false), "Running");
         assert_eq!(phase_of("Never", ended(0), false), "Succeeded");
         assert_eq!(phase_of("Never", ended(42), false), "Failed");
@@ -307,23 +388,42 @@ mod tests {
     fn a_stopped_pod_ends_whatever_its_policy() {
         assert_eq!(phase_of("Always", ended(143), true), "Failed");
         assert_eq!(phase_of("Always", ended(0), true), "Succeeded");
-        assert_eq!(phase_of("Always", ContainerRecord::default(), true), "Failed");
+        assert_eq!(
+            phase_of("Always", ContainerRecord::default(), true),
+            "Failed"
+        );
     }
 
     #[test]
     fn init_containers_come_first() {
         let pod = pod("Never", true);
         let waiting = [ContainerRecord::default()];
-        assert_eq!(status(&pod, &[running()], &waiting, false).phase.as_deref(), Some("Pending"));
-        assert_eq!(status(&pod, &[ended(1)], &waiting, false).phase.as_deref(), Some("Failed"));
-        assert_eq!(status(&pod, &[ended(0)], &[running()], false).phase.as_deref(), Some("Running"));
+        assert_eq!(
+            status(&pod, &[running()], &waiting, false).phase.as_deref(),
+            Some("Pending")
+        );
+        assert_eq!(
+            status(&pod, &[ended(1)], &waiting, false).phase.as_deref(),
+            Some("Failed")
+        );
+        assert_eq!(
+            status(&pod, &[ended(0)], &[running()], false)
+                .phase
+                .as_deref(),
+            Some("Running")
+        );
     }
 
     #[test]
     fn foreign_conditions_are_kept_and_ready_is_true_while_running() {
         let status = status(&pod("Never", false), &[], &[running()], false);
         let conditions = status.conditions.expect("conditions");
-        let value = |name: &str| conditions.iter().find(|condition| condition.type_ == name).map(|found| found.status.as_str());
+        let value = |name: &str| {
+            conditions
+                .iter()
+                .find(|condition| condition.type_ == name)
+                .map(|found| found.status.as_str())
+        };
         assert_eq!(value("PodScheduled"), Some("True"));
         assert_eq!(value("Ready"), Some("True"));
         assert_eq!(value("Initialized"), Some("True"));
@@ -332,7 +432,10 @@ mod tests {
     #[test]
     fn a_forced_end_names_its_reason() {
         let pod = pod("Never", false);
-        let end = ForcedEnd { reason: "DeadlineExceeded", message: "too long".to_owned() };
+        let end = ForcedEnd {
+            reason: "DeadlineExceeded",
+            message: "too long".to_owned(),
+        };
         let status = compute(&StatusFacts {
             pod: &pod,
             init: &[],

@@ -24,7 +24,10 @@ pub(super) struct StatusWriter {
 impl StatusWriter {
     pub(super) fn start(api: Api<Pod>, name: String, uid: String) -> Self {
         let (newest, receiver) = watch::channel(None);
-        Self { newest, task: tokio::spawn(write_all(api, name, uid, receiver)) }
+        Self {
+            newest,
+            task: tokio::spawn(write_all(api, name, uid, receiver)),
+        }
     }
 
     /// Where new statuses are put.
@@ -44,20 +47,36 @@ impl StatusWriter {
     }
 }
 
-async fn write_all(api: Api<Pod>, name: String, uid: String, mut newest: watch::Receiver<Option<PodStatus>>) {
+async fn write_all(
+    api: Api<Pod>,
+    name: String,
+    uid: String,
+    mut newest: watch::Receiver<Option<PodStatus>>,
+) {
     let mut pause = FIRST_PAUSE;
     while newest.changed().await.is_ok() {
         loop {
-            let Some(status) = newest.borrow_and_update().clone() else { break };
+            let Some(status) = newest.borrow_and_update().clone() else {
+                break;
+            };
             // The uid turns a write to a successor of the same name into a conflict.
             let patch = Patch::Merge(json!({"metadata": {"uid": uid}, "status": status}));
-            match api.patch_status(&name, &PatchParams::default(), &patch).await {
+            match api
+                .patch_status(&name, &PatchParams::default(), &patch)
+                .await
+            {
                 Ok(_) => {
                     pause = FIRST_PAUSE;
                     break;
                 }
-                Err(kube::Error::Api(answer)) if answer.code == 404 || answer.code == 409 || answer.code == 422 => {
-                    tracing::debug!(pod = name, reason = answer.reason, "the pod took no more status");
+                Err(kube::Error::Api(answer))
+                    if answer.code == 404 || answer.code == 409 || answer.code == 422 =>
+                {
+                    tracing::debug!(
+                        pod = name,
+                        reason = answer.reason,
+                        "the pod took no more status"
+                    );
                     return;
                 }
                 Err(error) => {

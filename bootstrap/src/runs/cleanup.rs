@@ -26,11 +26,19 @@ pub struct CleanedRun {
 
 /// Cleans up after every run whose owner is dead; living runs are not touched.
 pub async fn cleanup(cache: &CacheFolder) -> Result<Vec<CleanedRun>> {
-    let Ok(entries) = std::fs::read_dir(cache.runs()) else { return Ok(Vec::new()) };
+    let Ok(entries) = std::fs::read_dir(cache.runs()) else {
+        return Ok(Vec::new());
+    };
     let mut cleaned = Vec::new();
-    for folder in entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()) {
+    for folder in entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+    {
         // The lock is kept until the folder is gone, so that two cleanups do not meet.
-        let Some(_lock) = take_lock(&folder) else { continue };
+        let Some(_lock) = take_lock(&folder) else {
+            continue;
+        };
         cleaned.push(clean(&folder).await?);
     }
     Ok(cleaned)
@@ -48,14 +56,20 @@ pub struct KnownRun {
 /// Every run that has a state folder, living or not.
 #[must_use]
 pub fn list(cache: &CacheFolder) -> Vec<KnownRun> {
-    let Ok(entries) = std::fs::read_dir(cache.runs()) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(cache.runs()) else {
+        return Vec::new();
+    };
     entries
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.is_dir())
         .map(|folder| {
             let free = File::open(folder.join(LOCK)).is_ok_and(|file| file.try_lock().is_ok());
-            KnownRun { alive: !free, state: state::read(&folder), folder }
+            KnownRun {
+                alive: !free,
+                state: state::read(&folder),
+                folder,
+            }
         })
         .collect()
 }
@@ -66,9 +80,16 @@ fn take_lock(folder: &Path) -> Option<File> {
 }
 
 async fn clean(folder: &Path) -> Result<CleanedRun> {
-    let run_id = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let run_id = folder
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let mut folders = vec![folder.to_owned()];
-    folders.extend(state::read(folder).map(|state| state.folders).unwrap_or_default());
+    folders.extend(
+        state::read(folder)
+            .map(|state| state.folders)
+            .unwrap_or_default(),
+    );
     for home in &folders {
         crate::postgres::end_abandoned(home).await;
     }
@@ -80,7 +101,12 @@ async fn clean(folder: &Path) -> Result<CleanedRun> {
             removed.push(path);
         }
     }
-    Ok(CleanedRun { run_id, ended, left, removed })
+    Ok(CleanedRun {
+        run_id,
+        ended,
+        left,
+        removed,
+    })
 }
 
 /// Removes a folder with its content; tells whether it was there.
@@ -107,10 +133,18 @@ mod tests {
         let outside = folder.path().join("outside");
         std::fs::create_dir(&outside).expect("folder");
         let abandoned = RunFolder::create(&cache, &dead).expect("a run");
-        abandoned.update(|state| state.folders.push(outside.clone())).expect("state");
+        abandoned
+            .update(|state| state.folders.push(outside.clone()))
+            .expect("state");
         drop(abandoned);
         let start = |run: &str| {
-            let launch = Launch::new("sleep", Path::new("/bin/sleep"), run, Path::new("/dev/null")).args(["600"]);
+            let launch = Launch::new(
+                "sleep",
+                Path::new("/bin/sleep"),
+                run,
+                Path::new("/dev/null"),
+            )
+            .args(["600"]);
             Supervised::start(&launch).expect("sleep")
         };
         let (spared, orphan) = (start(&alive), start(&dead));
@@ -120,7 +154,14 @@ mod tests {
 
         assert_eq!(cleaned.len(), 1);
         assert_eq!(cleaned[0].run_id, dead);
-        assert_eq!(cleaned[0].ended.iter().map(|found| found.pid).collect::<Vec<_>>(), [orphan.pid()]);
+        assert_eq!(
+            cleaned[0]
+                .ended
+                .iter()
+                .map(|found| found.pid)
+                .collect::<Vec<_>>(),
+            [orphan.pid()]
+        );
         assert!(cleaned[0].left.is_empty());
         orphan.exited().await.expect("its end");
         assert!(spared.exit_status().is_none() && living.path().exists() && !outside.exists());

@@ -4,6 +4,6 @@
 mod cleanup;
 mod state;
 
-pub use cleanup::{CleanedRun, KnownRun, cleanup, list};
 pub(crate) use cleanup::remove_folder;
+pub use cleanup::{CleanedRun, KnownRun, cleanup, list};
 pub use state::{RunFolder, RunState, new_run_id};

@@ -40,7 +40,10 @@ pub struct RunFolder {
 #[must_use]
 pub fn new_run_id() -> String {
     let random: u32 = rand::random();
-    format!("{}-{random:08x}", chrono::Utc::now().format("%Y%m%d-%H%M%S"))
+    format!(
+        "{}-{random:08x}",
+        chrono::Utc::now().format("%Y%m%d-%H%M%S")
+    )
 }
 
 impl RunFolder {
@@ -49,7 +52,8 @@ impl RunFolder {
         let path = cache.runs().join(run_id);
         create_folder(&path)?;
         let lock_path = path.join(LOCK);
-        let lock = File::create(&lock_path).map_err(|source| Error::file("create", &lock_path, source))?;
+        let lock =
+            File::create(&lock_path).map_err(|source| Error::file("create", &lock_path, source))?;
         lock.try_lock().map_err(|error| {
             let source = match error {
                 std::fs::TryLockError::Error(source) => source,
@@ -65,7 +69,11 @@ impl RunFolder {
             network: None,
             kubeconfig: None,
         };
-        let folder = Self { path, state: Mutex::new(state), _lock: lock };
+        let folder = Self {
+            path,
+            state: Mutex::new(state),
+            _lock: lock,
+        };
         folder.update(|_| ())?;
         Ok(folder)
     }
@@ -77,7 +85,10 @@ impl RunFolder {
 
     /// Changes the state and writes it down before anything relies on it.
     pub fn update(&self, change: impl FnOnce(&mut RunState)) -> Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         change(&mut state);
         let temporary = self.path.join("state.json.new");
         write_private(&temporary, serde_json::to_vec_pretty(&*state)?)?;
@@ -88,7 +99,11 @@ impl RunFolder {
     /// Folders outside this one that belong to the run.
     #[must_use]
     pub fn outside_folders(&self) -> Vec<PathBuf> {
-        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).folders.clone()
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .folders
+            .clone()
     }
 }
 

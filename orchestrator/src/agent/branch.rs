@@ -4,7 +4,12 @@ use super::config::AgentConfig;
 
 /// The explicit target branch, else the rule of L-50.
 pub(super) fn target_branch(config: &AgentConfig, from_context: Option<&str>) -> String {
-    if let Some(branch) = config.target_branch.as_deref().or(from_context).filter(|branch| !branch.is_empty()) {
+    if let Some(branch) = config
+        .target_branch
+        .as_deref()
+        .or(from_context)
+        .filter(|branch| !branch.is_empty())
+    {
         return branch.to_owned();
     }
     if config.is_repair() {

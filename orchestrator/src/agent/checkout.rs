@@ -31,21 +31,43 @@ pub(super) async fn prepare<'a>(
         true => config.git.workspace.clone(),
         false => config.git.workspace.join(CLONE_FOLDER),
     };
-    std::fs::create_dir_all(&folder)
-        .map_err(|source| AgentError::Io { action: "create", path: folder.clone(), source })?;
+    std::fs::create_dir_all(&folder).map_err(|source| AgentError::Io {
+        action: "create",
+        path: folder.clone(),
+        source,
+    })?;
     let git = Git::new(folder, credentials, output);
     if !config.is_full_env() {
         open_repository(&git, &config.git.remote_url()).await?;
     }
     let refspec = "+refs/heads/*:refs/remotes/origin/*";
-    git.run("fetch the branches", &["fetch", "--quiet", "--prune", "--no-tags", "--force", "origin", refspec]).await?;
+    git.run(
+        "fetch the branches",
+        &[
+            "fetch",
+            "--quiet",
+            "--prune",
+            "--no-tags",
+            "--force",
+            "origin",
+            refspec,
+        ],
+    )
+    .await?;
     let remote = format!("refs/remotes/origin/{branch}");
-    let existed = git.succeeds("look for the branch", &["rev-parse", "--verify", "--quiet", &remote]).await?;
+    let existed = git
+        .succeeds(
+            "look for the branch",
+            &["rev-parse", "--verify", "--quiet", &remote],
+        )
+        .await?;
     if config.is_revise() && !existed {
-        return Err(AgentError::Precondition(Precondition::PullRequestNotFound {
-            branch: branch.to_owned(),
-            reason: MissingReason::Branch,
-        }));
+        return Err(AgentError::Precondition(
+            Precondition::PullRequestNotFound {
+                branch: branch.to_owned(),
+                reason: MissingReason::Branch,
+            },
+        ));
     }
     let from = if existed {
         remote
@@ -57,19 +79,34 @@ pub(super) async fn prepare<'a>(
     if config.is_full_env() {
         attach(&git, branch, &from).await?;
     } else {
-        git.run("check out the branch", &["checkout", "--quiet", "--force", "-B", branch, &from]).await?;
+        git.run(
+            "check out the branch",
+            &["checkout", "--quiet", "--force", "-B", branch, &from],
+        )
+        .await?;
     }
     clean(&git, "HEAD").await?;
     let start = git.head().await?;
-    Ok(Tree { git, branch: branch.to_owned(), start, existed })
+    Ok(Tree {
+        git,
+        branch: branch.to_owned(),
+        start,
+        existed,
+    })
 }
 
 // A replacement Pod finds the branch attached already; any other branch is someone else's work.
 async fn attach(git: &Git<'_>, branch: &str, from: &str) -> Result<(), AgentError> {
     match git.current_branch().await? {
-        Some(found) if found != branch => Err(AgentError::WrongBranch { found, wanted: branch.to_owned() }),
+        Some(found) if found != branch => Err(AgentError::WrongBranch {
+            found,
+            wanted: branch.to_owned(),
+        }),
         _ => git
-            .run("attach the tree to the branch", &["checkout", "--quiet", "--force", "-B", branch, from])
+            .run(
+                "attach the tree to the branch",
+                &["checkout", "--quiet", "--force", "-B", branch, from],
+            )
             .await
             .map(drop),
     }

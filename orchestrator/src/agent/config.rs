@@ -44,7 +44,9 @@ impl GitSettings {
     pub(super) fn load(get: Lookup<'_>) -> Result<Self, AgentError> {
         let repository_full_name = required(get, "CODEXK8S_REPOSITORY_FULL_NAME")?;
         let well_formed = repository_full_name.split('/').count() == 2
-            && repository_full_name.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
+            && repository_full_name
+                .split('/')
+                .all(|part| !part.is_empty() && !part.starts_with('.'));
         if !well_formed {
             return Err(AgentError::Setting {
                 name: "CODEXK8S_REPOSITORY_FULL_NAME",
@@ -52,7 +54,9 @@ impl GitSettings {
             });
         }
         Ok(Self {
-            workspace: optional(get, "CODEXK8S_WORKSPACE_DIR").unwrap_or_else(|| DEFAULT_WORKSPACE.to_owned()).into(),
+            workspace: optional(get, "CODEXK8S_WORKSPACE_DIR")
+                .unwrap_or_else(|| DEFAULT_WORKSPACE.to_owned())
+                .into(),
             repository_full_name,
             git_base_url: base_url(get, "CODEXK8S_GITHUB_GIT_BASE_URL", DEFAULT_GIT_BASE_URL),
             bot_token: SecretString::from(required(get, "CODEXK8S_GIT_BOT_TOKEN")?),
@@ -94,7 +98,9 @@ impl AgentConfig {
         let run_id = required(get, "CODEXK8S_RUN_ID")?;
         let correlation_id = required(get, "CODEXK8S_CORRELATION_ID")?;
         let agent_key = required(get, "CODEXK8S_AGENT_KEY")?;
-        let control_plane_url = required(get, "CODEXK8S_CONTROL_PLANE_URL")?.trim_end_matches('/').to_owned();
+        let control_plane_url = required(get, "CODEXK8S_CONTROL_PLANE_URL")?
+            .trim_end_matches('/')
+            .to_owned();
         required(get, "CODEXK8S_MCP_BASE_URL")?;
         let run_token = SecretString::from(required(get, "CODEXK8S_MCP_BEARER_TOKEN")?);
         let bot_username = required(get, "CODEXK8S_GIT_BOT_USERNAME")?;
@@ -110,23 +116,31 @@ impl AgentConfig {
                 });
             }
         };
-        let secrets = ["OPENAI_API_KEY", "CONTEXT7_API_KEY", "GIT_BOT_TOKEN", "MCP_BEARER_TOKEN"]
-            .into_iter()
-            .filter_map(|name| optional(get, &format!("CODEXK8S_{name}")))
-            .map(SecretString::from)
-            .collect();
+        let secrets = [
+            "OPENAI_API_KEY",
+            "CONTEXT7_API_KEY",
+            "GIT_BOT_TOKEN",
+            "MCP_BEARER_TOKEN",
+        ]
+        .into_iter()
+        .filter_map(|name| optional(get, &format!("CODEXK8S_{name}")))
+        .map(SecretString::from)
+        .collect();
         Ok(Self {
             run_id,
             correlation_id,
             agent_key,
-            runtime_mode: optional(get, "CODEXK8S_RUNTIME_MODE").unwrap_or_else(|| "code-only".to_owned()),
+            runtime_mode: optional(get, "CODEXK8S_RUNTIME_MODE")
+                .unwrap_or_else(|| "code-only".to_owned()),
             trigger_kind: optional(get, "CODEXK8S_RUN_TRIGGER_KIND").unwrap_or_default(),
-            template_kind: optional(get, "CODEXK8S_PROMPT_TEMPLATE_KIND").unwrap_or_else(|| "work".to_owned()),
+            template_kind: optional(get, "CODEXK8S_PROMPT_TEMPLATE_KIND")
+                .unwrap_or_else(|| "work".to_owned()),
             model: optional(get, "CODEXK8S_AGENT_MODEL"),
             reasoning_effort: optional(get, "CODEXK8S_AGENT_REASONING_EFFORT"),
             issue_number: number(get, "CODEXK8S_ISSUE_NUMBER")?,
             target_branch: optional(get, "CODEXK8S_RUN_TARGET_BRANCH"),
-            base_branch: optional(get, "CODEXK8S_AGENT_BASE_BRANCH").unwrap_or_else(|| DEFAULT_BASE_BRANCH.to_owned()),
+            base_branch: optional(get, "CODEXK8S_AGENT_BASE_BRANCH")
+                .unwrap_or_else(|| DEFAULT_BASE_BRANCH.to_owned()),
             existing_pr_number: number(get, "CODEXK8S_EXISTING_PR_NUMBER")?,
             control_plane_url,
             run_token,
@@ -135,7 +149,9 @@ impl AgentConfig {
             api_base_url: base_url(get, "CODEXK8S_GITHUB_API_BASE_URL", DEFAULT_API_BASE_URL),
             git,
             adapter,
-            script: optional(get, "CODEXK8S_AGENT_SCRIPT").unwrap_or_else(|| DEFAULT_SCRIPT.to_owned()).into(),
+            script: optional(get, "CODEXK8S_AGENT_SCRIPT")
+                .unwrap_or_else(|| DEFAULT_SCRIPT.to_owned())
+                .into(),
             service_account_dir: optional(get, "KUBERNETES_SERVICE_ACCOUNT_DIR")
                 .unwrap_or_else(|| SERVICE_ACCOUNT_DIR.to_owned())
                 .into(),
@@ -165,23 +181,34 @@ impl AgentConfig {
 }
 
 fn optional(get: Lookup<'_>, name: &str) -> Option<String> {
-    get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    get(name)
+        .map(|value| value.trim().to_owned())
+        .filter(|value| !value.is_empty())
 }
 
 fn required(get: Lookup<'_>, name: &'static str) -> Result<String, AgentError> {
-    optional(get, name).ok_or_else(|| AgentError::Setting { name, reason: "it is required".to_owned() })
+    optional(get, name).ok_or_else(|| AgentError::Setting {
+        name,
+        reason: "it is required".to_owned(),
+    })
 }
 
 fn number(get: Lookup<'_>, name: &'static str) -> Result<Option<u64>, AgentError> {
     optional(get, name)
         .map(|text| {
-            text.parse().map_err(|_| AgentError::Setting { name, reason: format!("\"{text}\" is not a number") })
+            text.parse().map_err(|_| AgentError::Setting {
+                name,
+                reason: format!("\"{text}\" is not a number"),
+            })
         })
         .transpose()
 }
 
 fn base_url(get: Lookup<'_>, name: &str, default: &str) -> String {
-    optional(get, name).unwrap_or_else(|| default.to_owned()).trim_end_matches('/').to_owned()
+    optional(get, name)
+        .unwrap_or_else(|| default.to_owned())
+        .trim_end_matches('/')
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -212,7 +239,10 @@ mod tests {
     fn every_required_setting_is_required() {
         let complete = load(&environment()).expect("complete");
         assert_eq!(complete.control_plane_url, "http://cp:9090");
-        assert_eq!(complete.git.remote_url(), "https://github.com/acme/shop.git");
+        assert_eq!(
+            complete.git.remote_url(),
+            "https://github.com/acme/shop.git"
+        );
         for name in environment().keys() {
             let mut reduced = environment();
             reduced.remove(name);

@@ -38,7 +38,9 @@ struct Refusal {
 impl Refusal {
     // Only what a restart explains is worth another attempt.
     fn may_pass(&self) -> bool {
-        self.status.is_none_or(|status| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
+        self.status.is_none_or(|status| {
+            status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+        })
     }
 }
 
@@ -49,7 +51,11 @@ pub(super) enum Saved {
 }
 
 impl ControlPlane {
-    pub(super) fn new(base_url: &str, run_id: &str, token: SecretString) -> Result<Self, AgentError> {
+    pub(super) fn new(
+        base_url: &str,
+        run_id: &str,
+        token: SecretString,
+    ) -> Result<Self, AgentError> {
         let http = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -59,24 +65,46 @@ impl ControlPlane {
                 action: "make a client for requests".to_owned(),
                 detail: describe(&error),
             })?;
-        Ok(Self { http, base: format!("{base_url}/internal/v1/runs/{run_id}"), token, retry_for: RETRY_FOR })
+        Ok(Self {
+            http,
+            base: format!("{base_url}/internal/v1/runs/{run_id}"),
+            token,
+            retry_for: RETRY_FOR,
+        })
     }
 
     /// The same client with less patience.
     pub(super) fn hurried(&self) -> Self {
-        Self { retry_for: RETRY_WHILE_TERMINATING, ..self.clone() }
+        Self {
+            retry_for: RETRY_WHILE_TERMINATING,
+            ..self.clone()
+        }
     }
 
     pub(super) async fn context(&self) -> Result<RunContext, AgentError> {
-        let (_, body) = self.call("read the run's context", Method::GET, "context", None, &[]).await?;
+        let (_, body) = self
+            .call("read the run's context", Method::GET, "context", None, &[])
+            .await?;
         parse("read the run's context", body)
     }
 
     /// The run's own snapshot, if one was stored.
     pub(super) async fn session(&self) -> Result<Option<StoredSession>, AgentError> {
         let action = "read the session snapshot";
-        let (status, body) = self.call(action, Method::GET, "session", None, &[StatusCode::NOT_FOUND]).await?;
-        if status == StatusCode::NOT_FOUND { Ok(None) } else { parse(action, body).map(Some) }
+        let (status, body) = self
+            .call(
+                action,
+                Method::GET,
+                "session",
+                None,
+                &[StatusCode::NOT_FOUND],
+            )
+            .await?;
+        if status == StatusCode::NOT_FOUND {
+            Ok(None)
+        } else {
+            parse(action, body).map(Some)
+        }
     }
 
     pub(super) async fn save_session(&self, update: &SessionUpdate) -> Result<Saved, AgentError> {
@@ -85,10 +113,21 @@ impl ControlPlane {
             action: action.to_owned(),
             detail: error.to_string(),
         })?;
-        let (status, answer) = self.call(action, Method::PUT, "session", Some(body), &[StatusCode::CONFLICT]).await?;
+        let (status, answer) = self
+            .call(
+                action,
+                Method::PUT,
+                "session",
+                Some(body),
+                &[StatusCode::CONFLICT],
+            )
+            .await?;
         if status == StatusCode::CONFLICT {
             let version = |key: &str| answer.get(key).and_then(Value::as_i64).unwrap_or_default();
-            return Ok(Saved::Conflict { expected: version("expected"), actual: version("actual") });
+            return Ok(Saved::Conflict {
+                expected: version("expected"),
+                actual: version("actual"),
+            });
         }
         parse(action, answer).map(Saved::Stored)
     }
@@ -97,13 +136,23 @@ impl ControlPlane {
     pub(super) async fn event(&self, event_type: &str, payload: Value) -> Result<(), AgentError> {
         let action = format!("report {event_type}");
         let body = json!({"event_type": event_type, "payload": payload});
-        self.call(&action, Method::POST, "events", Some(body), &[]).await.map(drop)
+        self.call(&action, Method::POST, "events", Some(body), &[])
+            .await
+            .map(drop)
     }
 
     /// Stores a part of the output.
     pub(super) async fn log(&self, stream: &str, seq: u64, text: &str) -> Result<(), AgentError> {
         let body = json!({"stream": stream, "seq": seq, "text": text});
-        self.call("store a part of the log", Method::POST, "logs", Some(body), &[]).await.map(drop)
+        self.call(
+            "store a part of the log",
+            Method::POST,
+            "logs",
+            Some(body),
+            &[],
+        )
+        .await
+        .map(drop)
     }
 
     async fn call(
@@ -124,10 +173,18 @@ impl ControlPlane {
             .retry(backoff)
             .when(Refusal::may_pass)
             .notify(|refusal, pause| {
-                tracing::warn!(action, detail = refusal.detail, pause_ms = pause.as_millis(), "will ask again");
+                tracing::warn!(
+                    action,
+                    detail = refusal.detail,
+                    pause_ms = pause.as_millis(),
+                    "will ask again"
+                );
             })
             .await
-            .map_err(|refusal| AgentError::ControlPlane { action: action.to_owned(), detail: refusal.detail })
+            .map_err(|refusal| AgentError::ControlPlane {
+                action: action.to_owned(),
+                detail: refusal.detail,
+            })
     }
 
     async fn attempt(
@@ -137,9 +194,14 @@ impl ControlPlane {
         body: Option<&Value>,
         expected: &[StatusCode],
     ) -> Result<(StatusCode, Value), Refusal> {
-        let unreachable = |error: reqwest::Error| Refusal { status: None, detail: describe(&error) };
-        let mut request =
-            self.http.request(method, format!("{}/{path}", self.base)).bearer_auth(self.token.expose_secret());
+        let unreachable = |error: reqwest::Error| Refusal {
+            status: None,
+            detail: describe(&error),
+        };
+        let mut request = self
+            .http
+            .request(method, format!("{}/{path}", self.base))
+            .bearer_auth(self.token.expose_secret());
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -150,8 +212,14 @@ impl ControlPlane {
         if status.is_success() || expected.contains(&status) {
             return Ok((status, answer));
         }
-        let message = answer.get("message").and_then(Value::as_str).unwrap_or("no explanation");
-        Err(Refusal { status: Some(status), detail: format!("{status}: {message}") })
+        let message = answer
+            .get("message")
+            .and_then(Value::as_str)
+            .unwrap_or("no explanation");
+        Err(Refusal {
+            status: Some(status),
+            detail: format!("{status}: {message}"),
+        })
     }
 }
 

@@ -23,15 +23,24 @@ pub(super) struct Credentials {
 
 impl Credentials {
     pub(super) fn create(token: SecretString) -> Result<Self, AgentError> {
-        let folder = tempfile::Builder::new().prefix("codex-agent-").tempdir().map_err(|source| AgentError::Io {
-            action: "create a private folder in",
-            path: std::env::temp_dir(),
-            source,
-        })?;
+        let folder = tempfile::Builder::new()
+            .prefix("codex-agent-")
+            .tempdir()
+            .map_err(|source| AgentError::Io {
+                action: "create a private folder in",
+                path: std::env::temp_dir(),
+                source,
+            })?;
         let helper = folder.path().join("askpass");
         std::fs::write(&helper, ASKPASS)
-            .and_then(|()| std::fs::set_permissions(&helper, Permissions::from_mode(OWNER_ONLY_EXECUTABLE)))
-            .map_err(|source| AgentError::Io { action: "write", path: helper, source })?;
+            .and_then(|()| {
+                std::fs::set_permissions(&helper, Permissions::from_mode(OWNER_ONLY_EXECUTABLE))
+            })
+            .map_err(|source| AgentError::Io {
+                action: "write",
+                path: helper,
+                source,
+            })?;
         Ok(Self { folder, token })
     }
 
@@ -44,7 +53,14 @@ impl Credentials {
     pub(super) fn environment(&self) -> [(&'static str, String); 4] {
         let token = self.token.expose_secret().to_owned();
         [
-            ("GIT_ASKPASS", self.folder.path().join("askpass").to_string_lossy().into_owned()),
+            (
+                "GIT_ASKPASS",
+                self.folder
+                    .path()
+                    .join("askpass")
+                    .to_string_lossy()
+                    .into_owned(),
+            ),
             ("GIT_TERMINAL_PROMPT", "0".to_owned()),
             ("GH_TOKEN", token.clone()),
             ("GITHUB_TOKEN", token),

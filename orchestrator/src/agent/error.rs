@@ -38,7 +38,9 @@ pub(super) enum AgentError {
     #[error("failed to {action} at the control plane: {detail}")]
     ControlPlane { action: String, detail: String },
     /// The stored snapshot changed twice under the run.
-    #[error("the session snapshot was changed by someone else (expected version {expected}, actual {actual})")]
+    #[error(
+        "the session snapshot was changed by someone else (expected version {expected}, actual {actual})"
+    )]
     SnapshotConflict { expected: i64, actual: i64 },
     /// The stored session could not be put where the agent continues from.
     #[error("failed to restore the session to {}", path.display())]
@@ -68,7 +70,10 @@ pub(super) enum AgentError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Precondition {
     /// Revise without an open pull request, or its branch is gone.
-    PullRequestNotFound { branch: String, reason: MissingReason },
+    PullRequestNotFound {
+        branch: String,
+        reason: MissingReason,
+    },
     /// The write scope was violated.
     WriteScope { text: String, paths: Vec<String> },
 }
@@ -92,10 +97,16 @@ impl MissingReason {
 impl std::fmt::Display for Precondition {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::PullRequestNotFound { branch, reason: MissingReason::PullRequest } => {
+            Self::PullRequestNotFound {
+                branch,
+                reason: MissingReason::PullRequest,
+            } => {
                 write!(formatter, "no open pull request for branch {branch}")
             }
-            Self::PullRequestNotFound { branch, reason: MissingReason::Branch } => {
+            Self::PullRequestNotFound {
+                branch,
+                reason: MissingReason::Branch,
+            } => {
                 write!(formatter, "branch {branch} no longer exists on the remote")
             }
             Self::WriteScope { text, .. } => formatter.write_str(text),

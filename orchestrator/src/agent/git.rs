@@ -45,7 +45,11 @@ pub(super) struct Git<'a> {
 
 impl<'a> Git<'a> {
     pub(super) fn new(folder: PathBuf, credentials: &'a Credentials, output: Output) -> Self {
-        Self { folder, credentials, output }
+        Self {
+            folder,
+            credentials,
+            output,
+        }
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -58,17 +62,35 @@ impl<'a> Git<'a> {
         if succeeded {
             return Ok(stdout);
         }
-        let detail: String = stderr.trim().chars().take(DETAIL_LIMIT_CHARACTERS).collect();
-        Err(AgentError::Git { action: action.to_owned(), detail: self.output.redact(&detail) })
+        let detail: String = stderr
+            .trim()
+            .chars()
+            .take(DETAIL_LIMIT_CHARACTERS)
+            .collect();
+        Err(AgentError::Git {
+            action: action.to_owned(),
+            detail: self.output.redact(&detail),
+        })
     }
 
     /// Runs git where a refusal is an answer.
-    pub(super) async fn succeeds(&self, action: &str, arguments: &[&str]) -> Result<bool, AgentError> {
+    pub(super) async fn succeeds(
+        &self,
+        action: &str,
+        arguments: &[&str],
+    ) -> Result<bool, AgentError> {
         Ok(self.attempt(action, arguments).await?.0)
     }
 
-    async fn attempt(&self, action: &str, arguments: &[&str]) -> Result<(bool, String, String), AgentError> {
-        let failed = |detail: String| AgentError::Git { action: action.to_owned(), detail };
+    async fn attempt(
+        &self,
+        action: &str,
+        arguments: &[&str],
+    ) -> Result<(bool, String, String), AgentError> {
+        let failed = |detail: String| AgentError::Git {
+            action: action.to_owned(),
+            detail,
+        };
         let mut command = Command::new("git");
         command
             .args(SETTINGS)
@@ -83,30 +105,53 @@ impl<'a> Git<'a> {
         }
         let answer = tokio::time::timeout(COMMAND_TIMEOUT, command.output())
             .await
-            .map_err(|_| failed(format!("git did not end within {} s", COMMAND_TIMEOUT.as_secs())))?
+            .map_err(|_| {
+                failed(format!(
+                    "git did not end within {} s",
+                    COMMAND_TIMEOUT.as_secs()
+                ))
+            })?
             .map_err(|error| failed(format!("git could not be run: {error}")))?;
         let stderr = String::from_utf8_lossy(&answer.stderr).into_owned();
-        self.output.line("git", &format!("git {}", arguments.join(" ")));
+        self.output
+            .line("git", &format!("git {}", arguments.join(" ")));
         self.output.text("git", &stderr);
-        Ok((answer.status.success(), String::from_utf8_lossy(&answer.stdout).into_owned(), stderr))
+        Ok((
+            answer.status.success(),
+            String::from_utf8_lossy(&answer.stdout).into_owned(),
+            stderr,
+        ))
     }
 
     /// The commit `HEAD` is on.
     pub(super) async fn head(&self) -> Result<String, AgentError> {
-        Ok(self.run("read the current commit", &["rev-parse", "HEAD"]).await?.trim().to_owned())
+        Ok(self
+            .run("read the current commit", &["rev-parse", "HEAD"])
+            .await?
+            .trim()
+            .to_owned())
     }
 
     /// The branch `HEAD` is on; none when detached.
     pub(super) async fn current_branch(&self) -> Result<Option<String>, AgentError> {
-        let (attached, name, _) =
-            self.attempt("read the current branch", &["symbolic-ref", "--quiet", "--short", "HEAD"]).await?;
+        let (attached, name, _) = self
+            .attempt(
+                "read the current branch",
+                &["symbolic-ref", "--quiet", "--short", "HEAD"],
+            )
+            .await?;
         Ok(attached.then(|| name.trim().to_owned()))
     }
 
     /// The commit of a branch on the remote, asked afresh.
     pub(super) async fn remote_branch(&self, branch: &str) -> Result<Option<String>, AgentError> {
         let reference = format!("refs/heads/{branch}");
-        let listed = self.run("list the remote branch", &["ls-remote", "origin", &reference]).await?;
+        let listed = self
+            .run(
+                "list the remote branch",
+                &["ls-remote", "origin", &reference],
+            )
+            .await?;
         Ok(listed
             .lines()
             .filter_map(|line| line.split_once('\t'))

@@ -40,7 +40,11 @@ struct Chunk {
 impl Output {
     pub(super) fn new(secrets: &[SecretString]) -> Self {
         let redactor = Redactor::new(secrets.iter().map(|secret| secret.expose_secret()));
-        Self { redactor: Arc::new(redactor), streams: Arc::default(), grown: Arc::default() }
+        Self {
+            redactor: Arc::new(redactor),
+            streams: Arc::default(),
+            grown: Arc::default(),
+        }
     }
 
     pub(super) fn redact(&self, text: &str) -> String {
@@ -87,7 +91,9 @@ impl Output {
 
     fn next_chunk(&self) -> Option<Chunk> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let (stream, entry) = streams.iter_mut().find(|(_, entry)| !entry.pending.is_empty())?;
+        let (stream, entry) = streams
+            .iter_mut()
+            .find(|(_, entry)| !entry.pending.is_empty())?;
         let end = entry.pending.floor_char_boundary(CHUNK_LIMIT_BYTES);
         let text = entry.pending.drain(..end).collect();
         let seq = entry.next_seq;
@@ -98,7 +104,10 @@ impl Output {
     /// Sends everything that is pending. Lost output does not fail a run.
     pub(super) async fn flush(&self, control_plane: &ControlPlane) {
         while let Some(chunk) = self.next_chunk() {
-            if let Err(error) = control_plane.log(chunk.stream, chunk.seq, &chunk.text).await {
+            if let Err(error) = control_plane
+                .log(chunk.stream, chunk.seq, &chunk.text)
+                .await
+            {
                 tracing::warn!(%error, "a part of the output was not stored");
             }
         }
@@ -136,10 +145,17 @@ mod tests {
             output.line("agent", &"x".repeat(1023));
         }
         let chunks: Vec<Chunk> = std::iter::from_fn(|| output.next_chunk()).collect();
-        assert!(chunks.iter().all(|chunk| chunk.text.len() <= CHUNK_LIMIT_BYTES));
+        assert!(
+            chunks
+                .iter()
+                .all(|chunk| chunk.text.len() <= CHUNK_LIMIT_BYTES)
+        );
         let whole: String = chunks.iter().map(|chunk| chunk.text.as_str()).collect();
         assert_eq!(whole.len(), STREAM_LIMIT_BYTES);
         assert!(whole.ends_with(TRUNCATED));
-        assert_eq!(chunks.iter().map(|chunk| chunk.seq).collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
+        assert_eq!(
+            chunks.iter().map(|chunk| chunk.seq).collect::<Vec<_>>(),
+            (0..8).collect::<Vec<_>>()
+        );
     }
 }

@@ -47,7 +47,11 @@ struct Refusal {
 }
 
 impl PullRequests {
-    pub(super) fn new(api_base_url: &str, repository: &str, token: SecretString) -> Result<Self, AgentError> {
+    pub(super) fn new(
+        api_base_url: &str,
+        repository: &str,
+        token: SecretString,
+    ) -> Result<Self, AgentError> {
         let http = reqwest::Client::builder()
             .timeout(REQUEST_TIMEOUT)
             .user_agent(concat!("codex-k8s-agent/", env!("CARGO_PKG_VERSION")))
@@ -56,7 +60,12 @@ impl PullRequests {
                 action: "make a client for requests".to_owned(),
                 detail: describe(&error),
             })?;
-        Ok(Self { http, api_base_url: api_base_url.to_owned(), repository: repository.to_owned(), token })
+        Ok(Self {
+            http,
+            api_base_url: api_base_url.to_owned(),
+            repository: repository.to_owned(),
+            token,
+        })
     }
 
     /// The open pull request of a branch of this repository.
@@ -80,7 +89,9 @@ impl PullRequests {
             if let Some(found) = self.lookup(branch).await? {
                 return Ok((found, false));
             }
-            self.create(branch, base, text).await.map(|created| (created, true))
+            self.create(branch, base, text)
+                .await
+                .map(|created| (created, true))
         };
         attempt
             .retry(backoff())
@@ -91,15 +102,21 @@ impl PullRequests {
 
     async fn lookup(&self, branch: &str) -> Result<Option<PullRequest>, Refusal> {
         let owner = self.repository.split('/').next().unwrap_or_default();
-        let request = self
-            .http
-            .get(self.url())
-            .query(&[("head", format!("{owner}:{branch}").as_str()), ("state", "open"), ("per_page", "1")]);
+        let request = self.http.get(self.url()).query(&[
+            ("head", format!("{owner}:{branch}").as_str()),
+            ("state", "open"),
+            ("per_page", "1"),
+        ]);
         let found: Vec<PullRequest> = self.send(request).await?;
         Ok(found.into_iter().next())
     }
 
-    async fn create(&self, branch: &str, base: &str, text: &PullRequestText) -> Result<PullRequest, Refusal> {
+    async fn create(
+        &self,
+        branch: &str,
+        base: &str,
+        text: &PullRequestText,
+    ) -> Result<PullRequest, Refusal> {
         let body = json!({"title": text.title, "head": branch, "base": base, "body": text.body});
         self.send(self.http.post(self.url()).json(&body)).await
     }
@@ -108,8 +125,14 @@ impl PullRequests {
         format!("{}/repos/{}/pulls", self.api_base_url, self.repository)
     }
 
-    async fn send<T: serde::de::DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, Refusal> {
-        let unreachable = |error: reqwest::Error| Refusal { status: None, detail: describe(&error) };
+    async fn send<T: serde::de::DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, Refusal> {
+        let unreachable = |error: reqwest::Error| Refusal {
+            status: None,
+            detail: describe(&error),
+        };
         let response = request
             .bearer_auth(self.token.expose_secret())
             .header("accept", "application/vnd.github+json")
@@ -119,24 +142,36 @@ impl PullRequests {
             .map_err(unreachable)?;
         let status = response.status();
         let bytes = response.bytes().await.map_err(unreachable)?;
-        let refused = |detail: String| Refusal { status: Some(status), detail };
+        let refused = |detail: String| Refusal {
+            status: Some(status),
+            detail,
+        };
         if status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(|error| refused(format!("unexpected answer: {error}")));
+            return serde_json::from_slice(&bytes)
+                .map_err(|error| refused(format!("unexpected answer: {error}")));
         }
         let answer: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
         let message = answer["message"].as_str().unwrap_or("no explanation");
-        let first = answer["errors"][0]["message"].as_str().map(|text| format!(" ({text})")).unwrap_or_default();
+        let first = answer["errors"][0]["message"]
+            .as_str()
+            .map(|text| format!(" ({text})"))
+            .unwrap_or_default();
         Err(refused(format!("{status}: {message}{first}")))
     }
 }
 
 impl Refusal {
     fn may_pass(&self) -> bool {
-        self.status.is_none_or(|status| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS)
+        self.status.is_none_or(|status| {
+            status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+        })
     }
 
     fn into_error(self, action: &str) -> AgentError {
-        AgentError::GitHub { action: action.to_owned(), detail: self.detail }
+        AgentError::GitHub {
+            action: action.to_owned(),
+            detail: self.detail,
+        }
     }
 }
 

@@ -22,8 +22,15 @@ use super::session::{Session, report_precondition};
 const TITLE_LIMIT_CHARACTERS: usize = 200;
 
 /// Runs until done, or until told to end; answers the exit code.
-pub(super) async fn run(config: &AgentConfig, terminated: impl Future<Output = ()>) -> Result<i32, AgentError> {
-    let control_plane = ControlPlane::new(&config.control_plane_url, &config.run_id, config.run_token.clone())?;
+pub(super) async fn run(
+    config: &AgentConfig,
+    terminated: impl Future<Output = ()>,
+) -> Result<i32, AgentError> {
+    let control_plane = ControlPlane::new(
+        &config.control_plane_url,
+        &config.run_id,
+        config.run_token.clone(),
+    )?;
     let output = Output::new(&config.secrets);
     let mut session = None;
     let result = tokio::select! {
@@ -53,9 +60,13 @@ async fn record_failure(
     error: &AgentError,
 ) -> Result<(), AgentError> {
     match (session, error) {
-        (Some(session), AgentError::Precondition(_)) => report_precondition(control_plane, session, error).await,
+        (Some(session), AgentError::Precondition(_)) => {
+            report_precondition(control_plane, session, error).await
+        }
         // Without the control plane there is nowhere to record it.
-        (_, AgentError::ControlPlane { .. } | AgentError::SnapshotConflict { .. }) | (None, _) => Ok(()),
+        (_, AgentError::ControlPlane { .. } | AgentError::SnapshotConflict { .. }) | (None, _) => {
+            Ok(())
+        }
         (Some(session), _) => session.save(control_plane, "failed", Some(error)).await,
     }
 }
@@ -67,7 +78,12 @@ async fn work(
     kept_session: &mut Option<Session>,
 ) -> Result<(), AgentError> {
     // Before the context, whose assembly is the next event of L-49.
-    control_plane.event("run.agent.started", profile(config, &target_branch(config, None))).await?;
+    control_plane
+        .event(
+            "run.agent.started",
+            profile(config, &target_branch(config, None)),
+        )
+        .await?;
     let context = control_plane.context().await?;
     let branch = target_branch(config, context.run.target_branch.as_deref());
 
@@ -76,15 +92,24 @@ async fn work(
     let session = Session::begin(config, &context, &branch, &session_folder, control_plane).await?;
     let session = kept_session.insert(session);
 
-    let pull_requests =
-        PullRequests::new(&config.api_base_url, &config.git.repository_full_name, config.git.bot_token.clone())?;
+    let pull_requests = PullRequests::new(
+        &config.api_base_url,
+        &config.git.repository_full_name,
+        config.git.bot_token.clone(),
+    )?;
     let tree = checkout::prepare(config, &branch, &credentials, output.clone()).await?;
     let publishes = publishes(config, context.run.write_scope);
-    let known = if publishes { pull_requests.open_for(&branch).await? } else { None };
+    let known = if publishes {
+        pull_requests.open_for(&branch).await?
+    } else {
+        None
+    };
     require_pull_request(config, &branch, known.as_ref())?;
 
     let (environment, namespace) = environment(config, &credentials)?;
-    control_plane.event("run.agent.ready", profile(config, &branch)).await?;
+    control_plane
+        .event("run.agent.ready", profile(config, &branch))
+        .await?;
     let (session_id, previous) = (session.id.clone(), session.agent_state.clone());
     let task = Task {
         config,
@@ -100,10 +125,15 @@ async fn work(
     };
     let work = adapter::run(&task).await?;
     session.agent_state = Some(output.redact_json(work.state));
-    session.log = output.redact_json(json!({"summary": work.summary, "branch": branch, "start": tree.start}));
+    session.log =
+        output.redact_json(json!({"summary": work.summary, "branch": branch, "start": tree.start}));
 
     let changes = Changes::since(&tree.git, &tree.start).await?;
-    scope::check(context.run.write_scope, &changes, &context.run.self_improve_paths)?;
+    scope::check(
+        context.run.write_scope,
+        &changes,
+        &context.run.self_improve_paths,
+    )?;
     if changes.is_empty() && known.is_none() && publishes {
         if config.trigger_kind.starts_with("doc_audit") {
             return session.save(control_plane, "succeeded", None).await;
@@ -141,8 +171,14 @@ async fn publish_all(
         let still_open = pull_requests.open_for(&tree.branch).await?;
         require_pull_request(config, &tree.branch, still_open.as_ref())?;
     }
-    let (pull_request, is_new) = pull_requests.find_or_create(&tree.branch, &config.base_branch, text).await?;
-    let event = if is_new { "run.pr.created" } else { "run.pr.updated" };
+    let (pull_request, is_new) = pull_requests
+        .find_or_create(&tree.branch, &config.base_branch, text)
+        .await?;
+    let event = if is_new {
+        "run.pr.created"
+    } else {
+        "run.pr.updated"
+    };
     let payload = json!({
         "branch": tree.branch,
         "pr_number": pull_request.number,
@@ -166,7 +202,12 @@ fn require_pull_request(
 ) -> Result<(), AgentError> {
     if config.is_revise() && known.is_none() {
         let reason = MissingReason::PullRequest;
-        return Err(AgentError::Precondition(Precondition::PullRequestNotFound { branch: branch.to_owned(), reason }));
+        return Err(AgentError::Precondition(
+            Precondition::PullRequestNotFound {
+                branch: branch.to_owned(),
+                reason,
+            },
+        ));
     }
     Ok(())
 }
@@ -211,10 +252,20 @@ fn environment(
 }
 
 /// Title and body of the pull request. The reference does not close the Issue on merge: later stages work on it.
-fn text(config: &AgentConfig, context: &RunContext, summary: Option<&str>, output: &Output) -> PullRequestText {
+fn text(
+    config: &AgentConfig,
+    context: &RunContext,
+    summary: Option<&str>,
+    output: &Output,
+) -> PullRequestText {
     let issue = context.issue.as_ref();
     let number = issue.map(|issue| issue.number).or(config.issue_number);
-    let title = match (issue.map(|issue| issue.title.trim()).filter(|title| !title.is_empty()), number) {
+    let title = match (
+        issue
+            .map(|issue| issue.title.trim())
+            .filter(|title| !title.is_empty()),
+        number,
+    ) {
         (Some(title), _) => title.to_owned(),
         (None, Some(number)) => format!("Work on #{number}"),
         (None, None) => format!("Work of run {}", config.run12()),
@@ -227,9 +278,16 @@ fn text(config: &AgentConfig, context: &RunContext, summary: Option<&str>, outpu
     if let Some(number) = number {
         body.push_str(&format!("Part of #{number}.\n\n"));
     }
-    body.push_str(&format!("Made by agent `{}` in run `{}`.\n", config.agent_key, config.run_id));
+    body.push_str(&format!(
+        "Made by agent `{}` in run `{}`.\n",
+        config.agent_key, config.run_id
+    ));
     PullRequestText {
-        title: output.redact(&title).chars().take(TITLE_LIMIT_CHARACTERS).collect(),
+        title: output
+            .redact(&title)
+            .chars()
+            .take(TITLE_LIMIT_CHARACTERS)
+            .collect(),
         body: output.redact(&body),
     }
 }

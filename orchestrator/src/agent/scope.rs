@@ -22,9 +22,31 @@ impl Changes {
 
     pub(super) async fn since(git: &Git<'_>, start: &str) -> Result<Self, AgentError> {
         let action = "list the changed paths";
-        let tree = git.run(action, &["diff", "--name-only", "--no-renames", "-z", start]).await?;
-        let staged = git.run(action, &["diff", "--cached", "--name-only", "--no-renames", "-z", start]).await?;
-        let untracked = git.run(action, &["ls-files", "--others", "--exclude-standard", "-z"]).await?;
+        let tree = git
+            .run(
+                action,
+                &["diff", "--name-only", "--no-renames", "-z", start],
+            )
+            .await?;
+        let staged = git
+            .run(
+                action,
+                &[
+                    "diff",
+                    "--cached",
+                    "--name-only",
+                    "--no-renames",
+                    "-z",
+                    start,
+                ],
+            )
+            .await?;
+        let untracked = git
+            .run(
+                action,
+                &["ls-files", "--others", "--exclude-standard", "-z"],
+            )
+            .await?;
         let mut paths: Vec<String> = [tree, staged, untracked]
             .iter()
             .flat_map(|list| list.split('\0'))
@@ -34,14 +56,32 @@ impl Changes {
         paths.sort();
         paths.dedup();
         let range = format!("{start}..HEAD");
-        let count = git.run("count the new commits", &["rev-list", "--count", &range]).await?;
-        Ok(Self { paths, new_commits: count.trim() != "0" })
+        let count = git
+            .run("count the new commits", &["rev-list", "--count", &range])
+            .await?;
+        Ok(Self {
+            paths,
+            new_commits: count.trim() != "0",
+        })
     }
 }
 
 /// Refuses changes outside the run's write scope.
-pub(super) fn check(scope: WriteScope, changes: &Changes, self_improve_paths: &[String]) -> Result<(), AgentError> {
-    write_scope::check(scope, &changes.paths, changes.new_commits, self_improve_paths).map_err(|violation| {
-        AgentError::Precondition(Precondition::WriteScope { text: violation.to_string(), paths: violation.paths })
+pub(super) fn check(
+    scope: WriteScope,
+    changes: &Changes,
+    self_improve_paths: &[String],
+) -> Result<(), AgentError> {
+    write_scope::check(
+        scope,
+        &changes.paths,
+        changes.new_commits,
+        self_improve_paths,
+    )
+    .map_err(|violation| {
+        AgentError::Precondition(Precondition::WriteScope {
+            text: violation.to_string(),
+            paths: violation.paths,
+        })
     })
 }

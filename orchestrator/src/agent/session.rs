@@ -36,20 +36,34 @@ impl Session {
     ) -> Result<Self, AgentError> {
         // a replacement Pod finds what its predecessor stored.
         let own = control_plane.session().await?;
-        let continued = own.clone().filter(|session| session.agent_session_json.is_some()).or_else(|| {
-            let continues = matches!(config.template_kind.as_str(), "revise" | "discussion" | "resume");
-            context.session.clone().filter(|session| continues && session.agent_session_json.is_some())
-        });
+        let continued = own
+            .clone()
+            .filter(|session| session.agent_session_json.is_some())
+            .or_else(|| {
+                let continues = matches!(
+                    config.template_kind.as_str(),
+                    "revise" | "discussion" | "resume"
+                );
+                context
+                    .session
+                    .clone()
+                    .filter(|session| continues && session.agent_session_json.is_some())
+            });
         let session = Self {
             branch: branch.to_owned(),
             model: config.model.clone(),
             reasoning_effort: config.reasoning_effort.clone(),
-            version: own.as_ref().map(|session| session.snapshot_version).filter(|version| *version > 0),
+            version: own
+                .as_ref()
+                .map(|session| session.snapshot_version)
+                .filter(|version| *version > 0),
             id: continued
                 .as_ref()
                 .and_then(|session| session.session_id.clone())
                 .unwrap_or_else(|| Uuid::now_v7().to_string()),
-            agent_state: continued.as_ref().and_then(|session| session.agent_session_json.clone()),
+            agent_state: continued
+                .as_ref()
+                .and_then(|session| session.agent_session_json.clone()),
             log: json!({}),
             pull_request: None,
         };
@@ -65,7 +79,10 @@ impl Session {
         let text = self.agent_state.clone().unwrap_or_default().to_string();
         std::fs::create_dir_all(folder)
             .and_then(|()| std::fs::write(&path, text))
-            .map_err(|source| AgentError::SessionRestore { path: path.clone(), source })?;
+            .map_err(|source| AgentError::SessionRestore {
+                path: path.clone(),
+                source,
+            })?;
         Ok(path)
     }
 
@@ -97,7 +114,10 @@ impl Session {
         let saved = match control_plane.save_session(&update).await? {
             Saved::Stored(saved) => saved,
             Saved::Conflict { .. } => {
-                update.expected_version = control_plane.session().await?.map(|session| session.snapshot_version);
+                update.expected_version = control_plane
+                    .session()
+                    .await?
+                    .map(|session| session.snapshot_version);
                 match control_plane.save_session(&update).await? {
                     Saved::Stored(saved) => saved,
                     Saved::Conflict { expected, actual } => {
@@ -112,7 +132,9 @@ impl Session {
             "snapshot_version": saved.snapshot_version,
             "snapshot_checksum": saved.snapshot_checksum,
         });
-        control_plane.event("run.agent.session.saved", payload).await
+        control_plane
+            .event("run.agent.session.saved", payload)
+            .await
     }
 }
 
@@ -127,7 +149,9 @@ async fn report_restored(
         "snapshot_checksum": stored.snapshot_checksum,
         "restored_session_path": path.to_string_lossy(),
     });
-    control_plane.event("run.agent.session.restored", payload.clone()).await?;
+    control_plane
+        .event("run.agent.session.restored", payload.clone())
+        .await?;
     control_plane.event("run.agent.resume.used", payload).await
 }
 
@@ -137,10 +161,15 @@ pub(super) async fn report_precondition(
     session: &mut Session,
     failure: &AgentError,
 ) -> Result<(), AgentError> {
-    if let AgentError::Precondition(Precondition::PullRequestNotFound { branch, reason }) = failure {
+    if let AgentError::Precondition(Precondition::PullRequestNotFound { branch, reason }) = failure
+    {
         let reason: MissingReason = *reason;
         let payload = json!({"branch": branch, "reason": reason.as_str()});
-        control_plane.event("run.revise.pr_not_found", payload).await?;
+        control_plane
+            .event("run.revise.pr_not_found", payload)
+            .await?;
     }
-    session.save(control_plane, "failed_precondition", Some(failure)).await
+    session
+        .save(control_plane, "failed_precondition", Some(failure))
+        .await
 }

@@ -15,25 +15,47 @@ const VOLUME_FOLDER: &str = "lost+found";
 
 /// Prepares the tree in the workspace folder.
 pub(super) async fn prepare(settings: &GitSettings, output: Output) -> Result<(), AgentError> {
-    let build_ref = settings.build_ref.as_deref().ok_or_else(|| AgentError::Setting {
-        name: "CODEXK8S_RUNTIME_BUILD_REF",
-        reason: "it is required to prepare the source tree".to_owned(),
-    })?;
+    let build_ref = settings
+        .build_ref
+        .as_deref()
+        .ok_or_else(|| AgentError::Setting {
+            name: "CODEXK8S_RUNTIME_BUILD_REF",
+            reason: "it is required to prepare the source tree".to_owned(),
+        })?;
     let workspace = &settings.workspace;
-    std::fs::create_dir_all(workspace)
-        .map_err(|source| AgentError::Io { action: "create", path: workspace.clone(), source })?;
+    std::fs::create_dir_all(workspace).map_err(|source| AgentError::Io {
+        action: "create",
+        path: workspace.clone(),
+        source,
+    })?;
     let credentials = Credentials::create(settings.bot_token.clone())?;
     let git = Git::new(workspace.clone(), &credentials, output);
     open_repository(&git, &settings.remote_url()).await?;
 
     let is_commit = build_ref.len() == 40 && build_ref.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let mut fetch = vec!["fetch", "--quiet", "--prune", "--no-tags", "--force", "origin", "+refs/heads/*:refs/remotes/origin/*"];
+    let mut fetch = vec![
+        "fetch",
+        "--quiet",
+        "--prune",
+        "--no-tags",
+        "--force",
+        "origin",
+        "+refs/heads/*:refs/remotes/origin/*",
+    ];
     if is_commit {
         fetch.push(build_ref);
     }
     git.run("fetch the source", &fetch).await?;
-    let commit = if is_commit { build_ref.to_owned() } else { format!("refs/remotes/origin/{build_ref}") };
-    git.run("check out the source", &["checkout", "--quiet", "--force", "--detach", &commit]).await?;
+    let commit = if is_commit {
+        build_ref.to_owned()
+    } else {
+        format!("refs/remotes/origin/{build_ref}")
+    };
+    git.run(
+        "check out the source",
+        &["checkout", "--quiet", "--force", "--detach", &commit],
+    )
+    .await?;
     clean(&git, "HEAD").await?;
     tracing::info!(commit = git.head().await?, "the source tree is ready");
     Ok(())
@@ -41,8 +63,14 @@ pub(super) async fn prepare(settings: &GitSettings, output: Output) -> Result<()
 
 /// Drops every local change and every file that is not in the commit.
 pub(super) async fn clean(git: &Git<'_>, commit: &str) -> Result<(), AgentError> {
-    git.run("reset the tree", &["reset", "--quiet", "--hard", commit]).await?;
-    git.run("clean the tree", &["clean", "--quiet", "-ffdx", "--exclude", VOLUME_FOLDER]).await.map(drop)
+    git.run("reset the tree", &["reset", "--quiet", "--hard", commit])
+        .await?;
+    git.run(
+        "clean the tree",
+        &["clean", "--quiet", "-ffdx", "--exclude", VOLUME_FOLDER],
+    )
+    .await
+    .map(drop)
 }
 
 /// Opens the repository of the folder with the right remote; an unusable one is begun anew.
@@ -53,31 +81,51 @@ pub(super) async fn open_repository(git: &Git<'_>, remote_url: &str) -> Result<(
         for lock in ["index.lock", "HEAD.lock", "shallow.lock", "config.lock"] {
             drop(std::fs::remove_file(metadata.join(lock)));
         }
-        if !git.succeeds("open the repository", &["rev-parse", "--git-dir"]).await? {
+        if !git
+            .succeeds("open the repository", &["rev-parse", "--git-dir"])
+            .await?
+        {
             empty(git.folder())?;
         }
     }
     if !metadata.exists() {
-        git.run("create the repository", &["init", "--quiet"]).await?;
+        git.run("create the repository", &["init", "--quiet"])
+            .await?;
     }
     // The previous run may have ended anywhere; the branch it was on must not block this one.
-    if git.succeeds("look for the remote", &["remote", "get-url", "origin"]).await? {
-        git.run("set the remote", &["remote", "set-url", "origin", remote_url]).await?;
+    if git
+        .succeeds("look for the remote", &["remote", "get-url", "origin"])
+        .await?
+    {
+        git.run(
+            "set the remote",
+            &["remote", "set-url", "origin", remote_url],
+        )
+        .await?;
     } else {
-        git.run("set the remote", &["remote", "add", "origin", remote_url]).await?;
+        git.run("set the remote", &["remote", "add", "origin", remote_url])
+            .await?;
     }
     Ok(())
 }
 
 fn empty(folder: &Path) -> Result<(), AgentError> {
-    let failed = |source| AgentError::Io { action: "empty", path: folder.to_owned(), source };
+    let failed = |source| AgentError::Io {
+        action: "empty",
+        path: folder.to_owned(),
+        source,
+    };
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         if entry.file_name() == VOLUME_FOLDER {
             continue;
         }
         let is_folder = entry.file_type().map_err(failed)?.is_dir();
-        let removed = if is_folder { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) };
+        let removed = if is_folder {
+            std::fs::remove_dir_all(entry.path())
+        } else {
+            std::fs::remove_file(entry.path())
+        };
         removed.map_err(failed)?;
     }
     Ok(())

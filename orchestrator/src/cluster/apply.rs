@@ -8,7 +8,9 @@ use super::names::{InstanceNames, keys, managed_namespace_selector, run_selector
 use super::namespace::{NamespaceView, build_code_only_namespace};
 use super::network::{NetworkPlan, build_network_policies};
 use super::quota::build_resource_quota;
-use super::rbac::{AgentAccount, RunAccounts, build_role, build_role_binding, build_service_account};
+use super::rbac::{
+    AgentAccount, RunAccounts, build_role, build_role_binding, build_service_account,
+};
 use super::volume::build_repo_cache_claim;
 use futures::future::{BoxFuture, FutureExt as _, try_join_all};
 use k8s_openapi::NamespaceResourceScope;
@@ -120,7 +122,11 @@ pub struct Cluster {
 impl Cluster {
     /// Access through `client` for one instance.
     pub fn new(client: Client, names: InstanceNames, objects: RunObjects) -> Self {
-        Self { client, names, objects }
+        Self {
+            client,
+            names,
+            objects,
+        }
     }
 
     /// Names of the instance.
@@ -145,23 +151,43 @@ impl Cluster {
         if !self.objects.network_baseline {
             return Ok(());
         }
-        let plan = NetworkPlan { api_server: None, ..self.objects.network.clone() };
+        let plan = NetworkPlan {
+            api_server: None,
+            ..self.objects.network.clone()
+        };
         let policies = build_network_policies(&plan, name, self.names.instance());
-        try_join_all(policies.iter().map(|policy| self.ensure(name, policy, ensured.existed))).await?;
+        try_join_all(
+            policies
+                .iter()
+                .map(|policy| self.ensure(name, policy, ensured.existed)),
+        )
+        .await?;
         Ok(())
     }
 
     /// Creates the namespace, or takes over one of the own instance. Writes nothing into a terminating one.
-    pub async fn ensure_namespace(&self, namespace: &Namespace) -> Result<EnsuredNamespace, ApplyError> {
+    pub async fn ensure_namespace(
+        &self,
+        namespace: &Namespace,
+    ) -> Result<EnsuredNamespace, ApplyError> {
         let name = namespace.name_any();
         let object = format!("namespace {name}");
         let api: Api<Namespace> = Api::all(self.client.clone());
         match api.create(&PostParams::default(), namespace).await {
-            Ok(_) => return Ok(EnsuredNamespace { existed: false, previous_run: None }),
+            Ok(_) => {
+                return Ok(EnsuredNamespace {
+                    existed: false,
+                    previous_run: None,
+                });
+            }
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
             Err(error) => return Err(classify(object, error)),
         }
-        let Some(found) = api.get_opt(&name).await.map_err(|error| classify(object.clone(), error))? else {
+        let Some(found) = api
+            .get_opt(&name)
+            .await
+            .map_err(|error| classify(object.clone(), error))?
+        else {
             return Err(ApplyError::Terminating(name));
         };
         self.own(&found)?;
@@ -175,7 +201,10 @@ impl Cluster {
         api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
             .await
             .map_err(|error| classify(object, error))?;
-        Ok(EnsuredNamespace { existed: true, previous_run: NamespaceView::from_namespace(&found).run_id() })
+        Ok(EnsuredNamespace {
+            existed: true,
+            previous_run: NamespaceView::from_namespace(&found).run_id(),
+        })
     }
 
     /// Refuses a namespace of another instance, or of nobody.
@@ -190,7 +219,11 @@ impl Cluster {
     }
 
     /// All objects of a `full-env` run namespace, at once. `existed` says whether anything may be there already.
-    pub async fn ensure_run_objects(&self, namespace: &str, existed: bool) -> Result<(), ApplyError> {
+    pub async fn ensure_run_objects(
+        &self,
+        namespace: &str,
+        existed: bool,
+    ) -> Result<(), ApplyError> {
         let instance = self.names.instance();
         let mut writes: Vec<BoxFuture<'_, Result<(), ApplyError>>> = Vec::new();
         for account in AgentAccount::ALL {
@@ -198,7 +231,9 @@ impl Cluster {
             let service_account = build_service_account(name, namespace, instance);
             let role = build_role(name, account, namespace, instance);
             let binding = build_role_binding(name, namespace, instance);
-            writes.push(async move { self.ensure(namespace, &service_account, existed).await }.boxed());
+            writes.push(
+                async move { self.ensure(namespace, &service_account, existed).await }.boxed(),
+            );
             // The server looks the Role up before it accepts a binding to it.
             let grant = async move {
                 self.ensure(namespace, &role, existed).await?;
@@ -206,8 +241,12 @@ impl Cluster {
             };
             writes.push(grant.boxed());
         }
-        let quota =
-            build_resource_quota(&self.objects.quota_name, namespace, instance, self.objects.quota_pods);
+        let quota = build_resource_quota(
+            &self.objects.quota_name,
+            namespace,
+            instance,
+            self.objects.quota_pods,
+        );
         writes.push(async move { self.ensure(namespace, &quota, existed).await }.boxed());
         writes.push(self.ensure_repo_cache(namespace).boxed());
         if self.objects.network_baseline {
@@ -228,9 +267,20 @@ impl Cluster {
             return Err(ApplyError::Missing(namespace.to_owned()));
         };
         let instance = self.names.instance();
-        if found.labels.get(keys::INSTANCE).is_none_or(|owner| owner != instance) {
-            let owner = found.labels.get(keys::INSTANCE).cloned().unwrap_or_else(|| "nobody".to_owned());
-            return Err(ApplyError::ForeignInstance { namespace: namespace.to_owned(), owner });
+        if found
+            .labels
+            .get(keys::INSTANCE)
+            .is_none_or(|owner| owner != instance)
+        {
+            let owner = found
+                .labels
+                .get(keys::INSTANCE)
+                .cloned()
+                .unwrap_or_else(|| "nobody".to_owned());
+            return Err(ApplyError::ForeignInstance {
+                namespace: namespace.to_owned(),
+                owner,
+            });
         }
         let name = self.objects.accounts.name(AgentAccount::Readonly);
         let service_account = build_service_account(name, namespace, instance);
@@ -264,9 +314,18 @@ impl Cluster {
         }
     }
 
-    async fn ensure<K>(&self, namespace: &str, wanted: &K, may_exist: bool) -> Result<(), ApplyError>
+    async fn ensure<K>(
+        &self,
+        namespace: &str,
+        wanted: &K,
+        may_exist: bool,
+    ) -> Result<(), ApplyError>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
     {
         let api: Api<K> = Api::namespaced(self.client.clone(), namespace);
         if !may_exist {
@@ -276,10 +335,14 @@ impl Cluster {
                 Err(error) => return Err(classify(describe(wanted), error)),
             }
         }
-        api.patch(&wanted.name_any(), &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(wanted))
-            .await
-            .map(drop)
-            .map_err(|error| classify(describe(wanted), error))
+        api.patch(
+            &wanted.name_any(),
+            &PatchParams::apply(FIELD_MANAGER).force(),
+            &Patch::Apply(wanted),
+        )
+        .await
+        .map(drop)
+        .map_err(|error| classify(describe(wanted), error))
     }
 
     /// Creates a run's Job; one of the same run that is there already counts as made.
@@ -289,15 +352,26 @@ impl Cluster {
         let object = describe(job);
         let api: Api<Job> = Api::namespaced(self.client.clone(), &namespace);
         match api.create(&PostParams::default(), job).await {
-            Ok(made) => Ok(JobCreated { name, uid: made.uid().unwrap_or_default(), existed: false }),
+            Ok(made) => Ok(JobCreated {
+                name,
+                uid: made.uid().unwrap_or_default(),
+                existed: false,
+            }),
             Err(kube::Error::Api(status)) if status.is_already_exists() => {
-                let found = api.get(&name).await.map_err(|error| classify(object.clone(), error))?;
+                let found = api
+                    .get(&name)
+                    .await
+                    .map_err(|error| classify(object.clone(), error))?;
                 let owner = found.labels().get(keys::INSTANCE).cloned();
                 if owner.as_deref() != Some(self.names.instance()) {
                     let owner = owner.unwrap_or_else(|| "nobody".to_owned());
                     return Err(ApplyError::ForeignInstance { namespace, owner });
                 }
-                Ok(JobCreated { name, uid: found.uid().unwrap_or_default(), existed: true })
+                Ok(JobCreated {
+                    name,
+                    uid: found.uid().unwrap_or_default(),
+                    existed: true,
+                })
             }
             Err(error) => Err(classify(object, error)),
         }
@@ -307,36 +381,63 @@ impl Cluster {
     pub async fn get_job(&self, namespace: &str, run_id: Uuid) -> Result<Option<Job>, ApplyError> {
         let name = job_name(run_id);
         let api: Api<Job> = Api::namespaced(self.client.clone(), namespace);
-        let job = api.get_opt(&name).await.map_err(|error| classify(format!("job {name}"), error))?;
-        Ok(job.filter(|job| job.labels().get(keys::INSTANCE).is_some_and(|owner| owner == self.names.instance())))
+        let job = api
+            .get_opt(&name)
+            .await
+            .map_err(|error| classify(format!("job {name}"), error))?;
+        Ok(job.filter(|job| {
+            job.labels()
+                .get(keys::INSTANCE)
+                .is_some_and(|owner| owner == self.names.instance())
+        }))
     }
 
     /// Every Job of a run, wherever it is.
     pub async fn find_jobs(&self, run_id: Uuid) -> Result<Vec<Job>, ApplyError> {
-        let selector = format!("{}={},{}={run_id}", keys::INSTANCE, self.names.instance(), keys::RUN_ID);
+        let selector = format!(
+            "{}={},{}={run_id}",
+            keys::INSTANCE,
+            self.names.instance(),
+            keys::RUN_ID
+        );
         let api: Api<Job> = Api::all(self.client.clone());
         let list = api.list(&ListParams::default().labels(&selector)).await;
-        Ok(list.map_err(|error| classify(format!("jobs of run {run_id}"), error))?.items)
+        Ok(list
+            .map_err(|error| classify(format!("jobs of run {run_id}"), error))?
+            .items)
     }
 
     /// Every Job of the instance that belongs to a run.
     pub async fn list_jobs(&self) -> Result<Vec<Job>, ApplyError> {
         let api: Api<Job> = Api::all(self.client.clone());
-        let list = api.list(&ListParams::default().labels(&run_selector(self.names.instance()))).await;
-        Ok(list.map_err(|error| classify("jobs".to_owned(), error))?.items)
+        let list = api
+            .list(&ListParams::default().labels(&run_selector(self.names.instance())))
+            .await;
+        Ok(list
+            .map_err(|error| classify("jobs".to_owned(), error))?
+            .items)
     }
 
     /// Every Pod of the instance that belongs to a run.
     pub async fn list_run_pods(&self) -> Result<Vec<Pod>, ApplyError> {
         let api: Api<Pod> = Api::all(self.client.clone());
-        let list = api.list(&ListParams::default().labels(&run_selector(self.names.instance()))).await;
-        Ok(list.map_err(|error| classify("pods".to_owned(), error))?.items)
+        let list = api
+            .list(&ListParams::default().labels(&run_selector(self.names.instance())))
+            .await;
+        Ok(list
+            .map_err(|error| classify("pods".to_owned(), error))?
+            .items)
     }
 
     /// Names and labels of the runs' Secrets, never their values; none when the identity may not list Secrets (G-113).
-    pub async fn list_run_secret_metadata(&self) -> Result<Option<Vec<PartialObjectMeta<Secret>>>, ApplyError> {
+    pub async fn list_run_secret_metadata(
+        &self,
+    ) -> Result<Option<Vec<PartialObjectMeta<Secret>>>, ApplyError> {
         let api: Api<Secret> = Api::all(self.client.clone());
-        match api.list_metadata(&ListParams::default().labels(&run_selector(self.names.instance()))).await {
+        match api
+            .list_metadata(&ListParams::default().labels(&run_selector(self.names.instance())))
+            .await
+        {
             Ok(list) => Ok(Some(list.items)),
             Err(kube::Error::Api(status)) if status.is_forbidden() => Ok(None),
             Err(error) => Err(classify("secrets".to_owned(), error)),
@@ -345,10 +446,17 @@ impl Cluster {
 
     /// The Pods of one run.
     pub async fn pods_of_run(&self, namespace: &str, run_id: Uuid) -> Result<Vec<Pod>, ApplyError> {
-        let selector = format!("{}={},{}={run_id}", keys::INSTANCE, self.names.instance(), keys::RUN_ID);
+        let selector = format!(
+            "{}={},{}={run_id}",
+            keys::INSTANCE,
+            self.names.instance(),
+            keys::RUN_ID
+        );
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
         let list = api.list(&ListParams::default().labels(&selector)).await;
-        Ok(list.map_err(|error| classify(format!("pods of run {run_id}"), error))?.items)
+        Ok(list
+            .map_err(|error| classify(format!("pods of run {run_id}"), error))?
+            .items)
     }
 
     /// Everything in a namespace that R-59 counts as work: Jobs that have not ended, and Pods without or outside of
@@ -365,7 +473,10 @@ impl Cluster {
     /// Deletes a Job and its Pods. `false` when there was none.
     pub async fn delete_job(&self, namespace: &str, name: &str) -> Result<bool, ApplyError> {
         let api: Api<Job> = Api::namespaced(self.client.clone(), namespace);
-        let params = DeleteParams { propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
+        let params = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
         match api.delete(name, &params).await {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
@@ -376,20 +487,35 @@ impl Cluster {
     /// Live read of a namespace.
     pub async fn get_namespace(&self, name: &str) -> Result<Option<NamespaceView>, ApplyError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
-        let found = api.get_opt(name).await.map_err(|error| classify(format!("namespace {name}"), error))?;
+        let found = api
+            .get_opt(name)
+            .await
+            .map_err(|error| classify(format!("namespace {name}"), error))?;
         Ok(found.as_ref().map(NamespaceView::from_namespace))
     }
 
     /// All run namespaces of the instance, by a live list.
     pub async fn list_managed_namespaces(&self) -> Result<Vec<NamespaceView>, ApplyError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
-        let params = ListParams::default().labels(&managed_namespace_selector(self.names.instance()));
-        let list = api.list(&params).await.map_err(|error| classify("namespaces".to_owned(), error))?;
-        Ok(list.items.iter().map(NamespaceView::from_namespace).collect())
+        let params =
+            ListParams::default().labels(&managed_namespace_selector(self.names.instance()));
+        let list = api
+            .list(&params)
+            .await
+            .map_err(|error| classify("namespaces".to_owned(), error))?;
+        Ok(list
+            .items
+            .iter()
+            .map(NamespaceView::from_namespace)
+            .collect())
     }
 
     /// Sets or, with `null`, removes annotations of an own namespace.
-    pub async fn annotate_namespace(&self, name: &str, annotations: serde_json::Value) -> Result<(), ApplyError> {
+    pub async fn annotate_namespace(
+        &self,
+        name: &str,
+        annotations: serde_json::Value,
+    ) -> Result<(), ApplyError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let patch = json!({"metadata": {"annotations": annotations}});
         api.patch(name, &PatchParams::default(), &Patch::Merge(&patch))
@@ -402,7 +528,11 @@ impl Cluster {
     pub async fn delete_namespace(&self, name: &str) -> Result<bool, ApplyError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let object = format!("namespace {name}");
-        let Some(found) = api.get_opt(name).await.map_err(|error| classify(object.clone(), error))? else {
+        let Some(found) = api
+            .get_opt(name)
+            .await
+            .map_err(|error| classify(object.clone(), error))?
+        else {
             return Ok(false);
         };
         self.own(&found)?;
@@ -419,17 +549,26 @@ impl Cluster {
     /// Whether a Pod of this name lives in a namespace.
     pub async fn pod_is_live(&self, namespace: &str, name: &str) -> Result<bool, ApplyError> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let found = api.get_opt(name).await.map_err(|error| classify(format!("pod {name}"), error))?;
+        let found = api
+            .get_opt(name)
+            .await
+            .map_err(|error| classify(format!("pod {name}"), error))?;
         Ok(found.is_some_and(|pod| {
-            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-            pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Failed" | "Succeeded"))
+            let phase = pod
+                .status
+                .as_ref()
+                .and_then(|status| status.phase.as_deref());
+            pod.metadata.deletion_timestamp.is_none()
+                && !matches!(phase, Some("Failed" | "Succeeded"))
         }))
     }
 
     /// Whether the API server answers; used by readiness. Also opens the first connection.
     pub async fn ping(&self) -> Result<(), ApplyError> {
         let answer = self.client.apiserver_version().await;
-        answer.map(drop).map_err(|error| classify("version".to_owned(), error))
+        answer
+            .map(drop)
+            .map_err(|error| classify("version".to_owned(), error))
     }
 }
 
@@ -443,18 +582,33 @@ const TRANSIENT_CODES: [u16; 5] = [408, 429, 500, 503, 504];
 /// Sorts an error into what repeats and what ends the launch (R-26's list, R-172).
 fn classify(object: String, error: kube::Error) -> ApplyError {
     let kube::Error::Api(status) = &error else {
-        return ApplyError::Unavailable { object, source: Box::new(error) };
+        return ApplyError::Unavailable {
+            object,
+            source: Box::new(error),
+        };
     };
     let message = status.message.clone();
     let terminating = message.contains("being terminated")
-        || status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == "NamespaceTerminating");
+        || status
+            .details
+            .iter()
+            .flat_map(|details| &details.causes)
+            .any(|cause| cause.reason == "NamespaceTerminating");
     if terminating {
         return ApplyError::Terminating(object);
     }
-    if TRANSIENT_CODES.contains(&status.code) || (status.code == 409 && !status.is_already_exists()) {
-        return ApplyError::Unavailable { object, source: Box::new(error) };
+    if TRANSIENT_CODES.contains(&status.code) || (status.code == 409 && !status.is_already_exists())
+    {
+        return ApplyError::Unavailable {
+            object,
+            source: Box::new(error),
+        };
     }
-    ApplyError::Refused { object, message, source: Box::new(error) }
+    ApplyError::Refused {
+        object,
+        message,
+        source: Box::new(error),
+    }
 }
 
 #[cfg(test)]
@@ -462,17 +616,33 @@ mod tests {
     use super::*;
 
     fn api_error(code: u16, reason: &str, message: &str) -> kube::Error {
-        kube::Error::Api(kube::core::Status::failure(message, reason).with_code(code).boxed())
+        kube::Error::Api(
+            kube::core::Status::failure(message, reason)
+                .with_code(code)
+                .boxed(),
+        )
     }
 
     #[test]
     fn passing_faults_repeat_and_refusals_do_not() {
         let repeats = |error| classify("x".to_owned(), error).is_retryable();
         assert!(repeats(api_error(503, "ServiceUnavailable", "later")));
-        assert!(repeats(api_error(409, "Conflict", "the object has been modified")));
+        assert!(repeats(api_error(
+            409,
+            "Conflict",
+            "the object has been modified"
+        )));
         let leaving = "unable to create new content in namespace n because it is being terminated";
         assert!(repeats(api_error(403, "Forbidden", leaving)));
-        assert!(!repeats(api_error(403, "Forbidden", "user cannot create namespaces")));
-        assert!(!repeats(api_error(422, "Invalid", "metadata.name: too long")));
+        assert!(!repeats(api_error(
+            403,
+            "Forbidden",
+            "user cannot create namespaces"
+        )));
+        assert!(!repeats(api_error(
+            422,
+            "Invalid",
+            "metadata.name: too long"
+        )));
     }
 }

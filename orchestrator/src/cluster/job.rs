@@ -5,9 +5,9 @@ use k8s_openapi::api::batch::v1::{
     Job, JobSpec, PodFailurePolicy, PodFailurePolicyOnPodConditionsPattern, PodFailurePolicyRule,
 };
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, PersistentVolumeClaimVolumeSource,
-    PodSecurityContext, PodSpec, PodTemplateSpec, ResourceRequirements, SeccompProfile, SecretKeySelector,
-    SecurityContext, Volume, VolumeMount,
+    Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource,
+    PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec,
+    ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -114,12 +114,18 @@ pub fn job_name(run_id: Uuid) -> String {
 pub fn build_job(input: &JobSpecInput) -> Job {
     let mut labels = common_labels(&input.instance);
     labels.insert(keys::APP_NAME.to_owned(), keys::APP_RUN.to_owned());
-    labels.insert(keys::APP_MANAGED_BY.to_owned(), keys::MANAGED_BY_WORKER.to_owned());
+    labels.insert(
+        keys::APP_MANAGED_BY.to_owned(),
+        keys::MANAGED_BY_WORKER.to_owned(),
+    );
     labels.insert(keys::RUN_ID.to_owned(), input.run_id.to_string());
     if let Some(project_id) = input.project_id {
         labels.insert(keys::PROJECT_ID.to_owned(), project_id.to_string());
     }
-    let annotations = BTreeMap::from([(keys::CORRELATION_ID.to_owned(), input.correlation_id.clone())]);
+    let annotations = BTreeMap::from([(
+        keys::CORRELATION_ID.to_owned(),
+        input.correlation_id.clone(),
+    )]);
     Job {
         metadata: ObjectMeta {
             name: Some(job_name(input.run_id)),
@@ -166,7 +172,12 @@ fn pod_spec(input: &JobSpecInput) -> PodSpec {
         PodVolume::RepositoryCache => {
             let mut command = input.command.clone();
             command.push(SOURCE_CONTAINER.to_owned());
-            Some(vec![container(SOURCE_CONTAINER, command, &SOURCE_SECRET_KEYS, input)])
+            Some(vec![container(
+                SOURCE_CONTAINER,
+                command,
+                &SOURCE_SECRET_KEYS,
+                input,
+            )])
         }
         PodVolume::Scratch => None,
     };
@@ -181,11 +192,19 @@ fn pod_spec(input: &JobSpecInput) -> PodSpec {
             run_as_user: Some(AGENT_UID),
             run_as_group: Some(AGENT_UID),
             fs_group: Some(AGENT_UID),
-            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".to_owned(),
+                localhost_profile: None,
+            }),
             ..PodSecurityContext::default()
         }),
         init_containers,
-        containers: vec![container(RUN_CONTAINER, input.command.clone(), &AGENT_SECRET_KEYS, input)],
+        containers: vec![container(
+            RUN_CONTAINER,
+            input.command.clone(),
+            &AGENT_SECRET_KEYS,
+            input,
+        )],
         volumes: Some(vec![match input.volume {
             PodVolume::RepositoryCache => Volume {
                 name: WORKSPACE_VOLUME.to_owned(),
@@ -205,7 +224,12 @@ fn pod_spec(input: &JobSpecInput) -> PodSpec {
     }
 }
 
-fn container(name: &str, command: Vec<String>, secret_keys: &[&str], input: &JobSpecInput) -> Container {
+fn container(
+    name: &str,
+    command: Vec<String>,
+    secret_keys: &[&str],
+    input: &JobSpecInput,
+) -> Container {
     let plain = input.environment.iter().map(|(key, value)| EnvVar {
         name: (*key).to_owned(),
         value: Some(value.clone()),
@@ -230,13 +254,22 @@ fn container(name: &str, command: Vec<String>, secret_keys: &[&str], input: &Job
         command: Some(command),
         env: Some(plain.chain(from_secret).collect()),
         resources: Some(ResourceRequirements {
-            requests: Some(quantities(&input.resources.cpu_request, &input.resources.memory_request)),
-            limits: Some(quantities(&input.resources.cpu_limit, &input.resources.memory_limit)),
+            requests: Some(quantities(
+                &input.resources.cpu_request,
+                &input.resources.memory_request,
+            )),
+            limits: Some(quantities(
+                &input.resources.cpu_limit,
+                &input.resources.memory_limit,
+            )),
             claims: None,
         }),
         security_context: Some(SecurityContext {
             allow_privilege_escalation: Some(false),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".to_owned()]),
+                add: None,
+            }),
             run_as_non_root: Some(true),
             ..SecurityContext::default()
         }),
@@ -281,7 +314,10 @@ mod tests {
 
     #[test]
     fn a_full_env_job() {
-        insta::assert_json_snapshot!(build_job(&input(PodVolume::RepositoryCache, Some("codex-runner"))));
+        insta::assert_json_snapshot!(build_job(&input(
+            PodVolume::RepositoryCache,
+            Some("codex-runner")
+        )));
     }
 
     #[test]
@@ -299,15 +335,26 @@ mod tests {
     fn credentials_are_references_only() {
         let job = build_job(&input(PodVolume::RepositoryCache, Some("codex-runner")));
         let pod = job.spec.and_then(|spec| spec.template.spec).expect("pod");
-        let containers = pod.containers.iter().chain(pod.init_containers.iter().flatten());
+        let containers = pod
+            .containers
+            .iter()
+            .chain(pod.init_containers.iter().flatten());
         let mut referenced = 0;
         for variable in containers.flat_map(|container| container.env.iter().flatten()) {
             if AGENT_SECRET_KEYS.contains(&variable.name.as_str()) {
                 referenced += 1;
                 assert_eq!(variable.value, None);
-                assert!(variable.value_from.as_ref().is_some_and(|source| source.secret_key_ref.is_some()));
+                assert!(
+                    variable
+                        .value_from
+                        .as_ref()
+                        .is_some_and(|source| source.secret_key_ref.is_some())
+                );
             }
         }
-        assert_eq!(referenced, AGENT_SECRET_KEYS.len() + SOURCE_SECRET_KEYS.len());
+        assert_eq!(
+            referenced,
+            AGENT_SECRET_KEYS.len() + SOURCE_SECRET_KEYS.len()
+        );
     }
 }

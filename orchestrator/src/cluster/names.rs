@@ -64,7 +64,9 @@ pub struct InstanceNames {
 impl InstanceNames {
     /// The instance of this name.
     pub fn new(instance: impl Into<String>) -> Self {
-        Self { instance: instance.into() }
+        Self {
+            instance: instance.into(),
+        }
     }
 
     /// The instance label's value.
@@ -95,7 +97,10 @@ pub fn managed_namespace_selector(instance: &str) -> String {
 pub(super) fn common_labels(instance: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         (keys::INSTANCE.to_owned(), instance.to_owned()),
-        (keys::MANAGED_BY.to_owned(), keys::MANAGED_BY_WORKER.to_owned()),
+        (
+            keys::MANAGED_BY.to_owned(),
+            keys::MANAGED_BY_WORKER.to_owned(),
+        ),
     ])
 }
 

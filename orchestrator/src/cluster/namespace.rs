@@ -42,8 +42,14 @@ pub fn build_code_only_namespace(name: &str, names: &InstanceNames) -> Namespace
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
             labels: Some(BTreeMap::from([
-                (keys::MANAGED_BY.to_owned(), keys::MANAGED_BY_WORKER.to_owned()),
-                (keys::NAMESPACE_PURPOSE.to_owned(), keys::PURPOSE_CODE_ONLY.to_owned()),
+                (
+                    keys::MANAGED_BY.to_owned(),
+                    keys::MANAGED_BY_WORKER.to_owned(),
+                ),
+                (
+                    keys::NAMESPACE_PURPOSE.to_owned(),
+                    keys::PURPOSE_CODE_ONLY.to_owned(),
+                ),
                 (keys::INSTANCE.to_owned(), names.instance().to_owned()),
             ])),
             ..ObjectMeta::default()
@@ -75,9 +81,10 @@ impl NamespaceView {
             name: metadata.name.clone().unwrap_or_default(),
             labels: metadata.labels.clone().unwrap_or_default(),
             annotations: metadata.annotations.clone().unwrap_or_default(),
-            created_at: metadata.creation_timestamp.as_ref().and_then(|time| {
-                DateTime::from_timestamp(time.0.as_second(), 0)
-            }),
+            created_at: metadata
+                .creation_timestamp
+                .as_ref()
+                .and_then(|time| DateTime::from_timestamp(time.0.as_second(), 0)),
             terminating: metadata.deletion_timestamp.is_some(),
         }
     }
@@ -90,7 +97,9 @@ impl NamespaceView {
     /// End of the lease by its annotation.
     pub fn lease_expires_at(&self) -> Option<DateTime<Utc>> {
         let text = self.annotations.get(keys::LEASE_EXPIRES_AT)?;
-        DateTime::parse_from_rfc3339(text).ok().map(|time| time.with_timezone(&Utc))
+        DateTime::parse_from_rfc3339(text)
+            .ok()
+            .map(|time| time.with_timezone(&Utc))
     }
 
     /// Length of the lease by its annotation.
@@ -100,7 +109,9 @@ impl NamespaceView {
 
     /// Held by `run:debug`.
     pub fn kept(&self) -> bool {
-        self.annotations.get(keys::NAMESPACE_KEEP).is_some_and(|value| value == keys::KEEP_DEBUG)
+        self.annotations
+            .get(keys::NAMESPACE_KEEP)
+            .is_some_and(|value| value == keys::KEEP_DEBUG)
     }
 
     /// Whether the platform manages it for `instance`.
@@ -140,8 +151,14 @@ mod tests {
     fn what_was_written_is_read_back() {
         let view = NamespaceView::from_namespace(&wanted());
         assert_eq!(view.name, "codex-issue-x");
-        assert_eq!(view.run_id(), Some(Uuid::from_u128(0x0191_e0a2_77c4_7d10_9a51_0242_ac12_0002)));
-        assert_eq!(view.lease_expires_at(), DateTime::from_timestamp(1_795_086_400, 0));
+        assert_eq!(
+            view.run_id(),
+            Some(Uuid::from_u128(0x0191_e0a2_77c4_7d10_9a51_0242_ac12_0002))
+        );
+        assert_eq!(
+            view.lease_expires_at(),
+            DateTime::from_timestamp(1_795_086_400, 0)
+        );
         assert_eq!(view.lease_ttl().as_deref(), Some("24h"));
         assert!(view.is_managed_by("lane-a"));
         assert!(!view.is_managed_by("lane-b"));
@@ -150,8 +167,12 @@ mod tests {
 
     #[test]
     fn code_only_namespace_is_no_run_namespace() {
-        let namespace = build_code_only_namespace("codex-k8s-code-runs-lane-b", &InstanceNames::new("lane-b"));
-        assert_eq!(namespace.metadata.name.as_deref(), Some("codex-k8s-code-runs-lane-b"));
+        let namespace =
+            build_code_only_namespace("codex-k8s-code-runs-lane-b", &InstanceNames::new("lane-b"));
+        assert_eq!(
+            namespace.metadata.name.as_deref(),
+            Some("codex-k8s-code-runs-lane-b")
+        );
         assert!(!NamespaceView::from_namespace(&namespace).is_managed_by("lane-b"));
     }
 }

@@ -2,8 +2,8 @@
 
 use super::names::namespaced;
 use k8s_openapi::api::networking::v1::{
-    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
-    NetworkPolicySpec,
+    IPBlock, NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+    NetworkPolicyPort, NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -27,7 +27,11 @@ pub struct NetworkPlan {
 }
 
 /// Builds the policies in a fixed order.
-pub fn build_network_policies(plan: &NetworkPlan, namespace: &str, instance: &str) -> Vec<NetworkPolicy> {
+pub fn build_network_policies(
+    plan: &NetworkPlan,
+    namespace: &str,
+    instance: &str,
+) -> Vec<NetworkPolicy> {
     let policy = |suffix: &str, spec: NetworkPolicySpec| NetworkPolicy {
         metadata: namespaced(&format!("codex-k8s-{suffix}"), namespace, instance),
         spec: Some(spec),
@@ -45,7 +49,10 @@ pub fn build_network_policies(plan: &NetworkPlan, namespace: &str, instance: &st
             NetworkPolicySpec {
                 policy_types: Some(vec!["Ingress".to_owned()]),
                 ingress: Some(vec![NetworkPolicyIngressRule {
-                    from: Some(vec![namespace_peer(&plan.platform_namespace), namespace_peer(SYSTEM_NAMESPACE)]),
+                    from: Some(vec![
+                        namespace_peer(&plan.platform_namespace),
+                        namespace_peer(SYSTEM_NAMESPACE),
+                    ]),
                     ports: None,
                 }]),
                 ..everything()
@@ -53,40 +60,67 @@ pub fn build_network_policies(plan: &NetworkPlan, namespace: &str, instance: &st
         ),
         policy(
             "allow-egress-dns",
-            egress(vec![namespace_peer(SYSTEM_NAMESPACE)], vec![port("UDP", DNS_PORT), port("TCP", DNS_PORT)]),
+            egress(
+                vec![namespace_peer(SYSTEM_NAMESPACE)],
+                vec![port("UDP", DNS_PORT), port("TCP", DNS_PORT)],
+            ),
         ),
         policy(
             "allow-egress-to-platform-mcp",
             egress(
                 vec![namespace_peer(&plan.platform_namespace)],
-                plan.control_plane_ports.into_iter().map(|number| port("TCP", number)).collect(),
+                plan.control_plane_ports
+                    .into_iter()
+                    .map(|number| port("TCP", number))
+                    .collect(),
             ),
         ),
-        policy("allow-egress-web", egress(vec![block("0.0.0.0/0")], vec![port("TCP", 80), port("TCP", 443)])),
+        policy(
+            "allow-egress-web",
+            egress(
+                vec![block("0.0.0.0/0")],
+                vec![port("TCP", 80), port("TCP", 443)],
+            ),
+        ),
         policy(
             "allow-same-namespace",
             NetworkPolicySpec {
                 policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-                ingress: Some(vec![NetworkPolicyIngressRule { from: Some(vec![same_namespace()]), ports: None }]),
-                egress: Some(vec![NetworkPolicyEgressRule { to: Some(vec![same_namespace()]), ports: None }]),
+                ingress: Some(vec![NetworkPolicyIngressRule {
+                    from: Some(vec![same_namespace()]),
+                    ports: None,
+                }]),
+                egress: Some(vec![NetworkPolicyEgressRule {
+                    to: Some(vec![same_namespace()]),
+                    ports: None,
+                }]),
                 ..everything()
             },
         ),
     ];
     if let Some((cidr, api_port)) = &plan.api_server {
-        policies.push(policy("allow-egress-k8s-api", egress(vec![block(cidr)], vec![port("TCP", *api_port)])));
+        policies.push(policy(
+            "allow-egress-k8s-api",
+            egress(vec![block(cidr)], vec![port("TCP", *api_port)]),
+        ));
     }
     policies
 }
 
 fn everything() -> NetworkPolicySpec {
-    NetworkPolicySpec { pod_selector: Some(LabelSelector::default()), ..NetworkPolicySpec::default() }
+    NetworkPolicySpec {
+        pod_selector: Some(LabelSelector::default()),
+        ..NetworkPolicySpec::default()
+    }
 }
 
 fn egress(to: Vec<NetworkPolicyPeer>, ports: Vec<NetworkPolicyPort>) -> NetworkPolicySpec {
     NetworkPolicySpec {
         policy_types: Some(vec!["Egress".to_owned()]),
-        egress: Some(vec![NetworkPolicyEgressRule { to: Some(to), ports: Some(ports) }]),
+        egress: Some(vec![NetworkPolicyEgressRule {
+            to: Some(to),
+            ports: Some(ports),
+        }]),
         ..everything()
     }
 }
@@ -94,7 +128,10 @@ fn egress(to: Vec<NetworkPolicyPeer>, ports: Vec<NetworkPolicyPort>) -> NetworkP
 fn namespace_peer(name: &str) -> NetworkPolicyPeer {
     NetworkPolicyPeer {
         namespace_selector: Some(LabelSelector {
-            match_labels: Some(BTreeMap::from([(NAMESPACE_NAME.to_owned(), name.to_owned())])),
+            match_labels: Some(BTreeMap::from([(
+                NAMESPACE_NAME.to_owned(),
+                name.to_owned(),
+            )])),
             match_expressions: None,
         }),
         ..NetworkPolicyPeer::default()
@@ -102,12 +139,18 @@ fn namespace_peer(name: &str) -> NetworkPolicyPeer {
 }
 
 fn same_namespace() -> NetworkPolicyPeer {
-    NetworkPolicyPeer { pod_selector: Some(LabelSelector::default()), ..NetworkPolicyPeer::default() }
+    NetworkPolicyPeer {
+        pod_selector: Some(LabelSelector::default()),
+        ..NetworkPolicyPeer::default()
+    }
 }
 
 fn block(cidr: &str) -> NetworkPolicyPeer {
     NetworkPolicyPeer {
-        ip_block: Some(IPBlock { cidr: cidr.to_owned(), except: None }),
+        ip_block: Some(IPBlock {
+            cidr: cidr.to_owned(),
+            except: None,
+        }),
         ..NetworkPolicyPeer::default()
     }
 }
@@ -125,16 +168,24 @@ mod tests {
     use super::*;
 
     fn plan(api_server: Option<(String, u16)>) -> NetworkPlan {
-        NetworkPlan { platform_namespace: "codex-k8s-prod".to_owned(), control_plane_ports: [8081, 9090], api_server }
+        NetworkPlan {
+            platform_namespace: "codex-k8s-prod".to_owned(),
+            control_plane_ports: [8081, 9090],
+            api_server,
+        }
     }
 
     fn names(policies: &[NetworkPolicy]) -> Vec<String> {
-        policies.iter().filter_map(|policy| policy.metadata.name.clone()).collect()
+        policies
+            .iter()
+            .filter_map(|policy| policy.metadata.name.clone())
+            .collect()
     }
 
     #[test]
     fn a_run_namespace_has_seven_policies() {
-        let policies = build_network_policies(&plan(Some(("10.0.0.1/32".to_owned(), 6443))), "ns", "main");
+        let policies =
+            build_network_policies(&plan(Some(("10.0.0.1/32".to_owned(), 6443))), "ns", "main");
         insta::assert_json_snapshot!(names(&policies), @r#"
         [
           "codex-k8s-default-deny-all",
@@ -181,7 +232,11 @@ mod tests {
 
     #[test]
     fn the_code_only_namespace_lacks_the_way_to_the_api_server() {
-        let with = names(&build_network_policies(&plan(Some(("10.0.0.1/32".to_owned(), 6443))), "ns", "main"));
+        let with = names(&build_network_policies(
+            &plan(Some(("10.0.0.1/32".to_owned(), 6443))),
+            "ns",
+            "main",
+        ));
         let without = names(&build_network_policies(&plan(None), "ns", "main"));
         assert_eq!(with[..6], without[..]);
         assert_eq!(without.len(), 6);

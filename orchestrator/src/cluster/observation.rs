@@ -32,8 +32,13 @@ pub enum RunObservation {
 }
 
 /// Waiting reasons that never heal by waiting, besides everything that ends in `BackOff`.
-const HOPELESS_WAITING: [&str; 5] =
-    ["ErrImagePull", "InvalidImageName", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"];
+const HOPELESS_WAITING: [&str; 5] = [
+    "ErrImagePull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+];
 
 /// Judges one run from its Job and all of its Pods.
 pub fn observe(job: Option<&Job>, pods: &[&Pod]) -> RunObservation {
@@ -53,7 +58,10 @@ pub fn observe(job: Option<&Job>, pods: &[&Pod]) -> RunObservation {
         }
         if failure.is_none() && has_condition(job, "Failed") {
             let reason = job_failure_reason(job);
-            return RunObservation::Failed(PodFailure { exit_code: None, reason });
+            return RunObservation::Failed(PodFailure {
+                exit_code: None,
+                reason,
+            });
         }
     }
     match (failure, job) {
@@ -75,20 +83,33 @@ enum PodState {
 }
 
 fn observe_pod(pod: &Pod) -> PodState {
-    let Some(status) = &pod.status else { return PodState::Waiting };
+    let Some(status) = &pod.status else {
+        return PodState::Waiting;
+    };
     let disrupted = status
         .conditions
         .iter()
         .flatten()
         .any(|condition| condition.type_ == "DisruptionTarget" && condition.status == "True");
     let containers = || status.container_statuses.iter().flatten();
-    let all = || status.init_container_statuses.iter().flatten().chain(containers());
+    let all = || {
+        status
+            .init_container_statuses
+            .iter()
+            .flatten()
+            .chain(containers())
+    };
     match status.phase.as_deref() {
         Some("Succeeded") => return PodState::Succeeded,
         Some("Failed") if disrupted => return PodState::Disrupted,
         Some("Failed") => {
-            let ended = all().filter_map(|container| terminated(container)).find(|(_, code, _)| *code != 0);
-            let reason = status.reason.clone().or(ended.as_ref().map(|(_, _, reason)| reason.clone()));
+            let ended = all()
+                .filter_map(|container| terminated(container))
+                .find(|(_, code, _)| *code != 0);
+            let reason = status
+                .reason
+                .clone()
+                .or(ended.as_ref().map(|(_, _, reason)| reason.clone()));
             return PodState::Failed(PodFailure {
                 exit_code: ended.map(|(_, code, _)| code),
                 reason: reason.unwrap_or_else(|| "PodFailed".to_owned()),
@@ -96,24 +117,41 @@ fn observe_pod(pod: &Pod) -> PodState {
         }
         _ => {}
     }
-    if let Some((_, code, reason)) = containers().filter_map(terminated).find(|(name, _, _)| name == RUN_CONTAINER) {
+    if let Some((_, code, reason)) = containers()
+        .filter_map(terminated)
+        .find(|(name, _, _)| name == RUN_CONTAINER)
+    {
         // The container's end is final before the Pod's phase follows, since it is never restarted.
         return match (code, disrupted) {
             (0, _) => PodState::Succeeded,
             (_, true) => PodState::Disrupted,
-            (code, false) => PodState::Failed(PodFailure { exit_code: Some(code), reason }),
+            (code, false) => PodState::Failed(PodFailure {
+                exit_code: Some(code),
+                reason,
+            }),
         };
     }
     let hopeless = all()
         .filter_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone())
         .find(|reason| reason.ends_with("BackOff") || HOPELESS_WAITING.contains(&reason.as_str()));
     if let Some(reason) = hopeless {
-        return PodState::Failed(PodFailure { exit_code: None, reason });
+        return PodState::Failed(PodFailure {
+            exit_code: None,
+            reason,
+        });
     }
     let running = containers().any(|container| {
-        container.name == RUN_CONTAINER && container.state.as_ref().is_some_and(|state| state.running.is_some())
+        container.name == RUN_CONTAINER
+            && container
+                .state
+                .as_ref()
+                .is_some_and(|state| state.running.is_some())
     });
-    if running { PodState::Running } else { PodState::Waiting }
+    if running {
+        PodState::Running
+    } else {
+        PodState::Waiting
+    }
 }
 
 fn terminated(container: &ContainerStatus) -> Option<(String, i32, String)> {
@@ -134,7 +172,9 @@ fn job_failure_reason(job: &Job) -> String {
 }
 
 fn conditions(job: &Job) -> impl Iterator<Item = &k8s_openapi::api::batch::v1::JobCondition> {
-    job.status.iter().flat_map(|status| status.conditions.iter().flatten())
+    job.status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten())
 }
 
 #[cfg(test)]
@@ -167,37 +207,73 @@ mod tests {
     #[test]
     fn nothing_is_absent_and_a_bare_job_is_active() {
         assert_eq!(observe(None, &[]), RunObservation::Absent);
-        assert_eq!(observe(Some(&job(json!({}))), &[]), RunObservation::Active { agent_running: false });
+        assert_eq!(
+            observe(Some(&job(json!({}))), &[]),
+            RunObservation::Active {
+                agent_running: false
+            }
+        );
     }
 
     #[test]
     fn exit_codes_are_kept() {
-        assert_eq!(observe(None, &[&ended("run", 0, "Running")]), RunObservation::Succeeded);
+        assert_eq!(
+            observe(None, &[&ended("run", 0, "Running")]),
+            RunObservation::Succeeded
+        );
         let failed = observe(None, &[&ended("run", 42, "Failed")]);
-        assert_eq!(failed, RunObservation::Failed(PodFailure { exit_code: Some(42), reason: "Error".to_owned() }));
+        assert_eq!(
+            failed,
+            RunObservation::Failed(PodFailure {
+                exit_code: Some(42),
+                reason: "Error".to_owned()
+            })
+        );
     }
 
     #[test]
     fn hopeless_waits_fail_and_ordinary_ones_do_not() {
-        for reason in ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError",
-            "CreateContainerError", "RunContainerError", "CrashLoopBackOff", "AnythingBackOff"]
-        {
+        for reason in [
+            "ErrImagePull",
+            "ImagePullBackOff",
+            "InvalidImageName",
+            "CreateContainerConfigError",
+            "CreateContainerError",
+            "RunContainerError",
+            "CrashLoopBackOff",
+            "AnythingBackOff",
+        ] {
             let seen = observe(None, &[&waiting(reason)]);
-            assert_eq!(seen, RunObservation::Failed(PodFailure { exit_code: None, reason: reason.to_owned() }));
+            assert_eq!(
+                seen,
+                RunObservation::Failed(PodFailure {
+                    exit_code: None,
+                    reason: reason.to_owned()
+                })
+            );
         }
         for reason in ["ContainerCreating", "PodInitializing"] {
-            assert_eq!(observe(None, &[&waiting(reason)]), RunObservation::Active { agent_running: false });
+            assert_eq!(
+                observe(None, &[&waiting(reason)]),
+                RunObservation::Active {
+                    agent_running: false
+                }
+            );
         }
     }
 
     #[test]
     fn an_evicted_pod_is_no_failure() {
         let mut evicted = ended("run", 143, "Failed");
-        evicted.status.as_mut().expect("status").conditions = serde_json::from_value(
-            json!([{"type": "DisruptionTarget", "status": "True"}]),
-        )
-        .expect("conditions");
-        assert_eq!(observe(Some(&job(json!({}))), &[&evicted]), RunObservation::Active { agent_running: false });
+        evicted.status.as_mut().expect("status").conditions =
+            serde_json::from_value(json!([{"type": "DisruptionTarget", "status": "True"}]))
+                .expect("conditions");
+        assert_eq!(
+            observe(Some(&job(json!({}))), &[&evicted]),
+            RunObservation::Active {
+                agent_running: false
+            }
+        );
     }
 
     #[test]
@@ -208,7 +284,10 @@ mod tests {
         }]}));
         assert_eq!(
             observe(None, &[&failed]),
-            RunObservation::Failed(PodFailure { exit_code: Some(1), reason: "Error".to_owned() })
+            RunObservation::Failed(PodFailure {
+                exit_code: Some(1),
+                reason: "Error".to_owned()
+            })
         );
     }
 
@@ -216,10 +295,15 @@ mod tests {
     fn job_conditions_count_when_no_pod_is_left() {
         let complete = job(json!({"conditions": [{"type": "Complete", "status": "True"}]}));
         assert_eq!(observe(Some(&complete), &[]), RunObservation::Succeeded);
-        let failed = job(json!({"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]}));
+        let failed = job(
+            json!({"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]}),
+        );
         assert_eq!(
             observe(Some(&failed), &[]),
-            RunObservation::Failed(PodFailure { exit_code: None, reason: "DeadlineExceeded".to_owned() })
+            RunObservation::Failed(PodFailure {
+                exit_code: None,
+                reason: "DeadlineExceeded".to_owned()
+            })
         );
     }
 }

@@ -84,7 +84,10 @@ pub fn build_role(name: &str, account: AgentAccount, namespace: &str, instance: 
             rules
         }
     };
-    Role { metadata: namespaced(name, namespace, instance), rules: Some(rules) }
+    Role {
+        metadata: namespaced(name, namespace, instance),
+        rules: Some(rules),
+    }
 }
 
 /// Builds the binding of an account to its Role.
@@ -129,7 +132,11 @@ fn candidate_rules() -> Vec<PolicyRule> {
         ),
         rule(&["apps", "batch", "autoscaling", "policy"], &["*"], &["*"]),
         rule(&["networking.k8s.io"], &["ingresses"], &["*"]),
-        rule(&[""], &["resourcequotas", "limitranges", "serviceaccounts"], &READ),
+        rule(
+            &[""],
+            &["resourcequotas", "limitranges", "serviceaccounts"],
+            &READ,
+        ),
         rule(&["networking.k8s.io"], &["networkpolicies"], &READ),
     ]
 }
@@ -153,16 +160,29 @@ fn readonly_rules() -> Vec<PolicyRule> {
             &READ,
         ),
         rule(&["events.k8s.io"], &["events"], &READ),
-        rule(&["apps"], &["deployments", "daemonsets", "replicasets", "statefulsets"], &READ),
+        rule(
+            &["apps"],
+            &["deployments", "daemonsets", "replicasets", "statefulsets"],
+            &READ,
+        ),
         rule(&["batch"], &["jobs", "cronjobs"], &READ),
         rule(&["autoscaling"], &["horizontalpodautoscalers"], &READ),
-        rule(&["networking.k8s.io"], &["ingresses", "networkpolicies"], &READ),
+        rule(
+            &["networking.k8s.io"],
+            &["ingresses", "networkpolicies"],
+            &READ,
+        ),
         rule(&[""], &["pods/log"], &["get"]),
     ]
 }
 
 fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> PolicyRule {
-    let owned = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
+    let owned = |values: &[&str]| {
+        values
+            .iter()
+            .map(|value| (*value).to_owned())
+            .collect::<Vec<_>>()
+    };
     PolicyRule {
         api_groups: Some(owned(groups)),
         resources: Some(owned(resources)),
@@ -176,7 +196,10 @@ mod tests {
     use super::*;
 
     fn all_roles() -> Vec<Role> {
-        AgentAccount::ALL.into_iter().map(|account| build_role("r", account, "ns", "main")).collect()
+        AgentAccount::ALL
+            .into_iter()
+            .map(|account| build_role("r", account, "ns", "main"))
+            .collect()
     }
 
     #[test]
@@ -186,21 +209,36 @@ mod tests {
                 let resources = rule.resources.expect("resources");
                 let groups = rule.api_groups.expect("groups");
                 assert!(!resources.iter().any(|name| name.starts_with("secrets")));
-                assert!(!groups.iter().any(|group| group == "*" || group == "rbac.authorization.k8s.io"));
-                assert!(!(groups.iter().any(String::is_empty) && resources.iter().any(|name| name == "*")));
+                assert!(
+                    !groups
+                        .iter()
+                        .any(|group| group == "*" || group == "rbac.authorization.k8s.io")
+                );
+                assert!(
+                    !(groups.iter().any(String::is_empty)
+                        && resources.iter().any(|name| name == "*"))
+                );
             }
         }
     }
 
     #[test]
     fn fences_are_read_only_in_every_role() {
-        let fences = ["resourcequotas", "limitranges", "networkpolicies", "serviceaccounts"];
+        let fences = [
+            "resourcequotas",
+            "limitranges",
+            "networkpolicies",
+            "serviceaccounts",
+        ];
         for role in all_roles() {
             let rules = role.rules.expect("rules");
             let fencing: Vec<_> = rules
                 .iter()
                 .filter(|rule| {
-                    rule.resources.iter().flatten().any(|name| fences.contains(&name.as_str()))
+                    rule.resources
+                        .iter()
+                        .flatten()
+                        .any(|name| fences.contains(&name.as_str()))
                 })
                 .collect();
             assert!(!fencing.is_empty());
@@ -212,21 +250,37 @@ mod tests {
 
     #[test]
     fn only_qa_adds_jobs_and_exec_to_the_read_only_rules() {
-        let readonly = build_role("r", AgentAccount::Readonly, "ns", "main").rules.expect("rules");
-        let qa = build_role("r", AgentAccount::Qa, "ns", "main").rules.expect("rules");
+        let readonly = build_role("r", AgentAccount::Readonly, "ns", "main")
+            .rules
+            .expect("rules");
+        let qa = build_role("r", AgentAccount::Qa, "ns", "main")
+            .rules
+            .expect("rules");
         assert_eq!(qa[..readonly.len()], readonly[..]);
         let added: Vec<_> = qa[readonly.len()..]
             .iter()
-            .map(|rule| (rule.resources.clone().expect("resources"), rule.verbs.clone()))
+            .map(|rule| {
+                (
+                    rule.resources.clone().expect("resources"),
+                    rule.verbs.clone(),
+                )
+            })
             .collect();
         assert_eq!(
             added,
             vec![
-                (vec!["jobs".to_owned()], vec!["create".to_owned(), "delete".to_owned()]),
+                (
+                    vec!["jobs".to_owned()],
+                    vec!["create".to_owned(), "delete".to_owned()]
+                ),
                 (vec!["pods/exec".to_owned()], vec!["create".to_owned()]),
             ]
         );
-        assert!(readonly.iter().all(|rule| rule.verbs.iter().all(|verb| READ.contains(&verb.as_str()))));
+        assert!(
+            readonly
+                .iter()
+                .all(|rule| rule.verbs.iter().all(|verb| READ.contains(&verb.as_str())))
+        );
     }
 
     #[test]
@@ -234,7 +288,10 @@ mod tests {
         assert_eq!(AgentAccount::of_agent("reviewer"), AgentAccount::Candidate);
         assert_eq!(AgentAccount::of_agent("qa"), AgentAccount::Qa);
         assert_eq!(AgentAccount::of_agent("sre"), AgentAccount::Readonly);
-        assert_eq!(AgentAccount::of_agent("a-custom-role"), AgentAccount::Readonly);
+        assert_eq!(
+            AgentAccount::of_agent("a-custom-role"),
+            AgentAccount::Readonly
+        );
     }
 
     #[test]

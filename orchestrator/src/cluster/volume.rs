@@ -1,7 +1,9 @@
 //! The claim that holds a run's source tree (runtime 2.1), kept with the namespace so that a revise run finds it again.
 
 use super::names::namespaced;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements};
+use k8s_openapi::api::core::v1::{
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, VolumeResourceRequirements,
+};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use std::collections::BTreeMap;
 
@@ -18,7 +20,10 @@ pub fn build_repo_cache_claim(namespace: &str, instance: &str) -> PersistentVolu
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
             resources: Some(VolumeResourceRequirements {
-                requests: Some(BTreeMap::from([("storage".to_owned(), Quantity(REPO_CACHE_SIZE.to_owned()))])),
+                requests: Some(BTreeMap::from([(
+                    "storage".to_owned(),
+                    Quantity(REPO_CACHE_SIZE.to_owned()),
+                )])),
                 limits: None,
             }),
             ..PersistentVolumeClaimSpec::default()

@@ -31,7 +31,11 @@ pub struct ClusterView {
 impl ClusterView {
     /// A view that watches nothing, for commands that read live and end.
     pub fn empty() -> Self {
-        Self { jobs: reflector::store().0, pods: reflector::store().0, namespaces: reflector::store().0 }
+        Self {
+            jobs: reflector::store().0,
+            pods: reflector::store().0,
+            namespaces: reflector::store().0,
+        }
     }
 
     /// What the view says about every run it knows. A run that is missing here is not proven absent.
@@ -57,12 +61,18 @@ impl ClusterView {
 
     /// The run namespaces of the instance.
     pub fn namespaces(&self) -> Vec<NamespaceView> {
-        self.namespaces.state().iter().map(|namespace| NamespaceView::from_namespace(namespace)).collect()
+        self.namespaces
+            .state()
+            .iter()
+            .map(|namespace| NamespaceView::from_namespace(namespace))
+            .collect()
     }
 
     /// One run namespace.
     pub fn namespace(&self, name: &str) -> Option<NamespaceView> {
-        let found = self.namespaces.find(|namespace| namespace.name_any() == name)?;
+        let found = self
+            .namespaces
+            .find(|namespace| namespace.name_any() == name)?;
         Some(NamespaceView::from_namespace(&found))
     }
 }
@@ -72,12 +82,22 @@ fn run_id_of(object: &impl kube::ResourceExt) -> Option<Uuid> {
 }
 
 /// Starts the watches in `tasks`; each change notifies `wake`.
-pub fn start_watches(client: &Client, instance: &str, wake: &Arc<Notify>, tasks: &mut JoinSet<()>) -> ClusterView {
+pub fn start_watches(
+    client: &Client,
+    instance: &str,
+    wake: &Arc<Notify>,
+    tasks: &mut JoinSet<()>,
+) -> ClusterView {
     let of_runs = run_selector(instance);
     ClusterView {
         jobs: watch(Api::all(client.clone()), &of_runs, wake, tasks),
         pods: watch(Api::all(client.clone()), &of_runs, wake, tasks),
-        namespaces: watch(Api::all(client.clone()), &managed_namespace_selector(instance), wake, tasks),
+        namespaces: watch(
+            Api::all(client.clone()),
+            &managed_namespace_selector(instance),
+            wake,
+            tasks,
+        ),
     }
 }
 

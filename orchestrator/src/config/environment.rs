@@ -22,15 +22,23 @@ pub struct Environment {
 impl Environment {
     /// Reads the process environment; a value given as `<NAME>_FILE` is read from that file.
     pub fn from_process() -> Result<Self, ConfigError> {
-        Self::from_pairs(std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?))))
+        Self::from_pairs(
+            std::env::vars_os().filter_map(|(key, value)| {
+                Some((key.into_string().ok()?, value.into_string().ok()?))
+            }),
+        )
     }
 
     /// The same from given pairs.
-    pub fn from_pairs(pairs: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+    pub fn from_pairs(
+        pairs: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
         let mut values = BTreeMap::new();
         let mut files = Vec::new();
         for (key, value) in pairs {
-            let Some(name) = key.strip_prefix(PREFIX) else { continue };
+            let Some(name) = key.strip_prefix(PREFIX) else {
+                continue;
+            };
             match name.strip_suffix(FILE_SUFFIX) {
                 Some(target) => files.push((target.to_owned(), value)),
                 None => {
@@ -39,15 +47,27 @@ impl Environment {
             }
         }
         for (name, path) in files.into_iter().filter(|(_, path)| !path.is_empty()) {
-            let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::SecretFile { name: name.clone(), source })?;
-            values.entry(name).or_insert_with(|| text.trim_end_matches(['\r', '\n']).to_owned());
+            let text =
+                std::fs::read_to_string(&path).map_err(|source| ConfigError::SecretFile {
+                    name: name.clone(),
+                    source,
+                })?;
+            values
+                .entry(name)
+                .or_insert_with(|| text.trim_end_matches(['\r', '\n']).to_owned());
         }
-        Ok(Self { values, asked: RefCell::default() })
+        Ok(Self {
+            values,
+            asked: RefCell::default(),
+        })
     }
 
     fn raw(&self, name: &str) -> Option<&str> {
         self.asked.borrow_mut().insert(name.to_owned());
-        self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
+        self.values
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
     }
 
     /// A text value; empty counts as absent.
@@ -73,7 +93,10 @@ impl Environment {
     {
         match self.raw(name) {
             None => Ok(default),
-            Some(value) => value.parse().map_err(|error: T::Err| ConfigError::Invalid { name: name.to_owned(), reason: error.to_string() }),
+            Some(value) => value.parse().map_err(|error: T::Err| ConfigError::Invalid {
+                name: name.to_owned(),
+                reason: error.to_string(),
+            }),
         }
     }
 
@@ -90,7 +113,12 @@ impl Environment {
 
     /// Every key with this suffix, e.g. the label names a deployment renames.
     pub fn with_suffix(&self, suffix: &str) -> BTreeMap<String, String> {
-        let found: BTreeMap<_, _> = self.values.iter().filter(|(name, value)| name.ends_with(suffix) && !value.is_empty()).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let found: BTreeMap<_, _> = self
+            .values
+            .iter()
+            .filter(|(name, value)| name.ends_with(suffix) && !value.is_empty())
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         self.asked.borrow_mut().extend(found.keys().cloned());
         found
     }
@@ -98,13 +126,19 @@ impl Environment {
     /// Keys that are set and that nothing asked for: reported as a warning and ignored.
     pub fn unknown_keys(&self) -> Vec<String> {
         let asked = self.asked.borrow();
-        self.values.keys().filter(|name| !asked.contains(*name) && !super::documented::is_documented(name)).map(|name| format!("{PREFIX}{name}")).collect()
+        self.values
+            .keys()
+            .filter(|name| !asked.contains(*name) && !super::documented::is_documented(name))
+            .map(|name| format!("{PREFIX}{name}"))
+            .collect()
     }
 }
 
 fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim();
-    let split = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let split = text
+        .find(|character: char| !character.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().ok()?;
     let seconds = |factor: u64| number.checked_mul(factor).map(Duration::from_secs);
@@ -123,20 +157,39 @@ mod tests {
     use super::*;
 
     fn environment(pairs: &[(&str, &str)]) -> Environment {
-        Environment::from_pairs(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))).expect("pairs without files load")
+        Environment::from_pairs(
+            pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+        )
+        .expect("pairs without files load")
     }
 
     #[test]
     fn durations_have_units() {
-        let environment = environment(&[("CODEXK8S_A", "90"), ("CODEXK8S_B", "5m"), ("CODEXK8S_C", "soon")]);
-        assert_eq!(environment.duration("A", Duration::ZERO).ok(), Some(Duration::from_secs(90)));
-        assert_eq!(environment.duration("B", Duration::ZERO).ok(), Some(Duration::from_secs(300)));
+        let environment = environment(&[
+            ("CODEXK8S_A", "90"),
+            ("CODEXK8S_B", "5m"),
+            ("CODEXK8S_C", "soon"),
+        ]);
+        assert_eq!(
+            environment.duration("A", Duration::ZERO).ok(),
+            Some(Duration::from_secs(90))
+        );
+        assert_eq!(
+            environment.duration("B", Duration::ZERO).ok(),
+            Some(Duration::from_secs(300))
+        );
         assert!(environment.duration("C", Duration::ZERO).is_err());
     }
 
     #[test]
     fn unknown_keys_are_those_nothing_asked_for() {
-        let environment = environment(&[("CODEXK8S_KNOWN", "1"), ("CODEXK8S_TYPPO", "1"), ("HOME", "/")]);
+        let environment = environment(&[
+            ("CODEXK8S_KNOWN", "1"),
+            ("CODEXK8S_TYPPO", "1"),
+            ("HOME", "/"),
+        ]);
         environment.text("KNOWN");
         assert_eq!(environment.unknown_keys(), ["CODEXK8S_TYPPO"]);
     }

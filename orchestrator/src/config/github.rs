@@ -4,7 +4,8 @@ use secrecy::SecretString;
 use super::{ConfigError, Environment, ProcessKind};
 
 /// Events the webhook subscribes to (L-20).
-const WEBHOOK_EVENTS: &str = "push,pull_request,issues,issue_comment,pull_request_review,pull_request_review_comment";
+const WEBHOOK_EVENTS: &str =
+    "push,pull_request,issues,issue_comment,pull_request_review,pull_request_review_comment";
 
 /// How the platform speaks with GitHub.
 #[derive(Debug, Clone)]
@@ -22,14 +23,26 @@ pub struct GithubConfig {
 }
 
 impl GithubConfig {
-    pub(super) fn load(process: ProcessKind, environment: &Environment) -> Result<Self, ConfigError> {
+    pub(super) fn load(
+        process: ProcessKind,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
         let decides = matches!(process, ProcessKind::ControlPlane | ProcessKind::All);
-        let webhook_secret = environment.secret("GITHUB_WEBHOOK_SECRET").filter(|_| decides || process == ProcessKind::Gateway);
+        let webhook_secret = environment
+            .secret("GITHUB_WEBHOOK_SECRET")
+            .filter(|_| decides || process == ProcessKind::Gateway);
         if webhook_secret.is_none() && process == ProcessKind::Gateway {
-            return Err(ConfigError::Missing { name: "GITHUB_WEBHOOK_SECRET" });
+            return Err(ConfigError::Missing {
+                name: "GITHUB_WEBHOOK_SECRET",
+            });
         }
         let public = environment.text_or("PUBLIC_BASE_URL", "http://localhost:8080");
-        let url = |name, default: &str| environment.text_or(name, default).trim_end_matches('/').to_owned();
+        let url = |name, default: &str| {
+            environment
+                .text_or(name, default)
+                .trim_end_matches('/')
+                .to_owned()
+        };
         Ok(Self {
             api_base_url: url("GITHUB_API_BASE_URL", "https://api.github.com"),
             git_base_url: url("GITHUB_GIT_BASE_URL", "https://github.com"),
@@ -38,8 +51,16 @@ impl GithubConfig {
             bot_username: environment.text_or("GIT_BOT_USERNAME", "codex-bot"),
             bot_mail: environment.text_or("GIT_BOT_MAIL", "codex-bot@codex-k8s.local"),
             webhook_secret,
-            webhook_url: environment.text_or("GITHUB_WEBHOOK_URL", &format!("{}/api/v1/webhooks/github", public.trim_end_matches('/'))),
-            webhook_events: environment.text_or("GITHUB_WEBHOOK_EVENTS", WEBHOOK_EVENTS).split(',').map(|event| event.trim().to_owned()).filter(|event| !event.is_empty()).collect(),
+            webhook_url: environment.text_or(
+                "GITHUB_WEBHOOK_URL",
+                &format!("{}/api/v1/webhooks/github", public.trim_end_matches('/')),
+            ),
+            webhook_events: environment
+                .text_or("GITHUB_WEBHOOK_EVENTS", WEBHOOK_EVENTS)
+                .split(',')
+                .map(|event| event.trim().to_owned())
+                .filter(|event| !event.is_empty())
+                .collect(),
         })
     }
 }

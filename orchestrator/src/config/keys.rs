@@ -13,7 +13,10 @@ pub struct KeyConfig {
 }
 
 impl KeyConfig {
-    pub(super) fn load(process: ProcessKind, environment: &Environment) -> Result<Self, ConfigError> {
+    pub(super) fn load(
+        process: ProcessKind,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
         let decides = matches!(process, ProcessKind::ControlPlane | ProcessKind::All);
         let required = |name: &'static str, wanted: bool| match environment.secret(name) {
             _ if !wanted => Ok(None),
@@ -24,7 +27,9 @@ impl KeyConfig {
             service_token: required("SERVICE_TOKEN_KEY", process != ProcessKind::WebConsole)?,
             token_encryption: required("TOKEN_ENCRYPTION_KEY", decides)?,
             mcp_token_signing: required("MCP_TOKEN_SIGNING_KEY", decides)?,
-            secret_derivation: environment.secret("SECRET_DERIVATION_KEY").filter(|_| decides),
+            secret_derivation: environment
+                .secret("SECRET_DERIVATION_KEY")
+                .filter(|_| decides),
         };
         keys.all_different()?;
         Ok(keys)
@@ -32,10 +37,26 @@ impl KeyConfig {
 
     /// G-11: a key that serves two purposes turns one leak into two.
     fn all_different(&self) -> Result<(), ConfigError> {
-        let present: Vec<&SecretString> = [&self.service_token, &self.token_encryption, &self.mcp_token_signing, &self.secret_derivation].into_iter().flatten().collect();
-        let repeated = present.iter().enumerate().any(|(index, key)| present.iter().skip(index + 1).any(|other| key.expose_secret() == other.expose_secret()));
+        let present: Vec<&SecretString> = [
+            &self.service_token,
+            &self.token_encryption,
+            &self.mcp_token_signing,
+            &self.secret_derivation,
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let repeated = present.iter().enumerate().any(|(index, key)| {
+            present
+                .iter()
+                .skip(index + 1)
+                .any(|other| key.expose_secret() == other.expose_secret())
+        });
         if repeated && present.len() > 1 {
-            return Err(ConfigError::Invalid { name: "*_KEY".to_owned(), reason: "the platform keys must all be different (G-11)".to_owned() });
+            return Err(ConfigError::Invalid {
+                name: "*_KEY".to_owned(),
+                reason: "the platform keys must all be different (G-11)".to_owned(),
+            });
         }
         Ok(())
     }

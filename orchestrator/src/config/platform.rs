@@ -40,10 +40,18 @@ pub struct PeerConfig {
 
 impl PeerConfig {
     pub(super) fn load(environment: &Environment) -> Self {
-        let url = |name, default| environment.text_or(name, default).trim_end_matches('/').to_owned();
+        let url = |name, default| {
+            environment
+                .text_or(name, default)
+                .trim_end_matches('/')
+                .to_owned()
+        };
         Self {
             control_plane_url: url("CONTROL_PLANE_URL", "http://codex-k8s-control-plane:9090"),
-            control_plane_mcp_base_url: url("CONTROL_PLANE_MCP_BASE_URL", "http://codex-k8s-control-plane:8081/mcp"),
+            control_plane_mcp_base_url: url(
+                "CONTROL_PLANE_MCP_BASE_URL",
+                "http://codex-k8s-control-plane:8081/mcp",
+            ),
         }
     }
 }
@@ -60,17 +68,31 @@ pub struct DatabaseConfig {
 const MAX_CONNECTIONS: u32 = 16;
 
 impl DatabaseConfig {
-    pub(super) fn load(process: ProcessKind, environment: &Environment) -> Result<Self, ConfigError> {
+    pub(super) fn load(
+        process: ProcessKind,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
         let given = environment.secret("DATABASE_URL");
-        let derived = environment.secret("POSTGRES_PASSWORD").and_then(|password| {
-            let database = environment.text_or("POSTGRES_DB", "codex_k8s");
-            let user = environment.text_or("POSTGRES_USER", "codex_k8s");
-            let host = environment.text_or("POSTGRES_HOST", "postgres");
-            let port = environment.text_or("POSTGRES_PORT", "5432");
-            derived_url(&user, &password, &format!("{host}:{port}/{database}"))
-        });
-        let url = if process.holds_state() { Some(given.or(derived).ok_or(ConfigError::Missing { name: "DATABASE_URL" })?) } else { None };
-        Ok(Self { url, max_connections: environment.parsed("DATABASE_MAX_CONNECTIONS", MAX_CONNECTIONS)? })
+        let derived = environment
+            .secret("POSTGRES_PASSWORD")
+            .and_then(|password| {
+                let database = environment.text_or("POSTGRES_DB", "codex_k8s");
+                let user = environment.text_or("POSTGRES_USER", "codex_k8s");
+                let host = environment.text_or("POSTGRES_HOST", "postgres");
+                let port = environment.text_or("POSTGRES_PORT", "5432");
+                derived_url(&user, &password, &format!("{host}:{port}/{database}"))
+            });
+        let url = if process.holds_state() {
+            Some(given.or(derived).ok_or(ConfigError::Missing {
+                name: "DATABASE_URL",
+            })?)
+        } else {
+            None
+        };
+        Ok(Self {
+            url,
+            max_connections: environment.parsed("DATABASE_MAX_CONNECTIONS", MAX_CONNECTIONS)?,
+        })
     }
 }
 
@@ -96,8 +118,15 @@ pub struct AgentConfig {
 }
 
 impl AgentConfig {
-    pub(super) fn load(process: ProcessKind, environment: &Environment) -> Result<Self, ConfigError> {
-        let secret = |name| environment.secret(name).filter(|_| matches!(process, ProcessKind::ControlPlane | ProcessKind::All));
+    pub(super) fn load(
+        process: ProcessKind,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
+        let secret = |name| {
+            environment
+                .secret(name)
+                .filter(|_| matches!(process, ProcessKind::ControlPlane | ProcessKind::All))
+        };
         Ok(Self {
             default_model: environment.text_or("AGENT_DEFAULT_MODEL", "gpt-5.4"),
             default_reasoning_effort: environment.text_or("AGENT_DEFAULT_REASONING_EFFORT", "high"),

@@ -2,7 +2,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{AgentConfig, ConfigError, DatabaseConfig, Environment, GithubConfig, KeyConfig, ListenConfig, PeerConfig, StaffConfig, WorkerConfig};
+use super::{
+    AgentConfig, ConfigError, DatabaseConfig, Environment, GithubConfig, KeyConfig, ListenConfig,
+    PeerConfig, StaffConfig, WorkerConfig,
+};
 
 /// Which Deployment this process is (runtime section 0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,14 +73,23 @@ impl Config {
     pub fn load(process: ProcessKind, environment: &Environment) -> Result<Self, ConfigError> {
         let instance = environment.text_or("INSTANCE", "main");
         if !is_instance_name(&instance) {
-            return Err(ConfigError::Invalid { name: "INSTANCE".to_owned(), reason: format!("expected a DNS label of at most {INSTANCE_MAX_LENGTH} characters (R-187)") });
+            return Err(ConfigError::Invalid {
+                name: "INSTANCE".to_owned(),
+                reason: format!(
+                    "expected a DNS label of at most {INSTANCE_MAX_LENGTH} characters (R-187)"
+                ),
+            });
         }
         Ok(Self {
             process,
             platform_env: environment.text_or("PLATFORM_ENV", "staging"),
-            public_base_url: environment.text_or("PUBLIC_BASE_URL", "http://localhost:8080").trim_end_matches('/').to_owned(),
+            public_base_url: environment
+                .text_or("PUBLIC_BASE_URL", "http://localhost:8080")
+                .trim_end_matches('/')
+                .to_owned(),
             test_mode: environment.parsed("TEST_MODE", false)?,
-            webhook_max_body_bytes: environment.parsed("WEBHOOK_MAX_BODY_BYTES", WEBHOOK_MAX_BODY_BYTES)?,
+            webhook_max_body_bytes: environment
+                .parsed("WEBHOOK_MAX_BODY_BYTES", WEBHOOK_MAX_BODY_BYTES)?,
             versions_autobump_enabled: environment.parsed("VERSIONS_AUTOBUMP_ENABLED", false)?,
             label_names: environment.with_suffix("_LABEL"),
             poll_interval: environment.duration("WORKER_POLL_INTERVAL", POLL_INTERVAL)?,
@@ -98,7 +110,9 @@ fn is_instance_name(name: &str) -> bool {
     name.len() <= INSTANCE_MAX_LENGTH
         && name.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
         && !name.ends_with('-')
-        && name.chars().all(|character| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-')
+        && name.chars().all(|character| {
+            character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-'
+        })
 }
 
 #[cfg(test)]
@@ -107,13 +121,28 @@ mod tests {
 
     #[test]
     fn the_gateway_is_given_no_credential_it_must_not_hold() {
-        let pairs = ["DATABASE_URL", "GITHUB_PAT", "GIT_BOT_TOKEN", "TOKEN_ENCRYPTION_KEY", "MCP_TOKEN_SIGNING_KEY", "SECRET_DERIVATION_KEY", "STAFF_LOCAL_TOKEN", "SERVICE_TOKEN_KEY", "GITHUB_WEBHOOK_SECRET"]
-            .map(|name| (format!("{PREFIX}{name}"), "ab".repeat(32)));
+        let pairs = [
+            "DATABASE_URL",
+            "GITHUB_PAT",
+            "GIT_BOT_TOKEN",
+            "TOKEN_ENCRYPTION_KEY",
+            "MCP_TOKEN_SIGNING_KEY",
+            "SECRET_DERIVATION_KEY",
+            "STAFF_LOCAL_TOKEN",
+            "SERVICE_TOKEN_KEY",
+            "GITHUB_WEBHOOK_SECRET",
+        ]
+        .map(|name| (format!("{PREFIX}{name}"), "ab".repeat(32)));
         let environment = Environment::from_pairs(pairs).expect("pairs without files load");
-        let config = Config::load(ProcessKind::Gateway, &environment).expect("a gateway needs only these");
+        let config =
+            Config::load(ProcessKind::Gateway, &environment).expect("a gateway needs only these");
         assert!(config.database.url.is_none());
         assert!(config.github.platform_token.is_none() && config.github.bot_token.is_none());
-        assert!(config.keys.token_encryption.is_none() && config.keys.mcp_token_signing.is_none() && config.keys.secret_derivation.is_none());
+        assert!(
+            config.keys.token_encryption.is_none()
+                && config.keys.mcp_token_signing.is_none()
+                && config.keys.secret_derivation.is_none()
+        );
         assert!(config.staff.local_token.is_none());
         assert!(config.github.webhook_secret.is_some() && config.keys.service_token.is_some());
     }
@@ -121,7 +150,12 @@ mod tests {
     #[test]
     fn an_instance_is_a_short_dns_label() {
         assert!(is_instance_name("gate-7") && is_instance_name("main"));
-        assert!(!is_instance_name("Main") && !is_instance_name("-a") && !is_instance_name("") && !is_instance_name(&"a".repeat(21)));
+        assert!(
+            !is_instance_name("Main")
+                && !is_instance_name("-a")
+                && !is_instance_name("")
+                && !is_instance_name(&"a".repeat(21))
+        );
     }
 
     use super::super::PREFIX;

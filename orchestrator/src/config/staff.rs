@@ -22,9 +22,20 @@ pub struct StaffConfig {
 const HOUR: Duration = Duration::from_secs(3600);
 
 impl StaffConfig {
-    pub(super) fn load(process: ProcessKind, environment: &Environment) -> Result<Self, ConfigError> {
+    pub(super) fn load(
+        process: ProcessKind,
+        environment: &Environment,
+    ) -> Result<Self, ConfigError> {
         let decides = matches!(process, ProcessKind::ControlPlane | ProcessKind::All);
-        let list = |name| -> Vec<String> { environment.text(name).unwrap_or_default().split(',').map(|entry| entry.trim().to_owned()).filter(|entry| !entry.is_empty()).collect() };
+        let list = |name| -> Vec<String> {
+            environment
+                .text(name)
+                .unwrap_or_default()
+                .split(',')
+                .map(|entry| entry.trim().to_owned())
+                .filter(|entry| !entry.is_empty())
+                .collect()
+        };
         Ok(Self {
             local_token: environment.secret("STAFF_LOCAL_TOKEN").filter(|_| decides),
             session_ttl: environment.duration("STAFF_SESSION_TTL", 12 * HOUR)?,

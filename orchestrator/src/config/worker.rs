@@ -48,15 +48,32 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 impl WorkerConfig {
     pub(super) fn load(instance: &str, environment: &Environment) -> Result<Self, ConfigError> {
-        let suffixed = |name: &str| if instance == "main" { name.to_owned() } else { format!("{name}-{instance}") };
-        let production_namespace = environment.text_or("PRODUCTION_NAMESPACE", &suffixed("codex-k8s-prod"));
-        let staging_namespace = environment.text_or("STAGING_NAMESPACE", &suffixed("codex-k8s-ai-staging"));
-        let platform_namespace = if environment.text_or("PLATFORM_ENV", "staging") == "production" { &production_namespace } else { &staging_namespace };
+        let suffixed = |name: &str| {
+            if instance == "main" {
+                name.to_owned()
+            } else {
+                format!("{name}-{instance}")
+            }
+        };
+        let production_namespace =
+            environment.text_or("PRODUCTION_NAMESPACE", &suffixed("codex-k8s-prod"));
+        let staging_namespace =
+            environment.text_or("STAGING_NAMESPACE", &suffixed("codex-k8s-ai-staging"));
+        let platform_namespace = if environment.text_or("PLATFORM_ENV", "staging") == "production" {
+            &production_namespace
+        } else {
+            &staging_namespace
+        };
         let config = Self {
-            worker_id: environment.text("WORKER_ID").unwrap_or_else(default_worker_id),
+            worker_id: environment
+                .text("WORKER_ID")
+                .unwrap_or_else(default_worker_id),
             namespace: environment.text_or("WORKER_K8S_NAMESPACE", platform_namespace),
             pod_name: environment.text_or("POD_NAME", ""),
-            code_only_namespace: environment.text_or("WORKER_CODE_ONLY_NAMESPACE", &suffixed("codex-k8s-code-runs")),
+            code_only_namespace: environment.text_or(
+                "WORKER_CODE_ONLY_NAMESPACE",
+                &suffixed("codex-k8s-code-runs"),
+            ),
             run_namespace_prefix: environment.text_or("WORKER_RUN_NAMESPACE_PREFIX", "codex-issue"),
             run_namespace_cleanup: environment.parsed("WORKER_RUN_NAMESPACE_CLEANUP", true)?,
             claim_limit: environment.parsed("WORKER_CLAIM_LIMIT", 10)?,
@@ -64,17 +81,28 @@ impl WorkerConfig {
             slots_per_project: environment.parsed("WORKER_SLOTS_PER_PROJECT", 2)?,
             slot_lease_ttl: environment.duration("WORKER_SLOT_LEASE_TTL", 10 * MINUTE)?,
             run_lease_ttl: environment.duration("WORKER_RUN_LEASE_TTL", 45 * MINUTE)?,
-            heartbeat_interval: environment.duration("WORKER_HEARTBEAT_INTERVAL", Duration::from_secs(15))?,
+            heartbeat_interval: environment
+                .duration("WORKER_HEARTBEAT_INTERVAL", Duration::from_secs(15))?,
             instance_ttl: environment.duration("WORKER_INSTANCE_TTL", MINUTE)?,
             stale_lease_sweep_limit: environment.parsed("WORKER_STALE_LEASE_SWEEP_LIMIT", 200)?,
-            namespace_lease_sweep_limit: environment.parsed("WORKER_NAMESPACE_LEASE_SWEEP_LIMIT", 200)?,
+            namespace_lease_sweep_limit: environment
+                .parsed("WORKER_NAMESPACE_LEASE_SWEEP_LIMIT", 200)?,
             tick_timeout: environment.duration("WORKER_TICK_TIMEOUT", 45 * MINUTE)?,
-            runtime_prepare_retry_timeout: environment.duration("WORKER_RUNTIME_PREPARE_RETRY_TIMEOUT", 30 * MINUTE)?,
-            runtime_prepare_retry_interval: environment.duration("WORKER_RUNTIME_PREPARE_RETRY_INTERVAL", Duration::from_secs(3))?,
-            run_timeout: environment.duration("WORKER_RUN_TIMEOUT_SECONDS", Duration::from_secs(18_000))?,
+            runtime_prepare_retry_timeout: environment
+                .duration("WORKER_RUNTIME_PREPARE_RETRY_TIMEOUT", 30 * MINUTE)?,
+            runtime_prepare_retry_interval: environment.duration(
+                "WORKER_RUNTIME_PREPARE_RETRY_INTERVAL",
+                Duration::from_secs(3),
+            )?,
+            run_timeout: environment
+                .duration("WORKER_RUN_TIMEOUT_SECONDS", Duration::from_secs(18_000))?,
             job_image: environment.text_or("WORKER_JOB_IMAGE", JOB_IMAGE),
             job_image_fallback: environment.text("WORKER_JOB_IMAGE_FALLBACK"),
-            job_command: environment.text_or("WORKER_JOB_COMMAND", "orchestrator agent").split_whitespace().map(str::to_owned).collect(),
+            job_command: environment
+                .text_or("WORKER_JOB_COMMAND", "orchestrator agent")
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
             job_ttl_seconds: environment.parsed("WORKER_JOB_TTL_SECONDS", 600)?,
             job_backoff_limit: environment.parsed("WORKER_JOB_BACKOFF_LIMIT", 0)?,
             job_cpu_request: environment.text_or("WORKER_JOB_CPU_REQUEST", "500m"),
@@ -88,13 +116,23 @@ impl WorkerConfig {
             staging_namespace,
         };
         if config.instance_ttl <= config.heartbeat_interval {
-            return Err(ConfigError::Invalid { name: "WORKER_INSTANCE_TTL".to_owned(), reason: "it must be longer than the heartbeat interval (R-11)".to_owned() });
+            return Err(ConfigError::Invalid {
+                name: "WORKER_INSTANCE_TTL".to_owned(),
+                reason: "it must be longer than the heartbeat interval (R-11)".to_owned(),
+            });
         }
         Ok(config)
     }
 }
 
 fn default_worker_id() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-    format!("{}-{}", host.as_deref().unwrap_or("worker"), std::process::id())
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty());
+    format!(
+        "{}-{}",
+        host.as_deref().unwrap_or("worker"),
+        std::process::id()
+    )
 }

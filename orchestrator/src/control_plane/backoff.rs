@@ -15,7 +15,9 @@ pub fn pause_seconds(attempt: i32, limit: f64) -> f64 {
     match FIRST_PAUSES.get(index) {
         Some(pause) => *pause,
         None => {
-            let doublings = i32::try_from(index + 1 - FIRST_PAUSES.len()).unwrap_or(i32::MAX).min(32);
+            let doublings = i32::try_from(index + 1 - FIRST_PAUSES.len())
+                .unwrap_or(i32::MAX)
+                .min(32);
             (FIRST_PAUSES[2] * 2f64.powi(doublings)).min(limit)
         }
     }
@@ -27,8 +29,13 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_limit() {
-        let decisions: Vec<f64> = (1..=8).map(|attempt| pause_seconds(attempt, DECISION_LIMIT)).collect();
-        assert_eq!(decisions, [1.0, 5.0, 30.0, 60.0, 120.0, 240.0, 300.0, 300.0]);
+        let decisions: Vec<f64> = (1..=8)
+            .map(|attempt| pause_seconds(attempt, DECISION_LIMIT))
+            .collect();
+        assert_eq!(
+            decisions,
+            [1.0, 5.0, 30.0, 60.0, 120.0, 240.0, 300.0, 300.0]
+        );
         assert!((pause_seconds(10_000, EFFECT_LIMIT) - EFFECT_LIMIT).abs() < f64::EPSILON);
     }
 }

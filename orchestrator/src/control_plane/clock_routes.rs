@@ -34,7 +34,10 @@ pub(super) struct ClockBody {
 
 impl From<ClockReading> for ClockBody {
     fn from(reading: ClockReading) -> Self {
-        Self { now: reading.now, offset_seconds: reading.offset_seconds }
+        Self {
+            now: reading.now,
+            offset_seconds: reading.offset_seconds,
+        }
     }
 }
 
@@ -44,16 +47,27 @@ pub(super) struct Advance {
     advance_seconds: f64,
 }
 
-pub(super) async fn show(State(control_plane): State<ControlPlane>, headers: HeaderMap) -> Result<Json<ClockBody>, ApiError> {
+pub(super) async fn show(
+    State(control_plane): State<ControlPlane>,
+    headers: HeaderMap,
+) -> Result<Json<ClockBody>, ApiError> {
     admit(&control_plane, &headers)?;
     Ok(Json(clock::read(&control_plane.app.pool).await?.into()))
 }
 
-pub(super) async fn advance(State(control_plane): State<ControlPlane>, headers: HeaderMap, body: Result<Json<Advance>, JsonRejection>) -> Result<Json<ClockBody>, ApiError> {
+pub(super) async fn advance(
+    State(control_plane): State<ControlPlane>,
+    headers: HeaderMap,
+    body: Result<Json<Advance>, JsonRejection>,
+) -> Result<Json<ClockBody>, ApiError> {
     admit(&control_plane, &headers)?;
-    let Json(Advance { advance_seconds }) = body.map_err(|_| ApiError::invalid("advance_seconds", "expected {\"advance_seconds\": n}"))?;
+    let Json(Advance { advance_seconds }) = body
+        .map_err(|_| ApiError::invalid("advance_seconds", "expected {\"advance_seconds\": n}"))?;
     if !(advance_seconds > 0.0 && advance_seconds <= ADVANCE_LIMIT) {
-        return Err(ApiError::invalid("advance_seconds", "time moves only forward"));
+        return Err(ApiError::invalid(
+            "advance_seconds",
+            "time moves only forward",
+        ));
     }
     // On its own task, so that a caller who hangs up does not leave a half-made move.
     let moved = tokio::spawn(async move { move_clock(&control_plane, advance_seconds).await });
@@ -71,7 +85,10 @@ fn admit(control_plane: &ControlPlane, headers: &HeaderMap) -> Result<(), ApiErr
     edge::require_service(&control_plane.app, headers, &[Service::Gate])
 }
 
-async fn move_clock(control_plane: &ControlPlane, advance_seconds: f64) -> Result<ClockBody, ApiError> {
+async fn move_clock(
+    control_plane: &ControlPlane,
+    advance_seconds: f64,
+) -> Result<ClockBody, ApiError> {
     let app = &control_plane.app;
     let mut transaction = app.pool.begin().await?;
     let epoch = clock::announce(&mut transaction, advance_seconds).await?;
@@ -81,7 +98,9 @@ async fn move_clock(control_plane: &ControlPlane, advance_seconds: f64) -> Resul
 
     let deadline = tokio::time::Instant::now() + ACKNOWLEDGE_LIMIT;
     let mut shutdown = app.wakeups.waiter(&[Channel::RunQueue], &app.shutdown);
-    while clock::workers_behind(&app.pool, epoch).await? > 0 && tokio::time::Instant::now() < deadline {
+    while clock::workers_behind(&app.pool, epoch).await? > 0
+        && tokio::time::Instant::now() < deadline
+    {
         if shutdown.wait(ACKNOWLEDGE_STEP).await == Woken::Shutdown {
             break;
         }

@@ -39,18 +39,33 @@ pub enum Committed {
 }
 
 /// Writes everything, or nothing.
-pub async fn commit(app: &App, owner: &str, claimed: &ClaimedDelivery, event: &Event, loaded: &Loaded, decision: Decision) -> Result<Committed, CommitError> {
+pub async fn commit(
+    app: &App,
+    owner: &str,
+    claimed: &ClaimedDelivery,
+    event: &Event,
+    loaded: &Loaded,
+    decision: Decision,
+) -> Result<Committed, CommitError> {
     let mut transaction = app.pool.begin().await?;
-    if !deliveries::hold_claim(&mut transaction, &claimed.delivery_id, owner, claimed.attempts).await? {
+    if !deliveries::hold_claim(
+        &mut transaction,
+        &claimed.delivery_id,
+        owner,
+        claimed.attempts,
+    )
+    .await?
+    {
         return Ok(Committed::LeaseLost);
     }
     if !still_true(&mut transaction, event, loaded).await? {
         return Ok(Committed::Stale);
     }
-    let (answer, channels) = match write(app, &mut transaction, claimed, event, loaded, decision).await? {
-        Some(written) => written,
-        None => return Ok(Committed::Stale),
-    };
+    let (answer, channels) =
+        match write(app, &mut transaction, claimed, event, loaded, decision).await? {
+            Some(written) => written,
+            None => return Ok(Committed::Stale),
+        };
     for channel in &channels {
         wakeups::notify(&mut transaction, *channel).await?;
     }
@@ -63,13 +78,38 @@ pub async fn commit(app: &App, owner: &str, claimed: &ClaimedDelivery, event: &E
 
 /// Decisions about one thread take turns here, and each sees what the one before has written: two triggers at once
 /// cannot both find no active run (L-38).
-async fn still_true(connection: &mut PgConnection, event: &Event, loaded: &Loaded) -> Result<bool, sqlx::Error> {
+async fn still_true(
+    connection: &mut PgConnection,
+    event: &Event,
+    loaded: &Loaded,
+) -> Result<bool, sqlx::Error> {
     for key in snapshot_loader::threads_read(event, &loaded.snapshot) {
-        sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind(key).execute(&mut *connection).await?;
+        sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind(key)
+            .execute(&mut *connection)
+            .await?;
     }
-    let reads: Vec<Read> = loaded.snapshot.facts.keys().filter(|read| !read.is_live()).cloned().collect();
-    let now = snapshot_loader::stored_facts(connection, event.repository_full_name(), loaded.snapshot.binding.as_ref(), &reads).await?;
-    let then: BTreeMap<Read, Fact> = loaded.snapshot.facts.iter().filter(|(read, _)| !read.is_live()).map(|(read, fact)| (read.clone(), fact.clone())).collect();
+    let reads: Vec<Read> = loaded
+        .snapshot
+        .facts
+        .keys()
+        .filter(|read| !read.is_live())
+        .cloned()
+        .collect();
+    let now = snapshot_loader::stored_facts(
+        connection,
+        event.repository_full_name(),
+        loaded.snapshot.binding.as_ref(),
+        &reads,
+    )
+    .await?;
+    let then: BTreeMap<Read, Fact> = loaded
+        .snapshot
+        .facts
+        .iter()
+        .filter(|(read, _)| !read.is_live())
+        .map(|(read, fact)| (read.clone(), fact.clone()))
+        .collect();
     Ok(now == then)
 }
 
@@ -90,18 +130,47 @@ async fn write(
         Outcome::Accepted(run) => match run_inserts::insert(connection, run).await? {
             Inserted::New => {
                 channels.push(Channel::RunQueue);
-                (Answer::new(delivery_id, AnswerStatus::Accepted, Some(run.run_id.as_uuid())), "accepted", None, Some(run.run_id))
+                (
+                    Answer::new(
+                        delivery_id,
+                        AnswerStatus::Accepted,
+                        Some(run.run_id.as_uuid()),
+                    ),
+                    "accepted",
+                    None,
+                    Some(run.run_id),
+                )
             }
             Inserted::Existing(winner) => {
-                return finish_as_duplicate(app, connection, claimed, event, winner).await.map(|answer| Some((answer, channels))).map_err(Into::into);
+                return finish_as_duplicate(app, connection, claimed, event, winner)
+                    .await
+                    .map(|answer| Some((answer, channels)))
+                    .map_err(Into::into);
             }
         },
-        Outcome::Ignored(ignored) => (Answer::new(delivery_id, AnswerStatus::Ignored, None), "ignored", Some(ignored.reason.to_string()), None),
-        Outcome::Received => (Answer::new(delivery_id, AnswerStatus::Accepted, None), "accepted", None, None),
+        Outcome::Ignored(ignored) => (
+            Answer::new(delivery_id, AnswerStatus::Ignored, None),
+            "ignored",
+            Some(ignored.reason.to_string()),
+            None,
+        ),
+        Outcome::Received => (
+            Answer::new(delivery_id, AnswerStatus::Accepted, None),
+            "accepted",
+            None,
+            None,
+        ),
     };
     let consequences = decision.consequences;
     if let Some(grant) = &consequences.consumed_grant
-        && !snapshots::consume_grant(&mut *connection, &grant.thread.repository_full_name, grant.thread.number, &grant.label, delivery_id).await?
+        && !snapshots::consume_grant(
+            &mut *connection,
+            &grant.thread.repository_full_name,
+            grant.thread.number,
+            &grant.label,
+            delivery_id,
+        )
+        .await?
     {
         return Ok(None);
     }
@@ -112,11 +181,21 @@ async fn write(
         events::insert(connection, record).await?;
     }
     for cancellation in &consequences.cancellations {
-        let told = consequences.audit.iter().any(|record| record.run_id == Some(cancellation.run_id) && record.event_type() == "run.canceled");
+        let told = consequences.audit.iter().any(|record| {
+            record.run_id == Some(cancellation.run_id) && record.event_type() == "run.canceled"
+        });
         cancel(connection, cancellation, told).await?;
     }
     let project_id = binding.map(|binding| binding.project_id.as_uuid());
-    insert_effects(connection, &consequences.effects, delivery_id, run_id, project_id, &mut channels).await?;
+    insert_effects(
+        connection,
+        &consequences.effects,
+        delivery_id,
+        run_id,
+        project_id,
+        &mut channels,
+    )
+    .await?;
     if let Some(binding) = binding {
         for change in &consequences.thread_states {
             thread_states::apply(connection, binding.repository_id.as_uuid(), change).await?;
@@ -137,7 +216,14 @@ async fn write(
         };
         errors::journal(connection, &error).await?;
     }
-    deliveries::finish(connection, delivery_id, status, reason.as_deref(), run_id.map(RunId::as_uuid)).await?;
+    deliveries::finish(
+        connection,
+        delivery_id,
+        status,
+        reason.as_deref(),
+        run_id.map(RunId::as_uuid),
+    )
+    .await?;
     Ok(Some((answer, channels)))
 }
 
@@ -152,26 +238,65 @@ async fn insert_effects(
     if planned.is_empty() {
         return Ok(());
     }
-    let owner = EffectOwner { delivery_id: Some(delivery_id), run_id: run_id.map(RunId::as_uuid), project_id };
+    let owner = EffectOwner {
+        delivery_id: Some(delivery_id),
+        run_id: run_id.map(RunId::as_uuid),
+        project_id,
+    };
     effects::insert_plan(connection, planned, owner).await?;
     channels.push(Channel::Effects);
     Ok(())
 }
 
 /// A run of this correlation id exists already (L-25, L-88): the delivery joins it and leads to nothing else.
-async fn finish_as_duplicate(app: &App, connection: &mut PgConnection, claimed: &ClaimedDelivery, event: &Event, winner: RunId) -> Result<Answer, sqlx::Error> {
-    events::insert(connection, &webhook_duplicate(event, &app.policy.labels, Some(winner))).await?;
-    deliveries::finish(connection, &claimed.delivery_id, "accepted", None, Some(winner.as_uuid())).await?;
-    Ok(Answer::new(&claimed.delivery_id, AnswerStatus::Duplicate, Some(winner.as_uuid())))
+async fn finish_as_duplicate(
+    app: &App,
+    connection: &mut PgConnection,
+    claimed: &ClaimedDelivery,
+    event: &Event,
+    winner: RunId,
+) -> Result<Answer, sqlx::Error> {
+    events::insert(
+        connection,
+        &webhook_duplicate(event, &app.policy.labels, Some(winner)),
+    )
+    .await?;
+    deliveries::finish(
+        connection,
+        &claimed.delivery_id,
+        "accepted",
+        None,
+        Some(winner.as_uuid()),
+    )
+    .await?;
+    Ok(Answer::new(
+        &claimed.delivery_id,
+        AnswerStatus::Duplicate,
+        Some(winner.as_uuid()),
+    ))
 }
 
 /// The transaction part of R-28; the Job is stopped by an effect of the same decision.
-async fn cancel(connection: &mut PgConnection, cancellation: &RunCancellation, told: bool) -> Result<(), sqlx::Error> {
-    let Some(canceled) = run_cancel::cancel(connection, cancellation.run_id.as_uuid(), cancellation.reason.as_str()).await? else { return Ok(()) };
+async fn cancel(
+    connection: &mut PgConnection,
+    cancellation: &RunCancellation,
+    told: bool,
+) -> Result<(), sqlx::Error> {
+    let Some(canceled) = run_cancel::cancel(
+        connection,
+        cancellation.run_id.as_uuid(),
+        cancellation.reason.as_str(),
+    )
+    .await?
+    else {
+        return Ok(());
+    };
     if told {
         return Ok(());
     }
-    let actor = cancellation.requested_by.map_or(Actor::System(SystemActor::ControlPlane), Actor::Human);
+    let actor = cancellation
+        .requested_by
+        .map_or(Actor::System(SystemActor::ControlPlane), Actor::Human);
     let payload = RunCanceledPayload {
         previous_status: Some(canceled.previous_status),
         current_status: Some("canceled".to_owned()),
@@ -179,9 +304,13 @@ async fn cancel(connection: &mut PgConnection, cancellation: &RunCancellation, t
         reason: Some(cancellation.reason.as_str().to_owned()),
         ..RunCanceledPayload::default()
     };
-    let record = AuditRecord::new(AuditEvent::RunCanceled(payload), actor, CorrelationId::new(canceled.correlation_id))
-        .run(cancellation.run_id)
-        .project(canceled.project_id.map(ProjectId));
+    let record = AuditRecord::new(
+        AuditEvent::RunCanceled(payload),
+        actor,
+        CorrelationId::new(canceled.correlation_id),
+    )
+    .run(cancellation.run_id)
+    .project(canceled.project_id.map(ProjectId));
     events::insert(connection, &record).await?;
     Ok(())
 }

@@ -12,7 +12,10 @@ pub struct Crew {
 
 impl Crew {
     pub fn new(size: usize) -> Self {
-        Self { tasks: JoinSet::new(), size }
+        Self {
+            tasks: JoinSet::new(),
+            size,
+        }
     }
 
     /// Waits until one more task may start; `false` when the process ends.
@@ -44,6 +47,9 @@ impl Crew {
 /// A task that panicked leaves its lease behind; the loop goes on.
 fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(error = &error as &dyn std::error::Error, "a task of the control plane broke");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "a task of the control plane broke"
+        );
     }
 }

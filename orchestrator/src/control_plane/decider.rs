@@ -50,7 +50,9 @@ enum DecisionError {
 /// Decides until the process ends; what is in hand is finished.
 pub async fn run(app: SharedApp, outcomes: Arc<Outcomes>) {
     let owner = format!("{}-decider", app.config.worker.worker_id);
-    let mut waiter = app.wakeups.waiter(&[Channel::Deliveries, Channel::Clock], &app.shutdown);
+    let mut waiter = app
+        .wakeups
+        .waiter(&[Channel::Deliveries, Channel::Clock], &app.shutdown);
     let mut crew = Crew::new(DECIDERS);
     while crew.has_room(&app.shutdown).await {
         match deliveries::claim(&app.pool, &owner).await {
@@ -60,10 +62,20 @@ pub async fn run(app: SharedApp, outcomes: Arc<Outcomes>) {
                 continue;
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to claim a delivery"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "failed to claim a delivery"
+            ),
         }
-        let due = deliveries::seconds_until_due(&app.pool).await.ok().flatten();
-        if waiter.wait(pause_until(due, app.config.poll_interval)).await == Woken::Shutdown {
+        let due = deliveries::seconds_until_due(&app.pool)
+            .await
+            .ok()
+            .flatten();
+        if waiter
+            .wait(pause_until(due, app.config.poll_interval))
+            .await
+            == Woken::Shutdown
+        {
             break;
         }
     }
@@ -73,24 +85,52 @@ pub async fn run(app: SharedApp, outcomes: Arc<Outcomes>) {
 #[tracing::instrument(skip_all, fields(delivery.id = claimed.delivery_id, attempt = claimed.attempts))]
 async fn decide_one(app: &App, outcomes: &Outcomes, owner: &str, claimed: ClaimedDelivery) {
     let Some(event) = read(&claimed) else {
-        give_up(app, outcomes, owner, &claimed, None, "the stored body cannot be read").await;
+        give_up(
+            app,
+            outcomes,
+            owner,
+            &claimed,
+            None,
+            "the stored body cannot be read",
+        )
+        .await;
         return;
     };
-    let outcome = tokio::time::timeout(DECISION_TIME_LIMIT, attempt(app, owner, &claimed, &event)).await.unwrap_or(Err(DecisionError::TimedOut));
+    let outcome = tokio::time::timeout(DECISION_TIME_LIMIT, attempt(app, owner, &claimed, &event))
+        .await
+        .unwrap_or(Err(DecisionError::TimedOut));
     match outcome {
         Ok(Some(answer)) => outcomes.resolve(&claimed.delivery_id, &answer),
         Ok(None) => tracing::info!("another decider has the delivery"),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the delivery is not decided yet");
-            let too_old = clock::now(&app.pool).await.is_ok_and(|now| now - claimed.created_at >= GIVE_UP_AFTER);
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the delivery is not decided yet"
+            );
+            let too_old = clock::now(&app.pool)
+                .await
+                .is_ok_and(|now| now - claimed.created_at >= GIVE_UP_AFTER);
             if too_old {
-                give_up(app, outcomes, owner, &claimed, Some(&event), &error.to_string()).await;
+                give_up(
+                    app,
+                    outcomes,
+                    owner,
+                    &claimed,
+                    Some(&event),
+                    &error.to_string(),
+                )
+                .await;
                 return;
             }
             let pause = backoff::pause_seconds(claimed.attempts, DECISION_LIMIT);
             // Lost together with the database: the lease ends by itself then.
-            if let Err(error) = deliveries::postpone(&app.pool, &claimed.delivery_id, owner, pause).await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "failed to give the delivery back");
+            if let Err(error) =
+                deliveries::postpone(&app.pool, &claimed.delivery_id, owner, pause).await
+            {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "failed to give the delivery back"
+                );
             }
         }
     }
@@ -98,10 +138,20 @@ async fn decide_one(app: &App, outcomes: &Outcomes, owner: &str, claimed: Claime
 
 fn read(claimed: &ClaimedDelivery) -> Option<Event> {
     let payload: Value = serde_json::from_slice(claimed.raw_body.as_deref()?).ok()?;
-    Some(parse(DeliveryId::new(claimed.delivery_id.as_str()), &claimed.event_type, payload, claimed.created_at))
+    Some(parse(
+        DeliveryId::new(claimed.delivery_id.as_str()),
+        &claimed.event_type,
+        payload,
+        claimed.created_at,
+    ))
 }
 
-async fn attempt(app: &App, owner: &str, claimed: &ClaimedDelivery, event: &Event) -> Result<Option<Answer>, DecisionError> {
+async fn attempt(
+    app: &App,
+    owner: &str,
+    claimed: &ClaimedDelivery,
+    event: &Event,
+) -> Result<Option<Answer>, DecisionError> {
     for _ in 0..STALE_LIMIT {
         let mut loaded = snapshot_loader::load(app, event).await?;
         let now = clock::now(&app.pool).await?;
@@ -112,7 +162,9 @@ async fn attempt(app: &App, owner: &str, claimed: &ClaimedDelivery, event: &Even
                     decision = Some(made);
                     break;
                 }
-                Err(Undecided::Missing(reads)) => snapshot_loader::load_facts(app, event, &mut loaded.snapshot, reads).await?,
+                Err(Undecided::Missing(reads)) => {
+                    snapshot_loader::load_facts(app, event, &mut loaded.snapshot, reads).await?
+                }
                 Err(unreadable) => return Err(unreadable.into()),
             }
         }
@@ -120,23 +172,50 @@ async fn attempt(app: &App, owner: &str, claimed: &ClaimedDelivery, event: &Even
         match commit::commit(app, owner, claimed, event, &loaded, decision).await? {
             Committed::Done(answer) => return Ok(Some(answer)),
             Committed::LeaseLost => return Ok(None),
-            Committed::Stale => tracing::debug!("decided on facts that have changed, deciding again"),
+            Committed::Stale => {
+                tracing::debug!("decided on facts that have changed, deciding again")
+            }
         }
     }
     Err(DecisionError::Overtaken)
 }
 
 /// After a day the delivery is `failed`, said once and for all (D-2).
-async fn give_up(app: &App, outcomes: &Outcomes, owner: &str, claimed: &ClaimedDelivery, event: Option<&Event>, cause: &str) {
+async fn give_up(
+    app: &App,
+    outcomes: &Outcomes,
+    owner: &str,
+    claimed: &ClaimedDelivery,
+    event: Option<&Event>,
+    cause: &str,
+) {
     match write_given_up(app, owner, claimed, event, cause).await {
-        Ok(()) => outcomes.resolve(&claimed.delivery_id, &Answer::new(&claimed.delivery_id, AnswerStatus::Accepted, None)),
-        Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, at = %Utc::now(), "failed to give the delivery up"),
+        Ok(()) => outcomes.resolve(
+            &claimed.delivery_id,
+            &Answer::new(&claimed.delivery_id, AnswerStatus::Accepted, None),
+        ),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, at = %Utc::now(), "failed to give the delivery up")
+        }
     }
 }
 
-async fn write_given_up(app: &App, owner: &str, claimed: &ClaimedDelivery, event: Option<&Event>, cause: &str) -> Result<(), sqlx::Error> {
+async fn write_given_up(
+    app: &App,
+    owner: &str,
+    claimed: &ClaimedDelivery,
+    event: Option<&Event>,
+    cause: &str,
+) -> Result<(), sqlx::Error> {
     let mut transaction = app.pool.begin().await?;
-    if !deliveries::hold_claim(&mut transaction, &claimed.delivery_id, owner, claimed.attempts).await? {
+    if !deliveries::hold_claim(
+        &mut transaction,
+        &claimed.delivery_id,
+        owner,
+        claimed.attempts,
+    )
+    .await?
+    {
         return Ok(());
     }
     let thread = event.and_then(Event::thread);
@@ -149,7 +228,11 @@ async fn write_given_up(app: &App, owner: &str, claimed: &ClaimedDelivery, event
         attempts: Some(i64::from(claimed.attempts)),
         error_code: Some("decision_not_possible".to_owned()),
     };
-    let record = AuditRecord::new(AuditEvent::EffectGivenUp(payload), Actor::System(SystemActor::ControlPlane), CorrelationId::new(claimed.delivery_id.as_str()));
+    let record = AuditRecord::new(
+        AuditEvent::EffectGivenUp(payload),
+        Actor::System(SystemActor::ControlPlane),
+        CorrelationId::new(claimed.delivery_id.as_str()),
+    );
     events::insert(&mut transaction, &record).await?;
     let entry = NewRuntimeError {
         source: "webhook-decision",

@@ -9,8 +9,8 @@ use serde_json::json;
 use sqlx::PgConnection;
 
 use super::backoff::{self, EFFECT_LIMIT, GIVE_UP_AFTER};
-use super::effects::{self as world, Attempt, EffectError, Performed};
 use super::crew::Crew;
+use super::effects::{self as world, Attempt, EffectError, Performed};
 use super::parts::pause_until;
 use crate::app::{App, SharedApp};
 use crate::store::effects::{self, ClaimedEffect};
@@ -26,7 +26,9 @@ const ATTEMPT_TIME_LIMIT: Duration = Duration::from_secs(50);
 /// Performs effects until the process ends; those in hand are finished.
 pub async fn run(app: SharedApp) {
     let owner = format!("{}-executor", app.config.worker.worker_id);
-    let mut waiter = app.wakeups.waiter(&[Channel::Effects, Channel::Clock], &app.shutdown);
+    let mut waiter = app
+        .wakeups
+        .waiter(&[Channel::Effects, Channel::Clock], &app.shutdown);
     let mut crew = Crew::new(EXECUTORS);
     while crew.has_room(&app.shutdown).await {
         match claim(&app, &owner).await {
@@ -36,10 +38,17 @@ pub async fn run(app: SharedApp) {
                 continue;
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to claim an effect"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "failed to claim an effect"
+            ),
         }
         let due = effects::seconds_until_due(&app.pool).await.ok().flatten();
-        if waiter.wait(pause_until(due, app.config.poll_interval)).await == Woken::Shutdown {
+        if waiter
+            .wait(pause_until(due, app.config.poll_interval))
+            .await
+            == Woken::Shutdown
+        {
             break;
         }
     }
@@ -64,24 +73,37 @@ async fn perform_one(app: &App, claimed: ClaimedEffect) {
         Ok(performed) => complete(app, &claimed, performed).await,
         Err(error) => Err(error),
     };
-    metrics::histogram!("codexk8s_effect_duration_seconds", "kind" => claimed.kind.clone()).record(started.elapsed().as_secs_f64());
+    metrics::histogram!("codexk8s_effect_duration_seconds", "kind" => claimed.kind.clone())
+        .record(started.elapsed().as_secs_f64());
     if let Err(error) = outcome
         && let Err(error) = handle_failure(app, &claimed, &error).await
     {
         // The lease ends by itself; the next executor goes on.
-        tracing::warn!(error = &error as &dyn std::error::Error, "failed to give an effect back");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "failed to give an effect back"
+        );
     }
 }
 
 async fn attempt(app: &App, claimed: &ClaimedEffect) -> Result<Performed, EffectError> {
     let effect = Effect::deserialize(&claimed.payload).map_err(EffectError::Decode)?;
     let context = effect_context::load(&app.pool, claimed).await?;
-    let attempt = Attempt { app, claimed, correlation_id: CorrelationId::new(context.correlation_id), reported: context.reported };
+    let attempt = Attempt {
+        app,
+        claimed,
+        correlation_id: CorrelationId::new(context.correlation_id),
+        reported: context.reported,
+    };
     world::perform(&attempt, &effect).await
 }
 
 /// Completion and what it tells commit together; a stale fence tells nothing.
-async fn complete(app: &App, claimed: &ClaimedEffect, performed: Performed) -> Result<(), EffectError> {
+async fn complete(
+    app: &App,
+    claimed: &ClaimedEffect,
+    performed: Performed,
+) -> Result<(), EffectError> {
     let mut transaction = app.pool.begin().await?;
     if !effects::complete(&mut transaction, claimed).await? {
         tracing::info!("another executor has the effect");
@@ -99,23 +121,43 @@ async fn complete(app: &App, claimed: &ClaimedEffect, performed: Performed) -> R
     Ok(())
 }
 
-async fn handle_failure(app: &App, claimed: &ClaimedEffect, error: &EffectError) -> Result<(), sqlx::Error> {
+async fn handle_failure(
+    app: &App,
+    claimed: &ClaimedEffect,
+    error: &EffectError,
+) -> Result<(), sqlx::Error> {
     let text = error.chain();
     let too_old = clock::now(&app.pool).await? - claimed.created_at >= GIVE_UP_AFTER;
     if !error.is_permanent() && !too_old {
         tracing::warn!(error = text, "an effect failed, it is tried again");
-        return effects::postpone(&app.pool, claimed, &text, backoff::pause_seconds(claimed.attempts, EFFECT_LIMIT)).await;
+        return effects::postpone(
+            &app.pool,
+            claimed,
+            &text,
+            backoff::pause_seconds(claimed.attempts, EFFECT_LIMIT),
+        )
+        .await;
     }
     tracing::error!(error = text, "an effect is given up");
     let mut transaction = app.pool.begin().await?;
     for given_up in effects::give_up(&mut transaction, claimed, &text).await? {
-        let code = if given_up.id == claimed.id { error.code() } else { "predecessor_given_up".to_owned() };
+        let code = if given_up.id == claimed.id {
+            error.code()
+        } else {
+            "predecessor_given_up".to_owned()
+        };
         tell_given_up(&mut transaction, app, &given_up, &code, &text).await?;
     }
     transaction.commit().await
 }
 
-async fn tell_given_up(connection: &mut PgConnection, app: &App, effect: &ClaimedEffect, code: &str, cause: &str) -> Result<(), sqlx::Error> {
+async fn tell_given_up(
+    connection: &mut PgConnection,
+    app: &App,
+    effect: &ClaimedEffect,
+    code: &str,
+    cause: &str,
+) -> Result<(), sqlx::Error> {
     let context = effect_context::load(&app.pool, effect).await?;
     let decoded = Effect::deserialize(&effect.payload).ok();
     let thread = decoded.as_ref().and_then(Effect::thread);
@@ -128,8 +170,12 @@ async fn tell_given_up(connection: &mut PgConnection, app: &App, effect: &Claime
         attempts: Some(i64::from(effect.attempts)),
         error_code: Some(code.to_owned()),
     };
-    let record = AuditRecord::new(AuditEvent::EffectGivenUp(payload), Actor::System(SystemActor::ControlPlane), CorrelationId::new(context.correlation_id.as_str()))
-        .project(effect.project_id.map(ProjectId));
+    let record = AuditRecord::new(
+        AuditEvent::EffectGivenUp(payload),
+        Actor::System(SystemActor::ControlPlane),
+        CorrelationId::new(context.correlation_id.as_str()),
+    )
+    .project(effect.project_id.map(ProjectId));
     let record = match effect.run_id {
         Some(run_id) => record.run(RunId(run_id)),
         None => record,

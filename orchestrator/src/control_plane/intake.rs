@@ -73,7 +73,13 @@ pub struct Committer {
 /// Both ends.
 pub fn intake(outcomes: Arc<Outcomes>) -> (Intake, Committer) {
     let (sender, receiver) = mpsc::channel(QUEUE_LIMIT);
-    (Intake { queue: sender, outcomes }, Committer { queue: receiver })
+    (
+        Intake {
+            queue: sender,
+            outcomes,
+        },
+        Committer { queue: receiver },
+    )
 }
 
 impl Intake {
@@ -83,7 +89,14 @@ impl Intake {
         let (delivery, event) = describe(request);
         let outcome = self.outcomes.register(&delivery_id);
         let (done, stored) = oneshot::channel();
-        self.queue.send(Pending { delivery, event, done }).await.map_err(|_| IntakeError::Unavailable)?;
+        self.queue
+            .send(Pending {
+                delivery,
+                event,
+                done,
+            })
+            .await
+            .map_err(|_| IntakeError::Unavailable)?;
         let stored = stored.await.unwrap_or(Err(IntakeError::Internal));
         let answer = match stored {
             Ok(Stored::New) => match tokio::time::timeout(OUTCOME_WAIT, outcome).await {
@@ -107,7 +120,12 @@ impl Intake {
 /// What the row says about the delivery without deciding anything. The gateway has refused invalid JSON (L-21).
 fn describe(request: IntakeRequest) -> (NewDelivery, Event) {
     let payload: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
-    let event = parse(DeliveryId::new(request.delivery_id.as_str()), &request.event_type, payload, Utc::now());
+    let event = parse(
+        DeliveryId::new(request.delivery_id.as_str()),
+        &request.event_type,
+        payload,
+        Utc::now(),
+    );
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let delivery = NewDelivery {
         delivery_id: request.delivery_id,
@@ -153,7 +171,10 @@ async fn commit(app: &App, batch: Vec<Pending>) {
             }
         }
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "failed to store deliveries together, storing them one by one");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "failed to store deliveries together, storing them one by one"
+            );
             for pending in batch {
                 let single = [pending];
                 let outcome = store_batch(app, &single).await;
@@ -177,10 +198,16 @@ fn answer(batch: Vec<Pending>, stored: Vec<Stored>) {
 
 fn fault_of(error: &sqlx::Error) -> IntakeError {
     if store::is_unavailable(error) {
-        tracing::warn!(error = error as &dyn std::error::Error, "failed to store deliveries: the database is not available");
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "failed to store deliveries: the database is not available"
+        );
         IntakeError::Unavailable
     } else {
-        tracing::error!(error = error as &dyn std::error::Error, "failed to store a delivery");
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "failed to store a delivery"
+        );
         IntakeError::Internal
     }
 }
@@ -188,7 +215,12 @@ fn fault_of(error: &sqlx::Error) -> IntakeError {
 async fn store_batch(app: &App, batch: &[Pending]) -> Result<Vec<Stored>, sqlx::Error> {
     let mut transaction = app.pool.begin().await?;
     let mut seen = HashSet::new();
-    let mut first: Vec<NewDelivery> = batch.iter().map(|pending| &pending.delivery).filter(|delivery| seen.insert(delivery.delivery_id.as_str())).cloned().collect();
+    let mut first: Vec<NewDelivery> = batch
+        .iter()
+        .map(|pending| &pending.delivery)
+        .filter(|delivery| seen.insert(delivery.delivery_id.as_str()))
+        .cloned()
+        .collect();
     // One order for everybody, so that two committers cannot wait for each other's rows.
     first.sort_by(|left, right| left.delivery_id.cmp(&right.delivery_id));
     let inserted = deliveries::insert_new(&mut transaction, &first).await?;
@@ -200,7 +232,9 @@ async fn store_batch(app: &App, batch: &[Pending]) -> Result<Vec<Stored>, sqlx::
         if fresh.remove(&pending.delivery.delivery_id) {
             stored.push(Stored::New);
         } else {
-            stored.push(Stored::Duplicate(note_duplicate(app, &mut transaction, pending).await?));
+            stored.push(Stored::Duplicate(
+                note_duplicate(app, &mut transaction, pending).await?,
+            ));
         }
     }
     if any_fresh {
@@ -211,7 +245,11 @@ async fn store_batch(app: &App, batch: &[Pending]) -> Result<Vec<Stored>, sqlx::
 }
 
 /// L-24: one `webhook.duplicate`, and a warning when the body is another (D-2).
-async fn note_duplicate(app: &App, connection: &mut PgConnection, pending: &Pending) -> Result<Answer, sqlx::Error> {
+async fn note_duplicate(
+    app: &App,
+    connection: &mut PgConnection,
+    pending: &Pending,
+) -> Result<Answer, sqlx::Error> {
     let delivery = &pending.delivery;
     let known = deliveries::find(&mut *connection, &delivery.delivery_id).await?;
     let run_id = known.as_ref().and_then(|known| known.run_id);
@@ -220,10 +258,18 @@ async fn note_duplicate(app: &App, connection: &mut PgConnection, pending: &Pend
     if let Some(known) = known.filter(|known| known.body_sha256 != delivery.body_sha256) {
         journal_other_body(connection, delivery, &known).await?;
     }
-    Ok(Answer::new(&delivery.delivery_id, AnswerStatus::Duplicate, run_id))
+    Ok(Answer::new(
+        &delivery.delivery_id,
+        AnswerStatus::Duplicate,
+        run_id,
+    ))
 }
 
-async fn journal_other_body(connection: &mut PgConnection, delivery: &NewDelivery, known: &StoredDelivery) -> Result<(), sqlx::Error> {
+async fn journal_other_body(
+    connection: &mut PgConnection,
+    delivery: &NewDelivery,
+    known: &StoredDelivery,
+) -> Result<(), sqlx::Error> {
     errors::journal(
         connection,
         &NewRuntimeError {

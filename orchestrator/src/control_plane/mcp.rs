@@ -8,7 +8,12 @@ use crate::http_api::{self, ApiError, ErrorCode};
 /// `/mcp` answers 501, everything else 404.
 pub fn mcp_router() -> Router {
     Router::new()
-        .route("/mcp", any(|| async { ApiError::new(ErrorCode::Unimplemented, "the MCP server is not built yet") }))
+        .route(
+            "/mcp",
+            any(|| async {
+                ApiError::new(ErrorCode::Unimplemented, "the MCP server is not built yet")
+            }),
+        )
         .fallback(http_api::unknown_route)
         .layer(middleware::from_fn(http_api::with_request_id))
 }

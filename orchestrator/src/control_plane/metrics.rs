@@ -11,7 +11,9 @@ const REFRESH: Duration = Duration::from_secs(15);
 
 /// Refreshes until the process ends.
 pub async fn run(app: SharedApp) {
-    let mut waiter = app.wakeups.waiter(&[crate::wakeups::Channel::Clock], &app.shutdown);
+    let mut waiter = app
+        .wakeups
+        .waiter(&[crate::wakeups::Channel::Clock], &app.shutdown);
     let mut known: HashSet<(String, String)> = HashSet::new();
     loop {
         match gauges::read(&app.pool).await {
@@ -26,7 +28,10 @@ pub async fn run(app: SharedApp) {
                     set(metric, label, 0);
                 }
             }
-            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "failed to refresh the gauges"),
+            Err(error) => tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "failed to refresh the gauges"
+            ),
         }
         if waiter.wait(REFRESH).await == Woken::Shutdown {
             return;
@@ -36,6 +41,13 @@ pub async fn run(app: SharedApp) {
 
 #[allow(clippy::cast_precision_loss)] // counts of rows stay far below 2^53
 fn set(metric: String, label: String, count: i64) {
-    let name = if matches!(metric.as_str(), "codexk8s_runs" | "codexk8s_deploy_tasks" | "codexk8s_deliveries") { "status" } else { "state" };
+    let name = if matches!(
+        metric.as_str(),
+        "codexk8s_runs" | "codexk8s_deploy_tasks" | "codexk8s_deliveries"
+    ) {
+        "status"
+    } else {
+        "state"
+    };
     metrics::gauge!(metric, name => label).set(count as f64);
 }

@@ -33,13 +33,26 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn new(correlation_id: impl Into<String>, status: AnswerStatus, run_id: Option<Uuid>) -> Self {
-        Self { correlation_id: correlation_id.into(), status, duplicate: status == AnswerStatus::Duplicate, run_id }
+    pub fn new(
+        correlation_id: impl Into<String>,
+        status: AnswerStatus,
+        run_id: Option<Uuid>,
+    ) -> Self {
+        Self {
+            correlation_id: correlation_id.into(),
+            status,
+            duplicate: status == AnswerStatus::Duplicate,
+            run_id,
+        }
     }
 
     /// The answer to a stored delivery, decided or not.
     pub fn of_stored(delivery: &StoredDelivery) -> Self {
-        let status = if delivery.status == "ignored" { AnswerStatus::Ignored } else { AnswerStatus::Accepted };
+        let status = if delivery.status == "ignored" {
+            AnswerStatus::Ignored
+        } else {
+            AnswerStatus::Accepted
+        };
         Self::new(&delivery.delivery_id, status, delivery.run_id)
     }
 }
@@ -54,7 +67,10 @@ impl Outcomes {
     /// Waits from now on; register before the delivery can be decided.
     pub fn register(&self, delivery_id: &str) -> oneshot::Receiver<Answer> {
         let (sender, receiver) = oneshot::channel();
-        self.lock().entry(delivery_id.to_owned()).or_default().push(sender);
+        self.lock()
+            .entry(delivery_id.to_owned())
+            .or_default()
+            .push(sender);
         receiver
     }
 
@@ -86,13 +102,20 @@ impl Outcomes {
                 continue;
             }
             match deliveries::decided_among(&app.pool, &ids).await {
-                Ok(decided) => decided.iter().for_each(|delivery| self.resolve(&delivery.delivery_id, &Answer::of_stored(delivery))),
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to look for decided deliveries"),
+                Ok(decided) => decided.iter().for_each(|delivery| {
+                    self.resolve(&delivery.delivery_id, &Answer::of_stored(delivery))
+                }),
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "failed to look for decided deliveries"
+                ),
             }
         }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<oneshot::Sender<Answer>>>> {
-        self.waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.waiting
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

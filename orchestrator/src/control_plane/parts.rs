@@ -35,17 +35,28 @@ impl ControlPlane {
     pub fn new(app: &SharedApp) -> (Self, Vec<Part>) {
         let outcomes = Arc::new(Outcomes::default());
         let (intake, committer) = intake::intake(outcomes.clone());
-        let control_plane = Self { app: app.clone(), intake, staff: staff::router(staff::Services::new(app.clone())), outcomes };
+        let control_plane = Self {
+            app: app.clone(),
+            intake,
+            staff: staff::router(staff::Services::new(app.clone())),
+            outcomes,
+        };
         let parts = control_plane.parts(committer);
         (control_plane, parts)
     }
 
     fn parts(&self, committer: Committer) -> Vec<Part> {
         let mut parts: Vec<Part> = vec![("intake", Box::pin(committer.run(self.app.clone())))];
-        parts.push(("decider", Box::pin(decider::run(self.app.clone(), self.outcomes.clone()))));
+        parts.push((
+            "decider",
+            Box::pin(decider::run(self.app.clone(), self.outcomes.clone())),
+        ));
         parts.push(("executor", Box::pin(executor::run(self.app.clone()))));
         let (app, outcomes) = (self.app.clone(), self.outcomes.clone());
-        parts.push(("outcomes", Box::pin(async move { outcomes.watch(&app).await })));
+        parts.push((
+            "outcomes",
+            Box::pin(async move { outcomes.watch(&app).await }),
+        ));
         parts.push(("full pass", Box::pin(reconcile::run(self.app.clone()))));
         parts.push(("gauges", Box::pin(metrics::run(self.app.clone()))));
         parts.push(("deploy", Box::pin(crate::deploy::run(self.app.clone()))));
@@ -90,5 +101,6 @@ pub async fn prepare(app: &SharedApp) -> anyhow::Result<()> {
 /// How long a loop may sleep: until something is due, and never beyond the fallback.
 pub(super) fn pause_until(due_seconds: Option<f64>, fallback: Duration) -> Duration {
     let due = due_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
-    due.map_or(fallback, |due| due.min(fallback)).max(SHORTEST_PAUSE)
+    due.map_or(fallback, |due| due.min(fallback))
+        .max(SHORTEST_PAUSE)
 }

@@ -10,7 +10,10 @@ const CHECK_LIMIT: Duration = Duration::from_secs(2);
 pub async fn failing_checks(app: &App, needs_kubernetes: bool) -> Vec<&'static str> {
     let mut failing = Vec::new();
     let database = async { sqlx::query("SELECT 1").execute(&app.pool).await.is_ok() };
-    if !tokio::time::timeout(CHECK_LIMIT, database).await.unwrap_or(false) {
+    if !tokio::time::timeout(CHECK_LIMIT, database)
+        .await
+        .unwrap_or(false)
+    {
         failing.push("database");
     }
     if needs_kubernetes {
@@ -20,7 +23,10 @@ pub async fn failing_checks(app: &App, needs_kubernetes: bool) -> Vec<&'static s
                 None => false,
             }
         };
-        if !tokio::time::timeout(CHECK_LIMIT, kubernetes).await.unwrap_or(false) {
+        if !tokio::time::timeout(CHECK_LIMIT, kubernetes)
+            .await
+            .unwrap_or(false)
+        {
             failing.push("kubernetes");
         }
     }

@@ -9,7 +9,10 @@ pub async fn run(app: SharedApp) {
     let mut waiter = app.wakeups.waiter(&[Channel::Clock], &app.shutdown);
     loop {
         if let Err(error) = pass(&app).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "failed to look for unfinished work");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "failed to look for unfinished work"
+            );
         }
         if waiter.wait(app.config.poll_interval).await == Woken::Shutdown {
             return;
@@ -20,7 +23,10 @@ pub async fn run(app: SharedApp) {
 async fn pass(app: &App) -> Result<(), sqlx::Error> {
     let orphaned = unfinished::orphaned_effects(&app.pool).await?;
     if !orphaned.is_empty() {
-        tracing::warn!(?orphaned, "effects are given up with the one they waited for");
+        tracing::warn!(
+            ?orphaned,
+            "effects are given up with the one they waited for"
+        );
     }
     let found = unfinished::count(&app.pool).await?;
     for (count, channel) in [

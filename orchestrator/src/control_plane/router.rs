@@ -27,10 +27,16 @@ pub fn router(control_plane: ControlPlane) -> Router {
         })
     };
     Router::new()
-        .route("/internal/v1/edge/webhooks/github", post(edge::webhook).layer(body_limit(&control_plane)))
+        .route(
+            "/internal/v1/edge/webhooks/github",
+            post(edge::webhook).layer(body_limit(&control_plane)),
+        )
         .route("/internal/v1/edge/staff/{*path}", any(edge::staff))
         .route("/internal/v1/edge/auth/{*path}", any(edge::staff))
-        .route("/internal/v1/clock", get(clock_routes::show).put(clock_routes::advance))
+        .route(
+            "/internal/v1/clock",
+            get(clock_routes::show).put(clock_routes::advance),
+        )
         .with_state(control_plane)
         .route("/metrics", get(move || async move { metrics.render() }))
         .merge(http_api::health_routes(readiness))

@@ -241,7 +241,10 @@ mod tests {
     #[test]
     fn a_time_to_live_is_clamped() {
         assert_eq!(clamp_run_token_ttl(Duration::hours(1)), MIN_RUN_TOKEN_TTL);
-        assert_eq!(clamp_run_token_ttl(Duration::hours(48)), Duration::hours(48));
+        assert_eq!(
+            clamp_run_token_ttl(Duration::hours(48)),
+            Duration::hours(48)
+        );
         assert_eq!(clamp_run_token_ttl(Duration::days(90)), MAX_RUN_TOKEN_TTL);
     }
 

@@ -83,7 +83,11 @@ impl ServiceTokenKey {
     }
 
     /// A token with which `caller` may call `callee` for the next five minutes.
-    pub fn mint(&self, caller: Service, callee: Service) -> Result<SecretString, ServiceTokenError> {
+    pub fn mint(
+        &self,
+        caller: Service,
+        callee: Service,
+    ) -> Result<SecretString, ServiceTokenError> {
         let issued_at = jsonwebtoken::get_current_timestamp();
         let claims = Claims {
             iss: ISSUER.to_owned(),

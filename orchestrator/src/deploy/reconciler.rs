@@ -59,7 +59,11 @@ async fn reconcile(app: &SharedApp, owner: &str) {
 }
 
 async fn perform(app: &SharedApp, owner: &str, task: &ClaimedDeployTask) {
-    let mut log = vec![line("reconcile", "info", &format!("attempt {}", task.attempts))];
+    let mut log = vec![line(
+        "reconcile",
+        "info",
+        &format!("attempt {}", task.attempts),
+    )];
     let renewal = async {
         loop {
             tokio::time::sleep(RENEW_INTERVAL).await;
@@ -81,7 +85,11 @@ async fn perform(app: &SharedApp, owner: &str, task: &ClaimedDeployTask) {
     };
     let outcome = match &outcome {
         Ok(commit) => {
-            log.push(line("source", "info", &format!("{} is {commit}", task.build_ref)));
+            log.push(line(
+                "source",
+                "info",
+                &format!("{} is {commit}", task.build_ref),
+            ));
             DeployOutcome::Succeeded {
                 build_ref_sha: commit,
             }

@@ -68,7 +68,10 @@ pub async fn client(app: &App, full_name: &str) -> Result<GithubClient, SourceEr
         .expect("the configuration of a control plane requires the encryption key");
     let tokens =
         resolve_for_repository(&app.pool, cipher, &app.token_fallback(), repository.id).await?;
-    let token = tokens.management.or(tokens.bot).ok_or(GithubError::NoToken)?;
+    let token = tokens
+        .management
+        .or(tokens.bot)
+        .ok_or(GithubError::NoToken)?;
     Ok(app.github.with_token(&token.token)?)
 }
 
@@ -118,7 +121,9 @@ fn is_commit_id(text: &str) -> bool {
 
 fn parse_stack(content: &str) -> Result<Stack, SourceError> {
     let compact: String = content.split_whitespace().collect();
-    let bytes = STANDARD.decode(compact).map_err(|_| SourceError::Encoding)?;
+    let bytes = STANDARD
+        .decode(compact)
+        .map_err(|_| SourceError::Encoding)?;
     let text = String::from_utf8(bytes).map_err(|_| SourceError::Encoding)?;
     let document: serde_yaml::Value =
         serde_yaml::from_str(&text).map_err(|error| SourceError::Yaml(error.to_string()))?;
@@ -168,7 +173,10 @@ mod tests {
         assert_eq!(parse_stack(&encoded(policy_only)).unwrap(), Stack::Empty);
         let real = "spec:\n  services:\n    - name: api\n";
         assert_eq!(parse_stack(&encoded(real)).unwrap(), Stack::Services);
-        assert!(matches!(parse_stack(&encoded("a: [")), Err(SourceError::Yaml(_))));
+        assert!(matches!(
+            parse_stack(&encoded("a: [")),
+            Err(SourceError::Yaml(_))
+        ));
     }
 
     #[test]

@@ -56,9 +56,23 @@ impl Remote {
 impl Gateway {
     /// A gateway that forwards to another process.
     pub fn remote(config: &Config) -> Result<Self, GatewayError> {
-        let key = config.keys.service_token.as_ref().ok_or(ConfigError::Missing { name: "SERVICE_TOKEN_KEY" })?;
-        let client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).redirect(reqwest::redirect::Policy::none()).no_proxy().build()?;
-        let remote = Remote { client, base_url: config.peers.control_plane_url.clone(), key: ServiceTokenKey::new(key) };
+        let key = config
+            .keys
+            .service_token
+            .as_ref()
+            .ok_or(ConfigError::Missing {
+                name: "SERVICE_TOKEN_KEY",
+            })?;
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()?;
+        let remote = Remote {
+            client,
+            base_url: config.peers.control_plane_url.clone(),
+            key: ServiceTokenKey::new(key),
+        };
         Self::new(config, Backend::Remote(remote))
     }
 
@@ -68,19 +82,38 @@ impl Gateway {
     }
 
     fn new(config: &Config, backend: Backend) -> Result<Self, GatewayError> {
-        let webhook_secret = config.github.webhook_secret.clone().ok_or(ConfigError::Missing { name: "GITHUB_WEBHOOK_SECRET" })?;
-        Ok(Self(Arc::new(State { webhook_secret, webhook_max_body_bytes: config.webhook_max_body_bytes, backend })))
+        let webhook_secret = config
+            .github
+            .webhook_secret
+            .clone()
+            .ok_or(ConfigError::Missing {
+                name: "GITHUB_WEBHOOK_SECRET",
+            })?;
+        Ok(Self(Arc::new(State {
+            webhook_secret,
+            webhook_max_body_bytes: config.webhook_max_body_bytes,
+            backend,
+        })))
     }
 
     /// Whether the control plane can be used.
     pub(super) async fn failing_checks(&self) -> Vec<&'static str> {
         let ready = match &self.0.backend {
             Backend::Remote(remote) => {
-                let probe = remote.client.get(format!("{}/readyz", remote.base_url)).timeout(CONNECT_TIMEOUT).send().await;
+                let probe = remote
+                    .client
+                    .get(format!("{}/readyz", remote.base_url))
+                    .timeout(CONNECT_TIMEOUT)
+                    .send()
+                    .await;
                 probe.is_ok_and(|response| response.status().is_success())
             }
             Backend::Local(control_plane) => control_plane.is_ready().await,
         };
-        if ready { Vec::new() } else { vec!["control-plane"] }
+        if ready {
+            Vec::new()
+        } else {
+            vec!["control-plane"]
+        }
     }
 }

@@ -16,15 +16,29 @@ use crate::staff::FORWARDED_ADDRESS_HEADER;
 /// No staff request needs more; what a route accepts it bounds itself.
 const BODY_LIMIT: usize = 2 * 1024 * 1024;
 /// Headers of one connection, not of the request (RFC 9110 section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 7] = [header::CONNECTION, header::PROXY_AUTHENTICATE, header::PROXY_AUTHORIZATION, header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE];
+const HOP_BY_HOP: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
 
-pub(super) async fn staff(State(gateway): State<Gateway>, ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request) -> Result<Response, ApiError> {
+pub(super) async fn staff(
+    State(gateway): State<Gateway>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
+) -> Result<Response, ApiError> {
     mark_origin(request.headers_mut(), peer);
     match &gateway.0.backend {
-        Backend::Local(control_plane) => match control_plane.staff_router().oneshot(request).await {
-            Ok(response) => Ok(response),
-            Err(never) => match never {},
-        },
+        Backend::Local(control_plane) => {
+            match control_plane.staff_router().oneshot(request).await {
+                Ok(response) => Ok(response),
+                Err(never) => match never {},
+            }
+        }
         Backend::Remote(remote) => forward(remote, request).await,
     }
 }
@@ -42,8 +56,17 @@ fn mark_origin(headers: &mut HeaderMap, peer: SocketAddr) {
 
 async fn forward(remote: &Remote, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let path = parts.uri.path_and_query().and_then(|path| path.as_str().strip_prefix("/api/v1")).ok_or_else(|| ApiError::not_found("no such route"))?;
-    let body = axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|_| ApiError::new(ErrorCode::PayloadTooLarge, format!("the body is longer than {BODY_LIMIT} bytes, or was cut off")))?;
+    let path = parts
+        .uri
+        .path_and_query()
+        .and_then(|path| path.as_str().strip_prefix("/api/v1"))
+        .ok_or_else(|| ApiError::not_found("no such route"))?;
+    let body = axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|_| {
+        ApiError::new(
+            ErrorCode::PayloadTooLarge,
+            format!("the body is longer than {BODY_LIMIT} bytes, or was cut off"),
+        )
+    })?;
     let mut headers = parts.headers;
     headers.remove(header::HOST);
     headers.remove(header::CONTENT_LENGTH);
@@ -55,10 +78,23 @@ async fn forward(remote: &Remote, request: Request) -> Result<Response, ApiError
     if let Ok(id) = HeaderValue::from_str(&current_request_id()) {
         headers.insert(REQUEST_ID_HEADER, id);
     }
-    let answer = remote.client.request(parts.method, format!("{}/internal/v1/edge{path}", remote.base_url)).headers(headers).body(body).send().await.map_err(|error| {
-        tracing::warn!(error = &error as &dyn std::error::Error, "failed to pass a staff request on");
-        ApiError::unavailable("the control plane is not available")
-    })?;
+    let answer = remote
+        .client
+        .request(
+            parts.method,
+            format!("{}/internal/v1/edge{path}", remote.base_url),
+        )
+        .headers(headers)
+        .body(body)
+        .send()
+        .await
+        .map_err(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "failed to pass a staff request on"
+            );
+            ApiError::unavailable("the control plane is not available")
+        })?;
     let mut response = Response::builder().status(answer.status());
     if let Some(headers) = response.headers_mut() {
         *headers = answer.headers().clone();
@@ -67,5 +103,7 @@ async fn forward(remote: &Remote, request: Request) -> Result<Response, ApiError
         }
         headers.remove(header::CONTENT_LENGTH);
     }
-    response.body(Body::from_stream(answer.bytes_stream())).map_err(|error| ApiError::internal(&error))
+    response
+        .body(Body::from_stream(answer.bytes_stream()))
+        .map_err(|error| ApiError::internal(&error))
 }

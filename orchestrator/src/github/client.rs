@@ -32,18 +32,27 @@ pub struct GithubClients {
 impl GithubClients {
     /// Reads the address; nothing is connected.
     pub fn new(config: &GithubConfig) -> Result<Self, GithubError> {
-        let base_uri = config.api_base_url.parse().map_err(|error: http::uri::InvalidUri| GithubError::Refused {
-            status: http::StatusCode::BAD_REQUEST,
-            message: format!("CODEXK8S_GITHUB_API_BASE_URL: {error}"),
-            rate_limited: false,
-        })?;
-        Ok(Self { base_uri, clients: Mutex::default() })
+        let base_uri = config
+            .api_base_url
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| GithubError::Refused {
+                status: http::StatusCode::BAD_REQUEST,
+                message: format!("CODEXK8S_GITHUB_API_BASE_URL: {error}"),
+                rate_limited: false,
+            })?;
+        Ok(Self {
+            base_uri,
+            clients: Mutex::default(),
+        })
     }
 
     /// The client that acts with this token.
     pub fn with_token(&self, token: &SecretString) -> Result<GithubClient, GithubError> {
         let key: [u8; 32] = Sha256::digest(token.expose_secret().as_bytes()).into();
-        let mut clients = self.clients.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut clients = self
+            .clients
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
@@ -81,7 +90,11 @@ impl GithubClient {
         let separator = if route.contains('?') { '&' } else { '?' };
         let mut all = Vec::new();
         for page in 1..=PAGE_LIMIT {
-            let mut entries: Vec<T> = self.get(&format!("{route}{separator}per_page={PAGE_SIZE}&page={page}")).await?;
+            let mut entries: Vec<T> = self
+                .get(&format!(
+                    "{route}{separator}per_page={PAGE_SIZE}&page={page}"
+                ))
+                .await?;
             let last = entries.len() < PAGE_SIZE;
             all.append(&mut entries);
             if last {
@@ -92,13 +105,21 @@ impl GithubClient {
     }
 
     /// Creates something.
-    pub async fn post<T: DeserializeOwned>(&self, route: &str, body: &(impl Serialize + Sync)) -> Result<T, GithubError> {
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        route: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, GithubError> {
         let response = octocrab::map_github_error(self.0._post(route, Some(body)).await?).await?;
         parse(&self.0.body_to_string(response).await?)
     }
 
     /// Changes something.
-    pub async fn patch<T: DeserializeOwned>(&self, route: &str, body: &(impl Serialize + Sync)) -> Result<T, GithubError> {
+    pub async fn patch<T: DeserializeOwned>(
+        &self,
+        route: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, GithubError> {
         let response = octocrab::map_github_error(self.0._patch(route, Some(body)).await?).await?;
         parse(&self.0.body_to_string(response).await?)
     }

@@ -16,7 +16,11 @@ pub enum FaultClass {
 #[derive(Debug, thiserror::Error)]
 pub enum GithubError {
     #[error("failed to call GitHub: {status} {message}")]
-    Refused { status: StatusCode, message: String, rate_limited: bool },
+    Refused {
+        status: StatusCode,
+        message: String,
+        rate_limited: bool,
+    },
     #[error("failed to reach GitHub")]
     Unreachable(#[source] Box<octocrab::Error>),
     #[error("failed to read an answer of GitHub")]
@@ -29,9 +33,21 @@ impl GithubError {
     /// Whether doing it again can help.
     pub fn class(&self) -> FaultClass {
         match self {
-            Self::Refused { rate_limited: true, .. } => FaultClass::Transient,
-            Self::Refused { status, .. } if *status == StatusCode::NOT_FOUND || *status == StatusCode::GONE => FaultClass::NotFound,
-            Self::Refused { status, .. } if status.is_server_error() || *status == StatusCode::REQUEST_TIMEOUT || *status == StatusCode::TOO_MANY_REQUESTS => FaultClass::Transient,
+            Self::Refused {
+                rate_limited: true, ..
+            } => FaultClass::Transient,
+            Self::Refused { status, .. }
+                if *status == StatusCode::NOT_FOUND || *status == StatusCode::GONE =>
+            {
+                FaultClass::NotFound
+            }
+            Self::Refused { status, .. }
+                if status.is_server_error()
+                    || *status == StatusCode::REQUEST_TIMEOUT
+                    || *status == StatusCode::TOO_MANY_REQUESTS =>
+            {
+                FaultClass::Transient
+            }
             Self::Unreachable(_) => FaultClass::Transient,
             Self::Refused { .. } | Self::Shape(_) | Self::NoToken => FaultClass::Permanent,
         }
@@ -45,7 +61,9 @@ impl GithubError {
     /// `error_code` of `effect.given_up`.
     pub fn code(&self) -> String {
         match self {
-            Self::Refused { rate_limited: true, .. } => "github_rate_limited".to_owned(),
+            Self::Refused {
+                rate_limited: true, ..
+            } => "github_rate_limited".to_owned(),
             Self::Refused { status, .. } => format!("github_{}", status.as_u16()),
             Self::Unreachable(_) => "github_unreachable".to_owned(),
             Self::Shape(_) => "github_unexpected_answer".to_owned(),
@@ -58,8 +76,15 @@ impl From<octocrab::Error> for GithubError {
     fn from(error: octocrab::Error) -> Self {
         match error {
             octocrab::Error::GitHub { source, .. } => {
-                let limited = matches!(source.status_code, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) && source.message.to_ascii_lowercase().contains("rate limit");
-                Self::Refused { status: source.status_code, message: source.message.clone(), rate_limited: limited }
+                let limited = matches!(
+                    source.status_code,
+                    StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
+                ) && source.message.to_ascii_lowercase().contains("rate limit");
+                Self::Refused {
+                    status: source.status_code,
+                    message: source.message.clone(),
+                    rate_limited: limited,
+                }
             }
             other => Self::Unreachable(Box::new(other)),
         }

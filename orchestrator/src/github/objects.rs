@@ -24,7 +24,11 @@ pub(super) struct AccountObject {
 
 impl From<AccountObject> for Account {
     fn from(object: AccountObject) -> Self {
-        Self { id: object.id, login: object.login, account_type: object.account_type }
+        Self {
+            id: object.id,
+            login: object.login,
+            account_type: object.account_type,
+        }
     }
 }
 
@@ -79,7 +83,11 @@ pub(super) struct CommentObject {
 
 impl From<CommentObject> for Comment {
     fn from(object: CommentObject) -> Self {
-        Self { id: object.id, body: object.body, user: object.user.into(), created_at: object.created_at }
+        Self {
+            id: object.id,
+            body: object.body,
+            user: object.user.into(),
+            created_at: object.created_at,
+        }
     }
 }
-

@@ -32,9 +32,23 @@ pub struct RepositoryAccess {
 pub async fn access_to(app: &App, full_name: &str) -> Result<RepositoryAccess, AccessError> {
     let repository_id = snapshots::live_repository_id(&app.pool, full_name).await?;
     let cipher = app.cipher.as_ref().ok_or(AccessError::NoKey)?;
-    let tokens = credentials::resolve_for_repository(&app.pool, cipher, &app.token_fallback(), repository_id.unwrap_or(Uuid::nil())).await?;
-    let reader = tokens.management.as_ref().or(tokens.bot.as_ref()).ok_or(GithubError::NoToken)?;
-    let writer = tokens.bot.as_ref().or(tokens.management.as_ref()).ok_or(GithubError::NoToken)?;
+    let tokens = credentials::resolve_for_repository(
+        &app.pool,
+        cipher,
+        &app.token_fallback(),
+        repository_id.unwrap_or(Uuid::nil()),
+    )
+    .await?;
+    let reader = tokens
+        .management
+        .as_ref()
+        .or(tokens.bot.as_ref())
+        .ok_or(GithubError::NoToken)?;
+    let writer = tokens
+        .bot
+        .as_ref()
+        .or(tokens.management.as_ref())
+        .ok_or(GithubError::NoToken)?;
     Ok(RepositoryAccess {
         reader: RepositoryApi::new(app.github.with_token(&reader.token)?, full_name),
         writer: RepositoryApi::new(app.github.with_token(&writer.token)?, full_name),

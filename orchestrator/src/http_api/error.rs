@@ -57,11 +57,19 @@ pub struct ApiError {
 
 impl ApiError {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), field: None, details: serde_json::Map::new() }
+        Self {
+            code,
+            message: message.into(),
+            field: None,
+            details: serde_json::Map::new(),
+        }
     }
 
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: Some(field.into()), ..Self::new(ErrorCode::InvalidArgument, message) }
+        Self {
+            field: Some(field.into()),
+            ..Self::new(ErrorCode::InvalidArgument, message)
+        }
     }
 
     pub fn unauthorized(message: impl Into<String>) -> Self {
@@ -90,7 +98,11 @@ impl ApiError {
 
     /// A fault of ours: logged here with its cause, answered without it.
     pub fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error, request_id = current_request_id(), "failed to answer a request");
+        tracing::error!(
+            error,
+            request_id = current_request_id(),
+            "failed to answer a request"
+        );
         Self::new(ErrorCode::Internal, "internal error")
     }
 
@@ -110,7 +122,11 @@ impl ApiError {
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
         if crate::store::is_unavailable(&error) {
-            tracing::warn!(error = &error as &dyn std::error::Error, request_id = current_request_id(), "failed to reach the database");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                request_id = current_request_id(),
+                "failed to reach the database"
+            );
             return Self::unavailable("the database is not available");
         }
         Self::internal(&error)
@@ -126,7 +142,14 @@ impl IntoResponse for ApiError {
             request_id: String,
         }
         let status = self.code.status();
-        (status, Json(Body { error: self, request_id: current_request_id() })).into_response()
+        (
+            status,
+            Json(Body {
+                error: self,
+                request_id: current_request_id(),
+            }),
+        )
+            .into_response()
     }
 }
 
@@ -137,7 +160,8 @@ pub async fn unknown_route() -> ApiError {
 
 /// The answer to a method a path does not serve; `code` stays within DA-2's set.
 pub async fn unknown_method() -> Response {
-    let mut response = ApiError::invalid("method", "this route does not serve this method").into_response();
+    let mut response =
+        ApiError::invalid("method", "this route does not serve this method").into_response();
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response
 }

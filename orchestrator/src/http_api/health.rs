@@ -24,7 +24,12 @@ struct Health {
 }
 
 fn health(status: &'static str, failing: Vec<&'static str>) -> Json<Health> {
-    Json(Health { status, revision: build_info::REVISION, dirty: build_info::is_dirty(), failing })
+    Json(Health {
+        status,
+        revision: build_info::REVISION,
+        dirty: build_info::is_dirty(),
+        failing,
+    })
 }
 
 /// `/healthz`, `/health/livez`, `/readyz`, `/health/readyz`.
@@ -34,7 +39,11 @@ pub fn health_routes<S: Clone + Send + Sync + 'static>(readiness: Readiness) -> 
         let readiness = readiness.clone();
         get(move || answer(readiness.clone()))
     };
-    Router::new().route("/healthz", alive()).route("/health/livez", alive()).route("/readyz", ready()).route("/health/readyz", ready())
+    Router::new()
+        .route("/healthz", alive())
+        .route("/health/livez", alive())
+        .route("/readyz", ready())
+        .route("/health/readyz", ready())
 }
 
 async fn answer(readiness: Readiness) -> Response {
@@ -42,5 +51,9 @@ async fn answer(readiness: Readiness) -> Response {
     if failing.is_empty() {
         return health("ok", failing).into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, health("unavailable", failing)).into_response()
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        health("unavailable", failing),
+    )
+        .into_response()
 }

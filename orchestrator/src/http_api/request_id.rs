@@ -18,7 +18,11 @@ pub fn current_request_id() -> String {
 
 /// Middleware: gives the request an id and the response its header.
 pub async fn with_request_id(request: Request, next: Next) -> Response {
-    let given = request.headers().get(&REQUEST_ID_HEADER).and_then(|value| value.to_str().ok()).and_then(|text| text.parse::<uuid::Uuid>().ok());
+    let given = request
+        .headers()
+        .get(&REQUEST_ID_HEADER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.parse::<uuid::Uuid>().ok());
     let id = given.unwrap_or_else(uuid::Uuid::now_v7).to_string();
     let header = HeaderValue::from_str(&id);
     let mut response = REQUEST_ID.scope(id, next.run(request)).await;

@@ -25,13 +25,24 @@ pub enum ServeError {
 
 /// Opens a listener and says where.
 pub async fn bind(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, ServeError> {
-    let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Bind { address, purpose, source })?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| ServeError::Bind {
+            address,
+            purpose,
+            source,
+        })?;
     tracing::info!(%address, purpose, "listening");
     Ok(listener)
 }
 
 /// Serves until shutdown; requests in flight are finished.
-pub async fn serve(listener: TcpListener, router: Router, purpose: &'static str, shutdown: CancellationToken) -> Result<(), ServeError> {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    purpose: &'static str,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, service)
         .with_graceful_shutdown(async move { shutdown.cancelled().await })

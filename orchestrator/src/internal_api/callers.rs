@@ -98,10 +98,8 @@ impl FromRequestParts<Services> for RunCaller {
             .find(|(name, _)| *name == "run_id")
             .map(|(_, value)| value);
         if named.and_then(|value| value.parse().ok()) != Some(claims.run_id) {
-            return Err(
-                ApiError::forbidden("this token belongs to another run")
-                    .with("reason", "identity_mismatch"),
-            );
+            return Err(ApiError::forbidden("this token belongs to another run")
+                .with("reason", "identity_mismatch"));
         }
         Ok(Self {
             run_id: claims.run_id,
@@ -118,7 +116,8 @@ fn judge(claims: &RunTokenClaims, standing: Option<&RunTokenStanding>) -> Result
     let Some(standing) = standing else {
         return Err("mismatch");
     };
-    if claims.correlation_id != standing.correlation_id || claims.project_id != standing.project_id {
+    if claims.correlation_id != standing.correlation_id || claims.project_id != standing.project_id
+    {
         return Err("mismatch");
     }
     let status = RunStatus::from_text(&standing.status);
@@ -213,7 +212,10 @@ mod tests {
     #[test]
     fn a_current_token_of_a_living_run_is_accepted() {
         for status in ["pending", "running", "waiting_mcp", "waiting_owner_review"] {
-            assert_eq!(judged(|standing| standing.status = status.to_owned()), Ok(()));
+            assert_eq!(
+                judged(|standing| standing.status = status.to_owned()),
+                Ok(())
+            );
         }
     }
 
@@ -221,12 +223,21 @@ mod tests {
     fn everything_else_is_refused_with_its_reason() {
         assert_eq!(judge(&claims(), None), Err("mismatch"));
         assert_eq!(judged(|s| s.project_id = None), Err("mismatch"));
-        assert_eq!(judged(|s| s.correlation_id = "x".to_owned()), Err("mismatch"));
-        assert_eq!(judged(|s| s.status = "failed".to_owned()), Err("run_not_active"));
+        assert_eq!(
+            judged(|s| s.correlation_id = "x".to_owned()),
+            Err("mismatch")
+        );
+        assert_eq!(
+            judged(|s| s.status = "failed".to_owned()),
+            Err("run_not_active")
+        );
         assert_eq!(judged(|s| s.generation = Some(3)), Err("revoked"));
         assert_eq!(judged(|s| s.generation = None), Err("revoked"));
         assert_eq!(judged(|s| s.revoked_at = Some(now())), Err("revoked"));
         assert_eq!(judged(|s| s.expires_at = Some(now())), Err("expired"));
-        assert_eq!(judged(|s| s.now = now() + Duration::hours(1)), Err("expired"));
+        assert_eq!(
+            judged(|s| s.now = now() + Duration::hours(1)),
+            Err("expired")
+        );
     }
 }

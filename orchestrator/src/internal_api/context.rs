@@ -78,7 +78,11 @@ pub(super) async fn show(
     let target_branch = payload("/target_branch").unwrap_or_default().to_owned();
     let base_branch = payload("/base_branch")
         .map(str::to_owned)
-        .or_else(|| repository.as_ref().map(|repository| repository.default_ref.clone()))
+        .or_else(|| {
+            repository
+                .as_ref()
+                .map(|repository| repository.default_ref.clone())
+        })
         .unwrap_or_else(|| services.config().agent.base_branch.clone());
     let write_scope = payload("/write_scope").unwrap_or("any");
     let kind = match (&run.template_kind, run.discussion_mode, is_revise) {
@@ -88,7 +92,10 @@ pub(super) async fn show(
         (None, false, false) => "work",
     };
     let agent_key = run.agent_key.clone().unwrap_or_default();
-    let stage = run.trigger_kind.trim_end_matches("_revise").replace('_', "-");
+    let stage = run
+        .trigger_kind
+        .trim_end_matches("_revise")
+        .replace('_', "-");
     let locale = supported_locale(&services.config().agent.default_locale);
     let prompt = prompt::render(&PromptFacts {
         stage: &stage,
@@ -99,9 +106,13 @@ pub(super) async fn show(
         branch: &target_branch,
         base_branch: &base_branch,
         write_scope,
-        issue: issue
-            .as_ref()
-            .map(|issue| (issue.number, issue.title.as_str(), issue.body.as_deref().unwrap_or_default())),
+        issue: issue.as_ref().map(|issue| {
+            (
+                issue.number,
+                issue.title.as_str(),
+                issue.body.as_deref().unwrap_or_default(),
+            )
+        }),
         review_comments: &review_comments,
     })
     .ok_or_else(|| ApiError::failed_precondition("no prompt template serves this run (R-79)"))?;
@@ -113,9 +124,20 @@ pub(super) async fn show(
         run.id,
     )
     .await?;
-    record_prompt(&services, &run, repository.as_ref(), kind, prompt.template, locale).await?;
+    record_prompt(
+        &services,
+        &run,
+        repository.as_ref(),
+        kind,
+        prompt.template,
+        locale,
+    )
+    .await?;
     let github = &services.config().github;
-    let model = run.model.clone().unwrap_or_else(|| services.config().agent.default_model.clone());
+    let model = run
+        .model
+        .clone()
+        .unwrap_or_else(|| services.config().agent.default_model.clone());
     let reasoning = run
         .reasoning_effort
         .clone()
@@ -183,7 +205,10 @@ async fn read_threads(
     let issue = async {
         match run.issue_number {
             Some(number) => client
-                .get(&format!("/repos/{}/issues/{number}", run.repository_full_name))
+                .get(&format!(
+                    "/repos/{}/issues/{number}",
+                    run.repository_full_name
+                ))
                 .await
                 .map(Some),
             None => Ok(None),
@@ -214,7 +239,12 @@ async fn review_comments(
     let newest = reviews
         .into_iter()
         .filter(|review| review.state.eq_ignore_ascii_case("changes_requested"))
-        .rfind(|review| review.body.as_deref().is_some_and(|body| !body.trim().is_empty()))
+        .rfind(|review| {
+            review
+                .body
+                .as_deref()
+                .is_some_and(|body| !body.trim().is_empty())
+        })
         .map(|review| ReviewComment {
             author: author(review.user),
             body: review.body.unwrap_or_default(),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::{Path, State};
 use chrono::{DateTime, Duration, Utc};
-use domain::audit::{Actor, AuditEvent, AuditRecord, McpAccessPayload, McpTokenPayload, SystemActor};
+use domain::audit::{
+    Actor, AuditEvent, AuditRecord, McpAccessPayload, McpTokenPayload, SystemActor,
+};
 use domain::ids::{CorrelationId, ProjectId, RunId};
 use domain::runs::RunStatus;
 use http::StatusCode;
@@ -123,29 +125,24 @@ async fn store_issue(
     request: &IssueRequest,
 ) -> Result<(RunTokenIssue, DateTime<Utc>), ApiError> {
     let token_id = Uuid::new_v4();
-    let ttl = Duration::from_std(services.config().staff.run_token_ttl)
-        .unwrap_or(Duration::hours(24));
+    let ttl =
+        Duration::from_std(services.config().staff.run_token_ttl).unwrap_or(Duration::hours(24));
     let mut transaction = services.pool().begin().await?;
     if !run_reads::lock_active(&mut transaction, run_id).await? {
         return Err(ApiError::failed_precondition("the run has ended (G-6)"));
     }
-    let issued = tokens::issue_run_token(
-        &mut transaction,
-        run_id,
-        token_id,
-        clamp_run_token_ttl(ttl),
-    )
-    .await?;
-    let payload = |token_id: Uuid, generation: i32, expires_at, reason: Option<&str>| {
-        McpTokenPayload {
+    let issued =
+        tokens::issue_run_token(&mut transaction, run_id, token_id, clamp_run_token_ttl(ttl))
+            .await?;
+    let payload =
+        |token_id: Uuid, generation: i32, expires_at, reason: Option<&str>| McpTokenPayload {
             token_id: Some(token_id.to_string()),
             generation: Some(generation.into()),
             namespace: Some(request.namespace.clone()),
             runtime_mode: Some(request.runtime_mode.clone()),
             expires_at: Some(expires_at),
             reason: reason.map(str::to_owned),
-        }
-    };
+        };
     let record = |event| {
         AuditRecord::new(
             event,
@@ -161,14 +158,26 @@ async fn store_issue(
         issued.replaced_expires_at,
     ) {
         let payload = payload(id, generation, expires_at, Some("reissued"));
-        events::insert(&mut transaction, &record(AuditEvent::RunMcpTokenRevoked(payload))).await?;
+        events::insert(
+            &mut transaction,
+            &record(AuditEvent::RunMcpTokenRevoked(payload)),
+        )
+        .await?;
     }
     if issued.generation == FIRST_GENERATION {
         let policy = effective_tools();
-        events::insert(&mut transaction, &record(AuditEvent::McpPolicyResolved(policy))).await?;
+        events::insert(
+            &mut transaction,
+            &record(AuditEvent::McpPolicyResolved(policy)),
+        )
+        .await?;
     }
     let payload = payload(token_id, issued.generation, issued.expires_at, None);
-    events::insert(&mut transaction, &record(AuditEvent::RunMcpTokenIssued(payload))).await?;
+    events::insert(
+        &mut transaction,
+        &record(AuditEvent::RunMcpTokenIssued(payload)),
+    )
+    .await?;
     transaction.commit().await?;
     let issue = RunTokenIssue {
         token_id,
@@ -199,7 +208,9 @@ async fn bot_token(
     let (pool, cipher) = (services.pool(), services.cipher());
     let repository = repositories::find_by_full_name(pool, &run.repository_full_name).await?;
     let resolved = match (repository, run.project_id) {
-        (Some(repository), _) => resolve_for_repository(pool, cipher, &fallback, repository.id).await,
+        (Some(repository), _) => {
+            resolve_for_repository(pool, cipher, &fallback, repository.id).await
+        }
         (None, Some(project_id)) => resolve_for_project(pool, cipher, &fallback, project_id).await,
         (None, None) => return Ok(fallback.bot),
     };
@@ -253,7 +264,9 @@ fn secret_error(error: &RunSecretError) -> ApiError {
         "failed to write run credentials"
     );
     match error {
-        RunSecretError::Missing { .. } => ApiError::not_found("there is no credentials secret of this run"),
+        RunSecretError::Missing { .. } => {
+            ApiError::not_found("there is no credentials secret of this run")
+        }
         _ => ApiError::unavailable("the cluster did not accept the run's credentials"),
     }
 }

@@ -5,12 +5,30 @@ use std::fmt::Write;
 const SEEDS: [(&str, &str); 8] = [
     ("dev-work_en", include_str!("../../seeds/dev-work_en.md")),
     ("dev-work_ru", include_str!("../../seeds/dev-work_ru.md")),
-    ("dev-revise_en", include_str!("../../seeds/dev-revise_en.md")),
-    ("dev-revise_ru", include_str!("../../seeds/dev-revise_ru.md")),
-    ("role-reviewer-work_en", include_str!("../../seeds/role-reviewer-work_en.md")),
-    ("role-reviewer-work_ru", include_str!("../../seeds/role-reviewer-work_ru.md")),
-    ("default-discussion_en", include_str!("../../seeds/default-discussion_en.md")),
-    ("default-discussion_ru", include_str!("../../seeds/default-discussion_ru.md")),
+    (
+        "dev-revise_en",
+        include_str!("../../seeds/dev-revise_en.md"),
+    ),
+    (
+        "dev-revise_ru",
+        include_str!("../../seeds/dev-revise_ru.md"),
+    ),
+    (
+        "role-reviewer-work_en",
+        include_str!("../../seeds/role-reviewer-work_en.md"),
+    ),
+    (
+        "role-reviewer-work_ru",
+        include_str!("../../seeds/role-reviewer-work_ru.md"),
+    ),
+    (
+        "default-discussion_en",
+        include_str!("../../seeds/default-discussion_en.md"),
+    ),
+    (
+        "default-discussion_ru",
+        include_str!("../../seeds/default-discussion_ru.md"),
+    ),
 ];
 
 /// What selects and fills a template.
@@ -53,7 +71,9 @@ pub fn supported_locale(locale: &str) -> &'static str {
 
 /// Names in the order of R-79.
 fn candidates(facts: &PromptFacts<'_>) -> [String; 10] {
-    let PromptFacts { stage, agent, kind, .. } = facts;
+    let PromptFacts {
+        stage, agent, kind, ..
+    } = facts;
     let locale = supported_locale(facts.locale);
     [
         format!("{stage}-{agent}-{kind}_{locale}"),
@@ -94,7 +114,11 @@ pub fn render(facts: &PromptFacts<'_>) -> Option<Prompt> {
             (Some(path), None) => format!(" — `{path}`"),
             _ => String::new(),
         };
-        let _ = write!(text, "\n### {}{place}\n\n{}\n", comment.author, comment.body);
+        let _ = write!(
+            text,
+            "\n### {}{place}\n\n{}\n",
+            comment.author, comment.body
+        );
     }
     Some(Prompt { template, text })
 }
@@ -129,8 +153,14 @@ mod tests {
         assert_eq!(template(|_| {}), Some("dev-work_ru"));
         assert_eq!(template(|f| f.locale = "de"), Some("dev-work_en"));
         assert_eq!(template(|f| f.stage = "plan"), Some("dev-work_ru"));
-        assert_eq!(template(|f| f.agent = "reviewer"), Some("role-reviewer-work_ru"));
-        assert_eq!(template(|f| f.kind = "discussion"), Some("default-discussion_ru"));
+        assert_eq!(
+            template(|f| f.agent = "reviewer"),
+            Some("role-reviewer-work_ru")
+        );
+        assert_eq!(
+            template(|f| f.kind = "discussion"),
+            Some("default-discussion_ru")
+        );
         assert_eq!(template(|f| f.kind = "unknown"), None);
     }
 

@@ -2,7 +2,9 @@
 use axum::Router;
 use axum::routing::{get, post, put};
 
-use super::{context, credentials, deliveries, environment, run_events, run_logs, session, threads};
+use super::{
+    context, credentials, deliveries, environment, run_events, run_logs, session, threads,
+};
 use crate::http_api::unknown_method;
 use crate::staff::Services;
 
@@ -25,8 +27,14 @@ pub const ROUTES: [(&str, &str); 12] = [
 /// Full paths; the caller adds request ids, health and the fallback.
 pub fn router(services: Services) -> Router {
     Router::new()
-        .route("/internal/v1/runs/{run_id}/mcp-token", post(credentials::issue))
-        .route("/internal/v1/runs/{run_id}/credentials-owner", put(credentials::set_owner))
+        .route(
+            "/internal/v1/runs/{run_id}/mcp-token",
+            post(credentials::issue),
+        )
+        .route(
+            "/internal/v1/runs/{run_id}/credentials-owner",
+            put(credentials::set_owner),
+        )
         .route(
             "/internal/v1/runs/{run_id}/environment",
             post(environment::desire).get(environment::show),
@@ -37,9 +45,15 @@ pub fn router(services: Services) -> Router {
             "/internal/v1/runs/{run_id}/session",
             get(session::show).put(session::save),
         )
-        .route("/internal/v1/runs/{run_id}/events", post(run_events::append))
+        .route(
+            "/internal/v1/runs/{run_id}/events",
+            post(run_events::append),
+        )
         .route("/internal/v1/runs/{run_id}/logs", post(run_logs::append))
-        .route("/internal/v1/runs/{run_id}/token-usage", post(run_logs::usage))
+        .route(
+            "/internal/v1/runs/{run_id}/token-usage",
+            post(run_logs::usage),
+        )
         .route(
             "/internal/v1/webhook-deliveries/{delivery_id}",
             get(deliveries::show),

@@ -1,8 +1,6 @@
 //! Events that a runner may add to the journal of its own run (DF-4).
 use axum::extract::State;
-use domain::audit::{
-    Actor, AuditEvent, AuditRecord, PAYLOAD_LIMIT_BYTES, RUN_CALLER_TYPES,
-};
+use domain::audit::{Actor, AuditEvent, AuditRecord, PAYLOAD_LIMIT_BYTES, RUN_CALLER_TYPES};
 use domain::ids::{CorrelationId, ProjectId, RunId};
 use http::StatusCode;
 use serde::Deserialize;
@@ -43,7 +41,10 @@ pub(super) async fn append(
     let mut payload = Value::Object(payload);
     services.redactor().redact_json(&mut payload);
     if payload.to_string().len() > PAYLOAD_LIMIT_BYTES {
-        return Err(ApiError::invalid("payload", "an event holds at most 64 KiB"));
+        return Err(ApiError::invalid(
+            "payload",
+            "an event holds at most 64 KiB",
+        ));
     }
     let mut event = AuditEvent::from_json(&request.event_type, payload).map_err(|error| {
         let cause = std::error::Error::source(&error).map(ToString::to_string);

@@ -40,7 +40,14 @@ pub(super) async fn append(
         ));
     }
     let mut connection = services.pool().acquire().await?;
-    run_logs::insert_chunk(&mut connection, caller.run_id, &chunk.stream, chunk.seq, &text).await?;
+    run_logs::insert_chunk(
+        &mut connection,
+        caller.run_id,
+        &chunk.stream,
+        chunk.seq,
+        &text,
+    )
+    .await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -25,7 +25,8 @@ pub(super) async fn show(
     let run = run_reads::context_run(services.pool(), run_id)
         .await?
         .ok_or_else(|| ApiError::not_found("there is no such run"))?;
-    let repository_id = snapshots::live_repository_id(services.pool(), &run.repository_full_name).await?;
+    let repository_id =
+        snapshots::live_repository_id(services.pool(), &run.repository_full_name).await?;
     let tokens = resolve_for_repository(
         services.pool(),
         services.cipher(),
@@ -38,13 +39,26 @@ pub(super) async fn show(
         .management
         .as_ref()
         .or(tokens.bot.as_ref())
-        .ok_or_else(|| ApiError::failed_precondition("no GitHub token is known for this repository"))?;
-    let client = services.app.github.with_token(&token.token).map_err(|error| unavailable(&error))?;
-    let (issue, pull_request, branch_exists) =
-        tokio::try_join!(issue(&client, &run), pull_request(&client, &run), branch_exists(&client, &run))
-            .map_err(|error| unavailable(&error))?;
+        .ok_or_else(|| {
+            ApiError::failed_precondition("no GitHub token is known for this repository")
+        })?;
+    let client = services
+        .app
+        .github
+        .with_token(&token.token)
+        .map_err(|error| unavailable(&error))?;
+    let (issue, pull_request, branch_exists) = tokio::try_join!(
+        issue(&client, &run),
+        pull_request(&client, &run),
+        branch_exists(&client, &run)
+    )
+    .map_err(|error| unavailable(&error))?;
     Ok(Json(Threads {
-        issue: issue.map(|issue| Thread { number: issue.number, state: issue.state, labels: issue.labels }),
+        issue: issue.map(|issue| Thread {
+            number: issue.number,
+            state: issue.state,
+            labels: issue.labels,
+        }),
         pull_request: pull_request.map(|pull| PullRequestThread {
             number: pull.number,
             state: pull.state,
@@ -57,35 +71,49 @@ pub(super) async fn show(
 }
 
 async fn issue(client: &GithubClient, run: &ContextRun) -> Result<Option<Issue>, GithubError> {
-    let Some(number) = run.issue_number else { return Ok(None) };
+    let Some(number) = run.issue_number else {
+        return Ok(None);
+    };
     let route = format!("/repos/{}/issues/{number}", run.repository_full_name);
     Ok(found(client.get::<Value>(&route).await)?.map(|object| issue_from(&object)))
 }
 
 /// The run's own pull request, or the open one of its branch (L-60).
-async fn pull_request(client: &GithubClient, run: &ContextRun) -> Result<Option<PullRequest>, GithubError> {
+async fn pull_request(
+    client: &GithubClient,
+    run: &ContextRun,
+) -> Result<Option<PullRequest>, GithubError> {
     let pulls = format!("/repos/{}/pulls", run.repository_full_name);
     if let Some(number) = run.pr_number {
         let object = found(client.get::<Value>(&format!("{pulls}/{number}")).await)?;
         return Ok(object.map(|object| pull_request_from(&object)));
     }
-    let (Some(branch), Some((owner, _))) = (branch(run), run.repository_full_name.split_once('/')) else {
+    let (Some(branch), Some((owner, _))) = (branch(run), run.repository_full_name.split_once('/'))
+    else {
         return Ok(None);
     };
-    let head: String = url::form_urlencoded::byte_serialize(format!("{owner}:{branch}").as_bytes()).collect();
-    let open = client.get_all::<Value>(&format!("{pulls}?state=open&head={head}")).await?;
+    let head: String =
+        url::form_urlencoded::byte_serialize(format!("{owner}:{branch}").as_bytes()).collect();
+    let open = client
+        .get_all::<Value>(&format!("{pulls}?state=open&head={head}"))
+        .await?;
     Ok(open.first().map(pull_request_from))
 }
 
 /// Looked at for revise runs only: no other start needs its branch to be there.
 async fn branch_exists(client: &GithubClient, run: &ContextRun) -> Result<bool, GithubError> {
-    let Some(branch) = branch(run).filter(|_| run.trigger_kind.ends_with("_revise")) else { return Ok(false) };
+    let Some(branch) = branch(run).filter(|_| run.trigger_kind.ends_with("_revise")) else {
+        return Ok(false);
+    };
     let route = format!("/repos/{}/git/ref/heads/{branch}", run.repository_full_name);
     Ok(found(client.get::<Value>(&route).await)?.is_some())
 }
 
 fn branch(run: &ContextRun) -> Option<&str> {
-    run.run_payload.get("target_branch").and_then(Value::as_str).filter(|branch| !branch.is_empty())
+    run.run_payload
+        .get("target_branch")
+        .and_then(Value::as_str)
+        .filter(|branch| !branch.is_empty())
 }
 
 fn found<T>(answer: Result<T, GithubError>) -> Result<Option<T>, GithubError> {
@@ -97,6 +125,9 @@ fn found<T>(answer: Result<T, GithubError>) -> Result<Option<T>, GithubError> {
 }
 
 fn unavailable(error: &GithubError) -> ApiError {
-    tracing::warn!(error = error as &dyn std::error::Error, "failed to read the threads of a run");
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "failed to read the threads of a run"
+    );
     ApiError::unavailable("GitHub does not answer; try again")
 }

@@ -5,7 +5,9 @@ use crate::github::{FaultClass, GithubError};
 /// What went wrong, by the step people can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum OnboardingError {
-    #[error("failed to bind the repository: no GitHub token is known at repository, project or platform level")]
+    #[error(
+        "failed to bind the repository: no GitHub token is known at repository, project or platform level"
+    )]
     NoToken,
     #[error("failed to bind the repository: GitHub does not show it to this token")]
     NotVisible(#[source] GithubError),

@@ -29,9 +29,14 @@ pub struct ExistingLabel {
 /// What one label needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LabelChange {
-    Create { name: String, description: String },
+    Create {
+        name: String,
+        description: String,
+    },
     /// Only the colour is repaired; the name is the same but for its case.
-    Recolour { name: String },
+    Recolour {
+        name: String,
+    },
 }
 
 /// What a sync did.
@@ -48,7 +53,10 @@ pub fn plan_labels(catalogue: &Catalogue, existing: &[ExistingLabel]) -> Vec<Lab
     catalogue
         .entries()
         .filter_map(|(label, name)| {
-            match existing.iter().find(|found| fold(&found.name) == fold(name)) {
+            match existing
+                .iter()
+                .find(|found| fold(&found.name) == fold(name))
+            {
                 None => Some(LabelChange::Create {
                     name: name.to_owned(),
                     description: label.description(),
@@ -94,7 +102,11 @@ pub async fn sync_labels(
     Ok(report)
 }
 
-async fn apply(client: &GithubClient, route: &str, change: &LabelChange) -> Result<(), GithubError> {
+async fn apply(
+    client: &GithubClient,
+    route: &str,
+    change: &LabelChange,
+) -> Result<(), GithubError> {
     match change {
         LabelChange::Create { name, description } => {
             let body = json!({ "name": name, "color": LABEL_COLOUR, "description": description });
@@ -110,7 +122,10 @@ async fn apply(client: &GithubClient, route: &str, change: &LabelChange) -> Resu
                 .collect::<String>()
                 .replace('+', "%20");
             let body = json!({ "color": LABEL_COLOUR });
-            client.patch::<Value>(&format!("{route}/{segment}"), &body).await.map(|_| ())
+            client
+                .patch::<Value>(&format!("{route}/{segment}"), &body)
+                .await
+                .map(|_| ())
         }
     }
 }

@@ -33,9 +33,9 @@ pub async fn ensure_webhook(
         .await
         .map_err(OnboardingError::at("list its webhooks"))?;
     let wanted = wanted(config);
-    let found = hooks
-        .into_iter()
-        .find(|hook| hook.config.url.trim_end_matches('/') == config.webhook_url.trim_end_matches('/'));
+    let found = hooks.into_iter().find(|hook| {
+        hook.config.url.trim_end_matches('/') == config.webhook_url.trim_end_matches('/')
+    });
     let hook: HookObject = match found {
         Some(hook) => client.patch(&format!("{route}/{}", hook.id), &wanted).await,
         None => client.post(&route, &wanted).await,

@@ -141,7 +141,11 @@ impl ColumnCipher {
     }
 
     /// Decrypts a stored value of this place.
-    pub fn open(&self, place: Column<'_>, stored: &[u8]) -> Result<SecretString, ColumnCipherError> {
+    pub fn open(
+        &self,
+        place: Column<'_>,
+        stored: &[u8],
+    ) -> Result<SecretString, ColumnCipherError> {
         let (table, column) = (place.table, place.column);
         let Some((header, ciphertext)) = stored.split_at_checked(HEADER_BYTES) else {
             return Err(ColumnCipherError::Truncated { table, column });

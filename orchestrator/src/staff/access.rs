@@ -47,7 +47,9 @@ impl Principal {
         if self.user.is_platform_admin || grants(role.as_deref(), need) {
             Ok(())
         } else {
-            Err(ApiError::forbidden("your role in this project does not allow this"))
+            Err(ApiError::forbidden(
+                "your role in this project does not allow this",
+            ))
         }
     }
 

@@ -45,7 +45,11 @@ impl Change {
         self
     }
 
-    fn record(&self, user_id: Uuid, event: impl FnOnce(StaffChangePayload) -> AuditEvent) -> AuditRecord {
+    fn record(
+        &self,
+        user_id: Uuid,
+        event: impl FnOnce(StaffChangePayload) -> AuditEvent,
+    ) -> AuditRecord {
         let request_id = current_request_id();
         let payload = StaffChangePayload {
             entity: Some(self.entity.to_owned()),

@@ -106,7 +106,11 @@ async fn notify(services: &Services, channels: &[Channel]) -> Result<(), ApiErro
 }
 
 fn answer(run: &CancelSubject, closed: Option<&Closed>) -> Value {
-    let current = if closed.is_some() { "canceled" } else { run.status.as_str() };
+    let current = if closed.is_some() {
+        "canceled"
+    } else {
+        run.status.as_str()
+    };
     json!({
         "run_id": run.id,
         "action": "cancel",

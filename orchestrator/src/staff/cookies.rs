@@ -100,6 +100,11 @@ mod tests {
         assert_eq!(form.read(&headers).as_deref(), Some("value"));
         let cleared = form.clear(&headers);
         assert_eq!(cleared.len(), 2);
-        assert!(cleared[1].to_str().unwrap().starts_with("_oauth2_proxy_0=; "));
+        assert!(
+            cleared[1]
+                .to_str()
+                .unwrap()
+                .starts_with("_oauth2_proxy_0=; ")
+        );
     }
 }

@@ -26,7 +26,9 @@ pub(super) async fn show(
     principal
         .require_project(&services, project_id, Need::Read)
         .await?;
-    Ok(Json(repositories::project_tokens(services.pool(), project_id).await?))
+    Ok(Json(
+        repositories::project_tokens(services.pool(), project_id).await?,
+    ))
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,7 +65,9 @@ pub(super) async fn set(
                 row: &row,
             };
             let sealed = services.cipher().seal(place, token);
-            sealed.map(|sealed| Some(Some(sealed))).map_err(|error| ApiError::internal(&error))
+            sealed
+                .map(|sealed| Some(Some(sealed)))
+                .map_err(|error| ApiError::internal(&error))
         }
     };
     let platform = sealed("platform_token_encrypted", &request.platform_token)?;
@@ -78,5 +82,7 @@ pub(super) async fn set(
     repositories::set_project_tokens(&mut transaction, project_id, &tokens).await?;
     record_change(&mut transaction, &principal, &change).await?;
     transaction.commit().await?;
-    Ok(Json(repositories::project_tokens(services.pool(), project_id).await?))
+    Ok(Json(
+        repositories::project_tokens(services.pool(), project_id).await?,
+    ))
 }

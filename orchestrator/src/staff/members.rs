@@ -16,7 +16,11 @@ use crate::store::{projects, users};
 
 const ROLES: [&str; 3] = ["read", "read_write", "admin"];
 
-async fn require_existing(services: &Services, principal: &Principal, project_id: Uuid) -> Result<(), ApiError> {
+async fn require_existing(
+    services: &Services,
+    principal: &Principal,
+    project_id: Uuid,
+) -> Result<(), ApiError> {
     projects::role_in(services.pool(), project_id, principal.user.id)
         .await?
         .map(|_| ())

@@ -39,7 +39,9 @@ pub(super) async fn delete(
         .namespace
         .clone()
         .filter(|_| run.is_managed)
-        .ok_or_else(|| ApiError::failed_precondition("this run has no namespace that the platform manages"))?;
+        .ok_or_else(|| {
+            ApiError::failed_precondition("this run has no namespace that the platform manages")
+        })?;
     if run.has_active_run {
         return Err(ApiError::failed_precondition(
             "a run in this namespace is not over; cancel it first",

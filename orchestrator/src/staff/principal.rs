@@ -17,14 +17,18 @@ use crate::store::{staff_sign_in, users};
 /// Carries the CSRF value of a session (DU-7).
 const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 /// Set by the gateway when it passes a request on; the internal listener is not reachable otherwise.
-pub const FORWARDED_ADDRESS_HEADER: HeaderName = HeaderName::from_static("x-codexk8s-client-address");
+pub const FORWARDED_ADDRESS_HEADER: HeaderName =
+    HeaderName::from_static("x-codexk8s-client-address");
 
 /// By what a person proved who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuthMethod {
     LocalToken,
     PersonalToken,
-    Session { session_id: Uuid, auth_method: String },
+    Session {
+        session_id: Uuid,
+        auth_method: String,
+    },
 }
 
 impl AuthMethod {
@@ -122,10 +126,13 @@ async fn by_session(
     services: &Services,
     cookie: &str,
 ) -> Result<Principal, ApiError> {
-    let session =
-        staff_sign_in::use_session(services.pool(), &hash_token(cookie), services.session_idle())
-            .await?
-            .ok_or_else(unauthorized)?;
+    let session = staff_sign_in::use_session(
+        services.pool(),
+        &hash_token(cookie),
+        services.session_idle(),
+    )
+    .await?
+    .ok_or_else(unauthorized)?;
     let reads_only = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
     if !reads_only && !is_own_request(&parts.headers, services, &session.csrf_hash) {
         return Err(ApiError::forbidden(
@@ -180,7 +187,10 @@ mod tests {
 
     #[test]
     fn an_origin_has_no_path() {
-        assert_eq!(origin_of("https://a.example:8443/x/y"), "https://a.example:8443");
+        assert_eq!(
+            origin_of("https://a.example:8443/x/y"),
+            "https://a.example:8443"
+        );
         assert_eq!(origin_of("http://localhost:8080"), "http://localhost:8080");
     }
 

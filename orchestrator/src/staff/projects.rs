@@ -27,8 +27,7 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, ApiError> {
     query.finish()?;
     let user = &principal.user;
-    let items =
-        projects::list_for(services.pool(), user.id, user.is_platform_admin, None).await?;
+    let items = projects::list_for(services.pool(), user.id, user.is_platform_admin, None).await?;
     Ok(Json(json!({ "items": items })))
 }
 
@@ -71,8 +70,9 @@ pub(super) struct UpsertRequest {
 }
 
 fn is_slug(text: &str) -> bool {
-    let inner =
-        |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-';
+    let inner = |character: char| {
+        character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-'
+    };
     !text.is_empty()
         && text.len() <= MAX_SLUG_CHARACTERS
         && text.chars().all(inner)
@@ -109,7 +109,11 @@ pub(super) async fn upsert(
         .keys(["slug", "name"]);
     record_change(&mut transaction, &principal, &change).await?;
     transaction.commit().await?;
-    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok((status, Json(load(&services, &principal, project_id).await?)))
 }
 

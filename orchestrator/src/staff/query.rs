@@ -158,7 +158,11 @@ mod tests {
 
     #[test]
     fn refuses_a_value_outside_a_closed_set() {
-        assert!(Query::parse("order=up").one_of("order", &["asc", "desc"]).is_err());
+        assert!(
+            Query::parse("order=up")
+                .one_of("order", &["asc", "desc"])
+                .is_err()
+        );
         let value = Query::parse("order=asc").one_of("order", &["asc", "desc"]);
         assert_eq!(value.unwrap().as_deref(), Some("asc"));
     }

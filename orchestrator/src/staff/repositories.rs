@@ -52,7 +52,11 @@ pub(super) struct BindRequest {
 
 impl BindRequest {
     fn check(&self) -> Result<(), ApiError> {
-        if self.provider.as_deref().is_some_and(|provider| provider != "github") {
+        if self
+            .provider
+            .as_deref()
+            .is_some_and(|provider| provider != "github")
+        {
             return Err(ApiError::invalid("provider", "expected one of github"));
         }
         for (field, value) in [("owner", &self.owner), ("name", &self.name)] {
@@ -60,7 +64,10 @@ impl BindRequest {
                 character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.')
             };
             if value.is_empty() || !value.chars().all(plain) || value.starts_with('.') {
-                return Err(ApiError::invalid(field, "expected a name as GitHub allows it"));
+                return Err(ApiError::invalid(
+                    field,
+                    "expected a name as GitHub allows it",
+                ));
             }
         }
         if let Some(role) = &self.role
@@ -106,7 +113,9 @@ impl BindRequest {
 }
 
 fn stays_inside(path: &str) -> bool {
-    !path.is_empty() && !path.starts_with('/') && path.split('/').all(|part| !matches!(part, ".." | ""))
+    !path.is_empty()
+        && !path.starts_with('/')
+        && path.split('/').all(|part| !matches!(part, ".." | ""))
 }
 
 fn is_alias(text: &str) -> bool {
@@ -116,8 +125,7 @@ fn is_alias(text: &str) -> bool {
             || matches!(character, '.' | '_' | '-')
     };
     text.chars().all(plain)
-        && text
-            .starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
+        && text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
 }
 
 /// Validates the repository, ensures webhook and labels, and only then stores the binding: a failure of
@@ -179,13 +187,15 @@ async fn store(
         .full_name
         .split_once('/')
         .unwrap_or((&request.owner, &request.name));
-    let default_ref = request.default_ref.as_deref().unwrap_or(
-        if found.default_branch.is_empty() {
-            "main"
-        } else {
-            &found.default_branch
-        },
-    );
+    let default_ref =
+        request
+            .default_ref
+            .as_deref()
+            .unwrap_or(if found.default_branch.is_empty() {
+                "main"
+            } else {
+                &found.default_branch
+            });
     let alias = request.alias();
     let new = NewRepository {
         id,
@@ -212,16 +222,18 @@ async fn store(
             }
             other => other.into(),
         })?;
-    let change = Change::new("repository", id, "create").project(project_id).keys([
-        "owner",
-        "name",
-        "alias",
-        "role",
-        "default_ref",
-        "services_yaml_path",
-        "docs_root_path",
-        "token",
-    ]);
+    let change = Change::new("repository", id, "create")
+        .project(project_id)
+        .keys([
+            "owner",
+            "name",
+            "alias",
+            "role",
+            "default_ref",
+            "services_yaml_path",
+            "docs_root_path",
+            "token",
+        ]);
     record_change(&mut transaction, principal, &change).await?;
     transaction.commit().await?;
     load(services, project_id, id).await

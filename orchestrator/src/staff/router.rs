@@ -23,13 +23,34 @@ pub const ROUTES: [(&str, &[Method]); 27] = [
     ("/staff/users", &[Method::GET, Method::POST]),
     ("/staff/users/{user_id}", &[Method::DELETE]),
     ("/staff/projects", &[Method::GET, Method::POST]),
-    ("/staff/projects/{project_id}", &[Method::GET, Method::DELETE]),
-    ("/staff/projects/{project_id}/members", &[Method::GET, Method::POST]),
-    ("/staff/projects/{project_id}/members/{user_id}", &[Method::DELETE]),
-    ("/staff/projects/{project_id}/repositories", &[Method::GET, Method::POST]),
-    ("/staff/projects/{project_id}/repositories/{repository_id}", &[Method::DELETE]),
-    ("/staff/projects/{project_id}/repositories/{repository_id}/bot-params", &[Method::PUT]),
-    ("/staff/projects/{project_id}/github-tokens", &[Method::GET, Method::PUT]),
+    (
+        "/staff/projects/{project_id}",
+        &[Method::GET, Method::DELETE],
+    ),
+    (
+        "/staff/projects/{project_id}/members",
+        &[Method::GET, Method::POST],
+    ),
+    (
+        "/staff/projects/{project_id}/members/{user_id}",
+        &[Method::DELETE],
+    ),
+    (
+        "/staff/projects/{project_id}/repositories",
+        &[Method::GET, Method::POST],
+    ),
+    (
+        "/staff/projects/{project_id}/repositories/{repository_id}",
+        &[Method::DELETE],
+    ),
+    (
+        "/staff/projects/{project_id}/repositories/{repository_id}/bot-params",
+        &[Method::PUT],
+    ),
+    (
+        "/staff/projects/{project_id}/github-tokens",
+        &[Method::GET, Method::PUT],
+    ),
     ("/staff/runs", &[Method::GET]),
     ("/staff/runs/jobs", &[Method::GET]),
     ("/staff/runs/{run_id}", &[Method::GET]),
@@ -56,18 +77,42 @@ pub fn router(services: Services) -> Router {
         ("/auth/token".into(), post(sign_in::sign_in)),
         ("/auth/me".into(), get(sign_in::me)),
         ("/auth/logout".into(), post(sign_in::sign_out)),
-        ("/auth/tokens".into(), get(personal_tokens::list).post(personal_tokens::create)),
-        ("/auth/tokens/{token_id}".into(), delete(personal_tokens::revoke)),
+        (
+            "/auth/tokens".into(),
+            get(personal_tokens::list).post(personal_tokens::create),
+        ),
+        (
+            "/auth/tokens/{token_id}".into(),
+            delete(personal_tokens::revoke),
+        ),
         ("/staff/users".into(), get(users::list).post(users::create)),
         ("/staff/users/{user_id}".into(), delete(users::delete)),
-        ("/staff/projects".into(), get(projects::list).post(projects::upsert)),
+        (
+            "/staff/projects".into(),
+            get(projects::list).post(projects::upsert),
+        ),
         (project.into(), get(projects::show).delete(projects::delete)),
-        (format!("{project}/members"), get(members::list).post(members::set)),
-        (format!("{project}/members/{{user_id}}"), delete(members::remove)),
-        (format!("{project}/repositories"), get(repositories::list).post(repositories::bind)),
+        (
+            format!("{project}/members"),
+            get(members::list).post(members::set),
+        ),
+        (
+            format!("{project}/members/{{user_id}}"),
+            delete(members::remove),
+        ),
+        (
+            format!("{project}/repositories"),
+            get(repositories::list).post(repositories::bind),
+        ),
         (repository.clone(), delete(repositories::unbind)),
-        (format!("{repository}/bot-params"), put(repositories::set_bot)),
-        (format!("{project}/github-tokens"), get(github_tokens::show).put(github_tokens::set)),
+        (
+            format!("{repository}/bot-params"),
+            put(repositories::set_bot),
+        ),
+        (
+            format!("{project}/github-tokens"),
+            get(github_tokens::show).put(github_tokens::set),
+        ),
         ("/staff/runs".into(), get(runs::list)),
         ("/staff/runs/jobs".into(), get(runs::jobs)),
         (run.into(), get(runs::show)),
@@ -76,14 +121,19 @@ pub fn router(services: Services) -> Router {
         (format!("{run}/events"), get(run_events::list)),
         (format!("{run}/logs"), get(run_logs::show)),
         (format!("{run}/labels"), get(run_events::labels)),
-        ("/staff/webhook-deliveries/{delivery_id}".into(), get(deliveries::show)),
+        (
+            "/staff/webhook-deliveries/{delivery_id}".into(),
+            get(deliveries::show),
+        ),
         ("/staff/labels".into(), get(labels::list)),
         ("/staff/evidence".into(), get(evidence::export)),
         ("/staff/evidence/{query}".into(), get(evidence::export_one)),
     ];
     let relative = routes
         .into_iter()
-        .fold(Router::new(), |router, (path, methods)| router.route(&path, methods));
+        .fold(Router::new(), |router, (path, methods)| {
+            router.route(&path, methods)
+        });
     Router::new()
         .nest(BASE_PATH, relative)
         .fallback(unknown_route)

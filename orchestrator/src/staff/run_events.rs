@@ -48,7 +48,9 @@ pub(super) async fn list(
     let has_more = items.len() as i64 > limit;
     items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next_after_id = items.last().filter(|_| has_more).map(|event| event.id);
-    Ok(Json(json!({ "items": items, "next_after_id": next_after_id })))
+    Ok(Json(
+        json!({ "items": items, "next_after_id": next_after_id }),
+    ))
 }
 
 /// Label changes of a run in the order they happened.

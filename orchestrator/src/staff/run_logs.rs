@@ -31,7 +31,11 @@ struct Line {
 }
 
 /// Lines before an id, newest last; `chunks` come newest first.
-fn last_lines(chunks: Vec<LogChunk>, before_id: Option<i64>, wanted: usize) -> (Vec<Line>, Option<i64>) {
+fn last_lines(
+    chunks: Vec<LogChunk>,
+    before_id: Option<i64>,
+    wanted: usize,
+) -> (Vec<Line>, Option<i64>) {
     let mut lines: Vec<Line> = Vec::new();
     for chunk in chunks.into_iter().rev() {
         for (place, text) in chunk.text.lines().enumerate() {
@@ -86,13 +90,19 @@ pub(super) async fn show(
     )
     .await?;
     let updated_at = chunks.first().map(|chunk| chunk.created_at);
-    let (mut lines, previous) =
-        last_lines(chunks, before_id, usize::try_from(wanted).unwrap_or_default());
+    let (mut lines, previous) = last_lines(
+        chunks,
+        before_id,
+        usize::try_from(wanted).unwrap_or_default(),
+    );
     if let Some(text) = search {
         lines.retain(|line| line.text.contains(&text));
     }
     if download {
-        let text: String = lines.iter().map(|line| format!("{}\n", line.text)).collect();
+        let text: String = lines
+            .iter()
+            .map(|line| format!("{}\n", line.text))
+            .collect();
         let headers = [
             (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
             (

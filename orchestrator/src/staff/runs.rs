@@ -22,7 +22,10 @@ const WAIT_STATES: [&str; 6] = [
 ];
 
 fn statuses() -> Vec<&'static str> {
-    RunStatus::ALL.iter().map(|status| status.as_str()).collect()
+    RunStatus::ALL
+        .iter()
+        .map(|status| status.as_str())
+        .collect()
 }
 
 /// Takes the filters of the run lists; what is not known is refused (DA-5, DA-6).

@@ -11,10 +11,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::JsonBody;
 use super::audit::{Change, record_change};
 use super::principal::{AuthMethod, Principal, client_address, too_many};
 use super::state::Services;
-use super::JsonBody;
 use crate::http_api::ApiError;
 use crate::secrets::{hash_token, random_token};
 use crate::store::{projects, staff_sign_in, users};

@@ -33,7 +33,11 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, ApiError> {
     query.finish()?;
     principal.require_admin()?;
-    let items: Vec<Value> = users::list(services.pool()).await?.iter().map(view).collect();
+    let items: Vec<Value> = users::list(services.pool())
+        .await?
+        .iter()
+        .map(view)
+        .collect();
     Ok(Json(json!({ "items": items })))
 }
 
@@ -63,7 +67,8 @@ pub(super) async fn create(
         .as_deref()
         .map(str::trim)
         .filter(|login| !login.is_empty());
-    if login.is_some_and(|login| login.eq_ignore_ascii_case(&services.config().github.bot_username)) {
+    if login.is_some_and(|login| login.eq_ignore_ascii_case(&services.config().github.bot_username))
+    {
         return Err(ApiError::invalid(
             "github_login",
             "the bot of the platform can never be one of its people",
@@ -110,7 +115,9 @@ pub(super) async fn delete(
     } else if user.is_platform_owner {
         Err(ApiError::forbidden("the platform owner cannot be deleted"))
     } else if user.is_platform_admin && !principal.user.is_platform_owner {
-        Err(ApiError::forbidden("only the platform owner may delete an admin"))
+        Err(ApiError::forbidden(
+            "only the platform owner may delete an admin",
+        ))
     } else {
         Ok(())
     };

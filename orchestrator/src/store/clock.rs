@@ -14,7 +14,9 @@ pub struct ClockReading {
 
 /// Platform time alone.
 pub async fn now(executor: impl PgExecutor<'_>) -> Result<DateTime<Utc>, sqlx::Error> {
-    sqlx::query_scalar("SELECT platform_now()").fetch_one(executor).await
+    sqlx::query_scalar("SELECT platform_now()")
+        .fetch_one(executor)
+        .await
 }
 
 /// Platform time with the state of the clock.
@@ -29,7 +31,10 @@ pub async fn read(executor: impl PgExecutor<'_>) -> Result<ClockReading, sqlx::E
 }
 
 /// First phase: says where the clock will go, so that live workers stretch their heartbeat over it.
-pub async fn announce(connection: &mut PgConnection, advance_seconds: f64) -> Result<i64, sqlx::Error> {
+pub async fn announce(
+    connection: &mut PgConnection,
+    advance_seconds: f64,
+) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
         "UPDATE platform_clock SET pending_offset = coalesce(pending_offset, interval '0') + make_interval(secs => $1), epoch = epoch + 1
          WHERE id = 1 RETURNING epoch",

@@ -10,17 +10,34 @@ use sqlx::{ConnectOptions, PgPool};
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Makes a pool that connects on first use, so that a database that is down does not end the process.
-pub fn pool(url: &SecretString, max_connections: u32, application: &str) -> Result<PgPool, sqlx::Error> {
-    let options = PgConnectOptions::from_str(url.expose_secret())?.application_name(application).disable_statement_logging();
-    Ok(PgPoolOptions::new().max_connections(max_connections).acquire_timeout(ACQUIRE_TIMEOUT).connect_lazy_with(options))
+pub fn pool(
+    url: &SecretString,
+    max_connections: u32,
+    application: &str,
+) -> Result<PgPool, sqlx::Error> {
+    let options = PgConnectOptions::from_str(url.expose_secret())?
+        .application_name(application)
+        .disable_statement_logging();
+    Ok(PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(options))
 }
 
 /// Whether an error means that the database is out of reach, as opposed to having refused a statement.
 pub fn is_unavailable(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
         // Class 08 is a connection fault, class 57 an operator's intervention, 53 a lack of resources.
-        sqlx::Error::Database(database) => database.code().is_some_and(|code| ["08", "57", "53"].iter().any(|class| code.starts_with(class))),
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+            ["08", "57", "53"]
+                .iter()
+                .any(|class| code.starts_with(class))
+        }),
         _ => false,
     }
 }

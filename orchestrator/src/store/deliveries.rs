@@ -48,8 +48,13 @@ pub struct ClaimedDelivery {
 }
 
 /// Inserts many deliveries at once and answers the ids that were new. Ids in one call must differ.
-pub async fn insert_new(connection: &mut PgConnection, deliveries: &[NewDelivery]) -> Result<Vec<String>, sqlx::Error> {
-    let column = |pick: fn(&NewDelivery) -> Option<&str>| -> Vec<Option<&str>> { deliveries.iter().map(pick).collect() };
+pub async fn insert_new(
+    connection: &mut PgConnection,
+    deliveries: &[NewDelivery],
+) -> Result<Vec<String>, sqlx::Error> {
+    let column = |pick: fn(&NewDelivery) -> Option<&str>| -> Vec<Option<&str>> {
+        deliveries.iter().map(pick).collect()
+    };
     sqlx::query_scalar(
         "INSERT INTO webhook_deliveries (delivery_id, event_type, action, repository_full_name, sender_login, body_sha256, raw_body)
          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[])
@@ -67,7 +72,10 @@ pub async fn insert_new(connection: &mut PgConnection, deliveries: &[NewDelivery
 }
 
 /// One delivery.
-pub async fn find(executor: impl PgExecutor<'_>, delivery_id: &str) -> Result<Option<StoredDelivery>, sqlx::Error> {
+pub async fn find(
+    executor: impl PgExecutor<'_>,
+    delivery_id: &str,
+) -> Result<Option<StoredDelivery>, sqlx::Error> {
     sqlx::query_as(
         "SELECT delivery_id, event_type, action, repository_full_name, sender_login, status, reason, run_id, attempts,
                 next_attempt_at, processed_at, created_at, body_sha256
@@ -79,7 +87,10 @@ pub async fn find(executor: impl PgExecutor<'_>, delivery_id: &str) -> Result<Op
 }
 
 /// Those of the given deliveries that are decided.
-pub async fn decided_among(executor: impl PgExecutor<'_>, delivery_ids: &[String]) -> Result<Vec<StoredDelivery>, sqlx::Error> {
+pub async fn decided_among(
+    executor: impl PgExecutor<'_>,
+    delivery_ids: &[String],
+) -> Result<Vec<StoredDelivery>, sqlx::Error> {
     sqlx::query_as(
         "SELECT delivery_id, event_type, action, repository_full_name, sender_login, status, reason, run_id, attempts,
                 next_attempt_at, processed_at, created_at, body_sha256
@@ -91,7 +102,10 @@ pub async fn decided_among(executor: impl PgExecutor<'_>, delivery_ids: &[String
 }
 
 /// Leases the oldest due delivery for 30 s; the attempt counts from here, so that a dying decider counts too.
-pub async fn claim(executor: impl PgExecutor<'_>, owner: &str) -> Result<Option<ClaimedDelivery>, sqlx::Error> {
+pub async fn claim(
+    executor: impl PgExecutor<'_>,
+    owner: &str,
+) -> Result<Option<ClaimedDelivery>, sqlx::Error> {
     sqlx::query_as(
         "UPDATE webhook_deliveries SET lease_owner = $1, lease_until = platform_now() + make_interval(secs => $2), attempts = attempts + 1
          WHERE delivery_id = (
@@ -107,7 +121,12 @@ pub async fn claim(executor: impl PgExecutor<'_>, owner: &str) -> Result<Option<
 }
 
 /// Takes the row for the deciding transaction; `false` when the lease went to somebody else meanwhile.
-pub async fn hold_claim(connection: &mut PgConnection, delivery_id: &str, owner: &str, attempts: i32) -> Result<bool, sqlx::Error> {
+pub async fn hold_claim(
+    connection: &mut PgConnection,
+    delivery_id: &str,
+    owner: &str,
+    attempts: i32,
+) -> Result<bool, sqlx::Error> {
     let held: Option<i32> = sqlx::query_scalar(
         "SELECT 1 FROM webhook_deliveries WHERE delivery_id = $1 AND lease_owner = $2 AND attempts = $3 AND status = 'processing' FOR UPDATE",
     )
@@ -120,7 +139,13 @@ pub async fn hold_claim(connection: &mut PgConnection, delivery_id: &str, owner:
 }
 
 /// Writes the outcome.
-pub async fn finish(connection: &mut PgConnection, delivery_id: &str, status: &str, reason: Option<&str>, run_id: Option<Uuid>) -> Result<(), sqlx::Error> {
+pub async fn finish(
+    connection: &mut PgConnection,
+    delivery_id: &str,
+    status: &str,
+    reason: Option<&str>,
+    run_id: Option<Uuid>,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE webhook_deliveries SET status = $2, reason = $3, run_id = $4, processed_at = platform_now(), lease_owner = NULL, lease_until = NULL
          WHERE delivery_id = $1 AND status = 'processing'",
@@ -135,7 +160,12 @@ pub async fn finish(connection: &mut PgConnection, delivery_id: &str, status: &s
 }
 
 /// Gives the delivery back, to be decided again after a pause.
-pub async fn postpone(executor: impl PgExecutor<'_>, delivery_id: &str, owner: &str, pause_seconds: f64) -> Result<(), sqlx::Error> {
+pub async fn postpone(
+    executor: impl PgExecutor<'_>,
+    delivery_id: &str,
+    owner: &str,
+    pause_seconds: f64,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE webhook_deliveries SET lease_owner = NULL, lease_until = NULL, next_attempt_at = platform_now() + make_interval(secs => $3)
          WHERE delivery_id = $1 AND lease_owner = $2 AND status = 'processing'",

@@ -13,7 +13,10 @@ pub struct EffectContext {
 }
 
 /// Reads it.
-pub async fn load(executor: impl PgExecutor<'_>, effect: &ClaimedEffect) -> Result<EffectContext, sqlx::Error> {
+pub async fn load(
+    executor: impl PgExecutor<'_>,
+    effect: &ClaimedEffect,
+) -> Result<EffectContext, sqlx::Error> {
     sqlx::query_as(
         "SELECT coalesce((SELECT correlation_id FROM agent_runs WHERE id = e.run_id), e.delivery_id, e.idempotency_key) AS correlation_id,
                 e.reported_by_delivery_id IS NOT NULL AS reported

@@ -34,13 +34,20 @@ pub struct ClaimedEffect {
 }
 
 /// Inserts a plan in its order; an effect whose key is known already is not wanted twice.
-pub async fn insert_plan(connection: &mut PgConnection, plan: &[PlannedEffect], owner: EffectOwner<'_>) -> Result<usize, EffectInsertError> {
+pub async fn insert_plan(
+    connection: &mut PgConnection,
+    plan: &[PlannedEffect],
+    owner: EffectOwner<'_>,
+) -> Result<usize, EffectInsertError> {
     let mut ids: Vec<i64> = Vec::with_capacity(plan.len());
     let mut inserted = 0;
     for planned in plan {
-        let mut payload = serde_json::to_value(&planned.effect).map_err(EffectInsertError::Encode)?;
+        let mut payload =
+            serde_json::to_value(&planned.effect).map_err(EffectInsertError::Encode)?;
         domain::events::replace_nul(&mut payload);
-        let after = planned.after.and_then(|position| ids.get(position).copied());
+        let after = planned
+            .after
+            .and_then(|position| ids.get(position).copied());
         let new: Option<i64> = sqlx::query_scalar(
             "INSERT INTO outbox_effects (idempotency_key, kind, after_id, delivery_id, run_id, project_id, payload)
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (idempotency_key) DO NOTHING RETURNING id",
@@ -59,7 +66,12 @@ pub async fn insert_plan(connection: &mut PgConnection, plan: &[PlannedEffect], 
                 inserted += 1;
                 id
             }
-            None => sqlx::query_scalar("SELECT id FROM outbox_effects WHERE idempotency_key = $1").bind(&planned.idempotency_key).fetch_one(&mut *connection).await?,
+            None => {
+                sqlx::query_scalar("SELECT id FROM outbox_effects WHERE idempotency_key = $1")
+                    .bind(&planned.idempotency_key)
+                    .fetch_one(&mut *connection)
+                    .await?
+            }
         };
         ids.push(id);
     }
@@ -78,15 +90,24 @@ pub enum EffectInsertError {
 fn run_of(effect: &domain::effects::Effect) -> Option<Uuid> {
     use domain::effects::Effect;
     match effect {
-        Effect::UpsertStatusComment { run_id, .. } | Effect::DeleteNamespace { run_id, .. } | Effect::CancelDiscussion { run_id, .. } | Effect::StopRun { run_id } => Some(run_id.as_uuid()),
+        Effect::UpsertStatusComment { run_id, .. }
+        | Effect::DeleteNamespace { run_id, .. }
+        | Effect::CancelDiscussion { run_id, .. }
+        | Effect::StopRun { run_id } => Some(run_id.as_uuid()),
         _ => None,
     }
 }
 
 /// Leases the oldest due effect whose predecessor is done. Status comments of one run take turns: two at once would
 /// both find no comment and write two.
-pub async fn claim(connection: &mut PgConnection, owner: &str) -> Result<Option<ClaimedEffect>, sqlx::Error> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(CLAIM_LOCK).execute(&mut *connection).await?;
+pub async fn claim(
+    connection: &mut PgConnection,
+    owner: &str,
+) -> Result<Option<ClaimedEffect>, sqlx::Error> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(CLAIM_LOCK)
+        .execute(&mut *connection)
+        .await?;
     sqlx::query_as(
         "UPDATE outbox_effects SET lease_owner = $1, lease_until = platform_now() + make_interval(secs => $2),
              attempts = attempts + 1, fence = fence + 1
@@ -108,7 +129,10 @@ pub async fn claim(connection: &mut PgConnection, owner: &str) -> Result<Option<
 }
 
 /// Marks an effect as done; `false` when somebody with a newer fence has it.
-pub async fn complete(connection: &mut PgConnection, effect: &ClaimedEffect) -> Result<bool, sqlx::Error> {
+pub async fn complete(
+    connection: &mut PgConnection,
+    effect: &ClaimedEffect,
+) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         "UPDATE outbox_effects SET state = 'done', done_at = platform_now(), lease_owner = NULL, lease_until = NULL, last_error = NULL
          WHERE id = $1 AND fence = $2 AND state = 'pending'",
@@ -121,7 +145,10 @@ pub async fn complete(connection: &mut PgConnection, effect: &ClaimedEffect) -> 
 }
 
 /// Whether something pending could only start once this effect is done.
-pub async fn has_followers(connection: &mut PgConnection, effect: &ClaimedEffect) -> Result<bool, sqlx::Error> {
+pub async fn has_followers(
+    connection: &mut PgConnection,
+    effect: &ClaimedEffect,
+) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM outbox_effects WHERE after_id = $1 AND state = 'pending')
              OR EXISTS (SELECT 1 FROM outbox_effects WHERE run_id = $2 AND kind = 'status_comment' AND state = 'pending' AND id <> $1)",
@@ -133,7 +160,12 @@ pub async fn has_followers(connection: &mut PgConnection, effect: &ClaimedEffect
 }
 
 /// Gives an effect back for a later attempt.
-pub async fn postpone(executor: impl PgExecutor<'_>, effect: &ClaimedEffect, error: &str, pause_seconds: f64) -> Result<(), sqlx::Error> {
+pub async fn postpone(
+    executor: impl PgExecutor<'_>,
+    effect: &ClaimedEffect,
+    error: &str,
+    pause_seconds: f64,
+) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE outbox_effects SET lease_owner = NULL, lease_until = NULL, last_error = $3, next_attempt_at = platform_now() + make_interval(secs => $4)
          WHERE id = $1 AND fence = $2 AND state = 'pending'",
@@ -148,7 +180,11 @@ pub async fn postpone(executor: impl PgExecutor<'_>, effect: &ClaimedEffect, err
 }
 
 /// Gives an effect up, with those that wait for it; answers what was given up, none when the fence is stale.
-pub async fn give_up(connection: &mut PgConnection, effect: &ClaimedEffect, error: &str) -> Result<Vec<ClaimedEffect>, sqlx::Error> {
+pub async fn give_up(
+    connection: &mut PgConnection,
+    effect: &ClaimedEffect,
+    error: &str,
+) -> Result<Vec<ClaimedEffect>, sqlx::Error> {
     sqlx::query_as(
         "WITH RECURSIVE chain AS (
              SELECT id FROM outbox_effects WHERE id = $1 AND fence = $2 AND state = 'pending'

@@ -21,8 +21,16 @@ pub struct NewRuntimeError<'a> {
 }
 
 /// Writes an entry, or counts one more of it.
-pub async fn journal(connection: &mut PgConnection, error: &NewRuntimeError<'_>) -> Result<(), sqlx::Error> {
-    let message: String = error.message.replace('\0', "\u{fffd}").chars().take(MESSAGE_LIMIT).collect();
+pub async fn journal(
+    connection: &mut PgConnection,
+    error: &NewRuntimeError<'_>,
+) -> Result<(), sqlx::Error> {
+    let message: String = error
+        .message
+        .replace('\0', "\u{fffd}")
+        .chars()
+        .take(MESSAGE_LIMIT)
+        .collect();
     let mut details = error.details.clone();
     domain::events::replace_nul(&mut details);
     if details.is_null() {
@@ -49,7 +57,11 @@ pub async fn journal(connection: &mut PgConnection, error: &NewRuntimeError<'_>)
 
 /// Entries are the same when source, level, message and what they belong to are.
 fn fingerprint(error: &NewRuntimeError<'_>, message: &str) -> String {
-    let owner = error.run_id.map(|id| id.to_string()).or(error.correlation_id.map(str::to_owned)).unwrap_or_default();
+    let owner = error
+        .run_id
+        .map(|id| id.to_string())
+        .or(error.correlation_id.map(str::to_owned))
+        .unwrap_or_default();
     let mut digest = Sha256::new();
     for part in [error.source, error.level, message, &owner] {
         digest.update((part.len() as u64).to_be_bytes());

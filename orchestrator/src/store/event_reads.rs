@@ -49,7 +49,11 @@ pub async fn of_run(
         .push(")))");
     if let Some(after_id) = filter.after_id {
         builder
-            .push(if filter.ascending { " AND e.id > " } else { " AND e.id < " })
+            .push(if filter.ascending {
+                " AND e.id > "
+            } else {
+                " AND e.id < "
+            })
             .push_bind(after_id);
     }
     if !filter.event_types.is_empty() {
@@ -59,7 +63,11 @@ pub async fn of_run(
             .push(")");
     }
     builder
-        .push(if filter.ascending { " ORDER BY e.id LIMIT " } else { " ORDER BY e.id DESC LIMIT " })
+        .push(if filter.ascending {
+            " ORDER BY e.id LIMIT "
+        } else {
+            " ORDER BY e.id DESC LIMIT "
+        })
         .push_bind(limit);
     builder.build_query_as().fetch_all(executor).await
 }

@@ -33,7 +33,10 @@ impl From<&AuditRecord> for Row {
 }
 
 /// Inserts an event in the transaction of the change it tells of (D-21). `false`: an equal one is there (DF-9).
-pub async fn insert(connection: &mut PgConnection, record: &AuditRecord) -> Result<bool, sqlx::Error> {
+pub async fn insert(
+    connection: &mut PgConnection,
+    record: &AuditRecord,
+) -> Result<bool, sqlx::Error> {
     let event = Row::from(record);
     let done = sqlx::query(
         "INSERT INTO flow_events (correlation_id, run_id, project_id, actor_type, actor_id, event_type, payload, dedup_key)

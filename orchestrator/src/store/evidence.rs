@@ -6,12 +6,30 @@ use uuid::Uuid;
 
 /// The slices by name, in stable order; each takes the period and a project.
 pub const SLICES: [(&str, &str); 6] = [
-    ("agent_runs", "SELECT to_jsonb(t) - 'run_payload' - 'agent_logs_json' FROM agent_runs t WHERE t.created_at >= $1 AND t.created_at < $2 AND ($3::uuid IS NULL OR t.project_id = $3) ORDER BY t.created_at, t.id"),
-    ("flow_events", "SELECT to_jsonb(t) FROM flow_events t WHERE t.created_at >= $1 AND t.created_at < $2 AND ($3::uuid IS NULL OR t.project_id = $3) ORDER BY t.id"),
-    ("webhook_deliveries", "SELECT to_jsonb(t) - 'raw_body' FROM webhook_deliveries t WHERE t.created_at >= $1 AND t.created_at < $2 AND ($3::uuid IS NULL OR t.run_id IN (SELECT id FROM agent_runs WHERE project_id = $3)) ORDER BY t.created_at, t.delivery_id"),
-    ("outbox_effects", "SELECT to_jsonb(t) FROM outbox_effects t WHERE t.created_at >= $1 AND t.created_at < $2 AND ($3::uuid IS NULL OR t.project_id = $3) ORDER BY t.id"),
-    ("namespace_leases", "SELECT to_jsonb(t) FROM namespace_leases t WHERE t.created_at >= $1 AND t.created_at < $2 AND ($3::uuid IS NULL OR t.project_id = $3) ORDER BY t.namespace"),
-    ("slots", "SELECT to_jsonb(t) FROM slots t WHERE t.created_at >= $1 AND t.created_at < $2 AND ($3::uuid IS NULL OR t.project_id = $3) ORDER BY t.project_id, t.slot_no"),
+    (
+        "agent_runs",
+        "SELECT to_jsonb(t) - 'run_payload' - 'agent_logs_json' FROM agent_runs t WHERE t.created_at >= $1 AND t.created_at < $2 AND ($3::uuid IS NULL OR t.project_id = $3) ORDER BY t.created_at, t.id",
+    ),
+    (
+        "flow_events",
+        "SELECT to_jsonb(t) FROM flow_events t WHERE t.created_at >= $1 AND t.created_at < $2 AND ($3::uuid IS NULL OR t.project_id = $3) ORDER BY t.id",
+    ),
+    (
+        "webhook_deliveries",
+        "SELECT to_jsonb(t) - 'raw_body' FROM webhook_deliveries t WHERE t.created_at >= $1 AND t.created_at < $2 AND ($3::uuid IS NULL OR t.run_id IN (SELECT id FROM agent_runs WHERE project_id = $3)) ORDER BY t.created_at, t.delivery_id",
+    ),
+    (
+        "outbox_effects",
+        "SELECT to_jsonb(t) FROM outbox_effects t WHERE t.created_at >= $1 AND t.created_at < $2 AND ($3::uuid IS NULL OR t.project_id = $3) ORDER BY t.id",
+    ),
+    (
+        "namespace_leases",
+        "SELECT to_jsonb(t) FROM namespace_leases t WHERE t.created_at >= $1 AND t.created_at < $2 AND ($3::uuid IS NULL OR t.project_id = $3) ORDER BY t.namespace",
+    ),
+    (
+        "slots",
+        "SELECT to_jsonb(t) FROM slots t WHERE t.created_at >= $1 AND t.created_at < $2 AND ($3::uuid IS NULL OR t.project_id = $3) ORDER BY t.project_id, t.slot_no",
+    ),
 ];
 
 /// The period and project of an export.

@@ -42,15 +42,27 @@ pub enum MigrationError {
     },
     #[error("failed to accept migration {version}: it was applied with another content (DM-4)")]
     Checksum { version: i64 },
-    #[error("failed to accept the database: migration {version} needs a binary with {needed}, this one has {latest} (DM-5)")]
-    TooNew { version: i64, needed: i64, latest: i64 },
-    #[error("failed to see the schema at version {latest} within 60 s: is a control-plane running?")]
+    #[error(
+        "failed to accept the database: migration {version} needs a binary with {needed}, this one has {latest} (DM-5)"
+    )]
+    TooNew {
+        version: i64,
+        needed: i64,
+        latest: i64,
+    },
+    #[error(
+        "failed to see the schema at version {latest} within 60 s: is a control-plane running?"
+    )]
     NotReady { latest: i64 },
 }
 
 /// The newest version this binary knows.
 pub fn latest() -> i64 {
-    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+    MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0)
 }
 
 /// Applies what is missing and returns how many files that was.
@@ -59,11 +71,21 @@ pub async fn migrate(pool: &PgPool) -> Result<usize, MigrationError> {
 }
 
 /// The same with a given list of files.
-pub async fn migrate_with(pool: &PgPool, migrations: &[Migration]) -> Result<usize, MigrationError> {
+pub async fn migrate_with(
+    pool: &PgPool,
+    migrations: &[Migration],
+) -> Result<usize, MigrationError> {
     // Detached, so that a failure between lock and unlock frees the lock with the connection.
     let mut connection = pool.acquire().await?.detach();
-    sqlx::query("SELECT set_config('lock_timeout', $1, false)").bind(format!("{}s", WAIT_LIMIT.as_secs())).execute(&mut connection).await?;
-    sqlx::query("SELECT pg_advisory_lock($1)").bind(LOCK_KEY).execute(&mut connection).await.map_err(MigrationError::Locked)?;
+    sqlx::query("SELECT set_config('lock_timeout', $1, false)")
+        .bind(format!("{}s", WAIT_LIMIT.as_secs()))
+        .execute(&mut connection)
+        .await?;
+    sqlx::query("SELECT pg_advisory_lock($1)")
+        .bind(LOCK_KEY)
+        .execute(&mut connection)
+        .await
+        .map_err(MigrationError::Locked)?;
     let outcome = apply_missing(&mut connection, migrations).await;
     connection.close().await?;
     outcome
@@ -77,7 +99,10 @@ pub async fn wait_until_migrated(pool: &PgPool) -> Result<(), MigrationError> {
             && let Ok(applied) = load_applied(&mut connection).await
         {
             verify(&applied, MIGRATIONS)?;
-            if MIGRATIONS.iter().all(|migration| applied.iter().any(|row| row.version == migration.version)) {
+            if MIGRATIONS
+                .iter()
+                .all(|migration| applied.iter().any(|row| row.version == migration.version))
+            {
                 return Ok(());
             }
         }
@@ -96,10 +121,17 @@ struct Applied {
 }
 
 async fn load_applied(connection: &mut PgConnection) -> Result<Vec<Applied>, sqlx::Error> {
-    sqlx::query_as("SELECT version, checksum, min_binary_version FROM schema_migrations ORDER BY version").fetch_all(connection).await
+    sqlx::query_as(
+        "SELECT version, checksum, min_binary_version FROM schema_migrations ORDER BY version",
+    )
+    .fetch_all(connection)
+    .await
 }
 
-async fn apply_missing(connection: &mut PgConnection, migrations: &[Migration]) -> Result<usize, MigrationError> {
+async fn apply_missing(
+    connection: &mut PgConnection,
+    migrations: &[Migration],
+) -> Result<usize, MigrationError> {
     sqlx::raw_sql(
         "CREATE TABLE IF NOT EXISTS schema_migrations (
             version            bigint PRIMARY KEY,
@@ -117,9 +149,21 @@ async fn apply_missing(connection: &mut PgConnection, migrations: &[Migration]) 
     let applied = load_applied(connection).await?;
     verify(&applied, migrations)?;
     let mut count = 0;
-    for migration in migrations.iter().filter(|migration| applied.iter().all(|row| row.version != migration.version)) {
-        apply_one(connection, migration).await.map_err(|source| MigrationError::Apply { version: migration.version, source })?;
-        tracing::info!(version = migration.version, name = migration.name, "applied migration");
+    for migration in migrations
+        .iter()
+        .filter(|migration| applied.iter().all(|row| row.version != migration.version))
+    {
+        apply_one(connection, migration)
+            .await
+            .map_err(|source| MigrationError::Apply {
+                version: migration.version,
+                source,
+            })?;
+        tracing::info!(
+            version = migration.version,
+            name = migration.name,
+            "applied migration"
+        );
         count += 1;
     }
     Ok(count)
@@ -127,13 +171,28 @@ async fn apply_missing(connection: &mut PgConnection, migrations: &[Migration]) 
 
 /// DM-4 and DM-5, before anything is applied.
 fn verify(applied: &[Applied], migrations: &[Migration]) -> Result<(), MigrationError> {
-    let latest = migrations.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let latest = migrations
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0);
     for row in applied {
-        match migrations.iter().find(|migration| migration.version == row.version) {
-            Some(migration) if checksum(migration.sql) != row.checksum => return Err(MigrationError::Checksum { version: row.version }),
+        match migrations
+            .iter()
+            .find(|migration| migration.version == row.version)
+        {
+            Some(migration) if checksum(migration.sql) != row.checksum => {
+                return Err(MigrationError::Checksum {
+                    version: row.version,
+                });
+            }
             Some(_) => {}
             None if row.min_binary_version > latest => {
-                return Err(MigrationError::TooNew { version: row.version, needed: row.min_binary_version, latest });
+                return Err(MigrationError::TooNew {
+                    version: row.version,
+                    needed: row.min_binary_version,
+                    latest,
+                });
             }
             None => {}
         }
@@ -141,19 +200,34 @@ fn verify(applied: &[Applied], migrations: &[Migration]) -> Result<(), Migration
     Ok(())
 }
 
-async fn apply_one(connection: &mut PgConnection, migration: &Migration) -> Result<(), sqlx::Error> {
+async fn apply_one(
+    connection: &mut PgConnection,
+    migration: &Migration,
+) -> Result<(), sqlx::Error> {
     let started = Instant::now();
-    if migration.sql.lines().any(|line| line.trim() == NO_TRANSACTION_MARK) {
-        sqlx::raw_sql(migration.sql).execute(&mut *connection).await?;
+    if migration
+        .sql
+        .lines()
+        .any(|line| line.trim() == NO_TRANSACTION_MARK)
+    {
+        sqlx::raw_sql(migration.sql)
+            .execute(&mut *connection)
+            .await?;
         return record(connection, migration, started).await;
     }
     let mut transaction = connection.begin().await?;
-    sqlx::raw_sql(migration.sql).execute(&mut *transaction).await?;
+    sqlx::raw_sql(migration.sql)
+        .execute(&mut *transaction)
+        .await?;
     record(&mut transaction, migration, started).await?;
     transaction.commit().await
 }
 
-async fn record(connection: &mut PgConnection, migration: &Migration, started: Instant) -> Result<(), sqlx::Error> {
+async fn record(
+    connection: &mut PgConnection,
+    migration: &Migration,
+    started: Instant,
+) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO schema_migrations (version, name, checksum, execution_ms, min_binary_version) VALUES ($1, $2, $3, $4, $5)")
         .bind(migration.version)
         .bind(migration.name)
@@ -171,5 +245,9 @@ fn checksum(sql: &str) -> Vec<u8> {
 
 /// A file without the mark needs a binary that knows it.
 fn min_binary_version(migration: &Migration) -> i64 {
-    migration.sql.lines().find_map(|line| line.strip_prefix(MIN_BINARY_MARK)?.trim().parse().ok()).unwrap_or(migration.version)
+    migration
+        .sql
+        .lines()
+        .find_map(|line| line.strip_prefix(MIN_BINARY_MARK)?.trim().parse().ok())
+        .unwrap_or(migration.version)
 }

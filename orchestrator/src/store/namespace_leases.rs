@@ -27,7 +27,10 @@ pub struct NewNamespaceLease {
 }
 
 /// Writes or renews the lease; returns now and the new end, both by platform time.
-pub async fn upsert(conn: &mut PgConnection, lease: &NewNamespaceLease) -> sqlx::Result<(DateTime<Utc>, DateTime<Utc>)> {
+pub async fn upsert(
+    conn: &mut PgConnection,
+    lease: &NewNamespaceLease,
+) -> sqlx::Result<(DateTime<Utc>, DateTime<Utc>)> {
     sqlx::query_as(
         "WITH moment AS MATERIALIZED (SELECT date_trunc('milliseconds', platform_now()) AS now)
          INSERT INTO namespace_leases AS l (namespace, run_id, project_id, repository_full_name, issue_number, agent_key,
@@ -114,7 +117,10 @@ pub async fn reusable(conn: &mut PgConnection, key: ReuseKey<'_>) -> sqlx::Resul
 }
 
 /// Whether a non-terminal run other than the namespace's latest works in it.
-pub async fn active_run_in(conn: &mut PgConnection, namespace: &str) -> sqlx::Result<Option<(Uuid, String)>> {
+pub async fn active_run_in(
+    conn: &mut PgConnection,
+    namespace: &str,
+) -> sqlx::Result<Option<(Uuid, String)>> {
     sqlx::query_as(
         "SELECT id, status FROM agent_runs WHERE namespace = $1
          AND status NOT IN ('succeeded', 'failed', 'canceled') ORDER BY created_at DESC LIMIT 1",
@@ -125,7 +131,11 @@ pub async fn active_run_in(conn: &mut PgConnection, namespace: &str) -> sqlx::Re
 }
 
 /// Records what a sweep did. Returns `false` when the same reason was the last one recorded (R-64).
-pub async fn record_cleanup_reason(conn: &mut PgConnection, namespace: &str, reason: &str) -> sqlx::Result<bool> {
+pub async fn record_cleanup_reason(
+    conn: &mut PgConnection,
+    namespace: &str,
+    reason: &str,
+) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE namespace_leases SET last_cleanup_reason = $2
          WHERE namespace = $1 AND last_cleanup_reason IS DISTINCT FROM $2",
@@ -152,7 +162,11 @@ pub async fn set_state(conn: &mut PgConnection, namespace: &str, state: &str) ->
 }
 
 /// Sets or clears the hold by `run:debug` (R-63, R-65).
-pub async fn set_debug_hold(conn: &mut PgConnection, namespace: &str, held: bool) -> sqlx::Result<()> {
+pub async fn set_debug_hold(
+    conn: &mut PgConnection,
+    namespace: &str,
+    held: bool,
+) -> sqlx::Result<()> {
     sqlx::query("UPDATE namespace_leases SET debug_hold = $2 WHERE namespace = $1")
         .bind(namespace)
         .bind(held)

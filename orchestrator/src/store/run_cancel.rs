@@ -73,8 +73,7 @@ pub async fn close(
     requested_by: &str,
     reason: Option<&str>,
 ) -> Result<Closed, sqlx::Error> {
-    let deploy_task =
-        deploy_tasks::cancel(&mut *connection, run_id, requested_by, reason).await?;
+    let deploy_task = deploy_tasks::cancel(&mut *connection, run_id, requested_by, reason).await?;
     let (github_waits, approvals): (i64, i64) = sqlx::query_as(
         "SELECT (SELECT count(*) FROM github_rate_limit_waits
                  WHERE run_id = $1 AND state NOT IN ('resolved', 'cancelled')),

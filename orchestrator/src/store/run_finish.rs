@@ -46,7 +46,11 @@ pub async fn end_owned_run(
 
 /// What every end closes besides the run row: slot, session, rate-limit waits, decisions and requests (D-16, R-9).
 /// Detached requests stay open: only a cancel closes those.
-pub async fn close_dependents(conn: &mut PgConnection, run_id: Uuid, session_status: &str) -> sqlx::Result<()> {
+pub async fn close_dependents(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    session_status: &str,
+) -> sqlx::Result<()> {
     super::slots::release(conn, run_id).await?;
     sqlx::query(
         "UPDATE agent_sessions SET status = CASE WHEN status = 'failed_precondition' THEN status ELSE $2 END,
@@ -86,7 +90,10 @@ pub async fn close_dependents(conn: &mut PgConnection, run_id: Uuid, session_sta
 }
 
 /// Error text and paths that a runner stored with its `failed_precondition` session (R-75, R-81, R-86).
-pub async fn stored_precondition(conn: &mut PgConnection, run_id: Uuid) -> sqlx::Result<Option<String>> {
+pub async fn stored_precondition(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+) -> sqlx::Result<Option<String>> {
     let found: Option<Option<String>> = sqlx::query_scalar(
         "SELECT session_json ->> 'error' FROM agent_sessions WHERE run_id = $1 AND status = 'failed_precondition'",
     )
@@ -102,7 +109,11 @@ pub fn is_waiting(status: &str) -> bool {
 }
 
 /// Frees the slot of a run whose agent ended while a wait is open (R-24).
-pub async fn park_waiting_run(conn: &mut PgConnection, run_id: Uuid, worker_id: &str) -> sqlx::Result<()> {
+pub async fn park_waiting_run(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    worker_id: &str,
+) -> sqlx::Result<()> {
     let owned: Option<Uuid> = sqlx::query_scalar(
         "SELECT id FROM agent_runs WHERE id = $1 AND lease_owner = $2
          AND status IN ('waiting_mcp', 'waiting_owner_review', 'waiting_backpressure') FOR UPDATE",

@@ -62,7 +62,10 @@ struct Row {
 }
 
 fn unreadable(column: &'static str, text: &str) -> sqlx::Error {
-    sqlx::Error::ColumnDecode { index: column.to_owned(), source: format!("{text:?} is no known value").into() }
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: format!("{text:?} is no known value").into(),
+    }
 }
 
 impl TryFrom<Row> for RunFacts {
@@ -74,18 +77,31 @@ impl TryFrom<Row> for RunFacts {
             correlation_id: CorrelationId::new(row.correlation_id),
             project_id: ProjectId(row.project_id.unwrap_or_default()),
             repository_full_name: row.repository_full_name,
-            status: RunStatus::from_text(&row.status).ok_or_else(|| unreadable("status", &row.status))?,
-            trigger_source: TriggerSource::from_text(&row.trigger_source).ok_or_else(|| unreadable("trigger_source", &row.trigger_source))?,
-            trigger_kind: row.trigger_kind.parse().map_err(|_| unreadable("trigger_kind", &row.trigger_kind))?,
+            status: RunStatus::from_text(&row.status)
+                .ok_or_else(|| unreadable("status", &row.status))?,
+            trigger_source: TriggerSource::from_text(&row.trigger_source)
+                .ok_or_else(|| unreadable("trigger_source", &row.trigger_source))?,
+            trigger_kind: row
+                .trigger_kind
+                .parse()
+                .map_err(|_| unreadable("trigger_kind", &row.trigger_kind))?,
             trigger_label: row.trigger_label,
             agent_key: row.agent_key,
             discussion_mode: row.discussion_mode,
             deploy_only: row.deploy_only,
             issue_number: row.issue_number,
             pr_number: row.pr_number,
-            runtime_mode: row.runtime_mode.as_deref().and_then(RuntimeMode::from_text).unwrap_or(RuntimeMode::FullEnv),
+            runtime_mode: row
+                .runtime_mode
+                .as_deref()
+                .and_then(RuntimeMode::from_text)
+                .unwrap_or(RuntimeMode::FullEnv),
             target_env: row.target_env.as_deref().and_then(TargetEnv::from_text),
-            access_profile: row.access_profile.as_deref().and_then(AccessProfile::from_text).unwrap_or(AccessProfile::None),
+            access_profile: row
+                .access_profile
+                .as_deref()
+                .and_then(AccessProfile::from_text)
+                .unwrap_or(AccessProfile::None),
             namespace: row.namespace.and_then(|name| name.parse().ok()),
             build_ref: row.build_ref,
             branch: row.branch,
@@ -100,13 +116,29 @@ impl TryFrom<Row> for RunFacts {
 }
 
 fn profile(payload: &Value) -> ProfileFacts {
-    let text = |key: &str| payload.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    ProfileFacts { model: text("model"), model_source: text("model_source"), reasoning_effort: text("reasoning_effort"), reasoning_source: text("reasoning_source") }
+    let text = |key: &str| {
+        payload
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    ProfileFacts {
+        model: text("model"),
+        model_source: text("model_source"),
+        reasoning_effort: text("reasoning_effort"),
+        reasoning_source: text("reasoning_source"),
+    }
 }
 
 /// Runs of an Issue or pull request, newest first: at most 50, and every one that is not over. Reviewer- and
 /// review-started runs belong to both their Issue and their pull request.
-pub async fn of_thread(connection: &mut PgConnection, full_name: &str, kind: ThreadKind, number: i64) -> Result<Vec<RunFacts>, sqlx::Error> {
+pub async fn of_thread(
+    connection: &mut PgConnection,
+    full_name: &str,
+    kind: ThreadKind,
+    number: i64,
+) -> Result<Vec<RunFacts>, sqlx::Error> {
     let column = match kind {
         ThreadKind::Issue => "r.issue_number = $2::bigint::int",
         ThreadKind::PullRequest => {
@@ -122,12 +154,24 @@ pub async fn of_thread(connection: &mut PgConnection, full_name: &str, kind: Thr
          ORDER BY run.created_at DESC, run.id DESC"
     );
     // Only the two constant conditions above become part of the text.
-    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(full_name).bind(number).bind(HISTORY_LIMIT).fetch_all(connection).await?;
+    let rows: Vec<Row> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(full_name)
+        .bind(number)
+        .bind(HISTORY_LIMIT)
+        .fetch_all(connection)
+        .await?;
     rows.into_iter().map(RunFacts::try_from).collect()
 }
 
 /// One run.
-pub async fn of_run(executor: impl PgExecutor<'_>, run_id: Uuid) -> Result<Option<RunFacts>, sqlx::Error> {
-    let row: Option<Row> = sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE r.id = $1"))).bind(run_id).fetch_optional(executor).await?;
+pub async fn of_run(
+    executor: impl PgExecutor<'_>,
+    run_id: Uuid,
+) -> Result<Option<RunFacts>, sqlx::Error> {
+    let row: Option<Row> =
+        sqlx::query_as(sqlx::AssertSqlSafe(format!("{COLUMNS} WHERE r.id = $1")))
+            .bind(run_id)
+            .fetch_optional(executor)
+            .await?;
     row.map(RunFacts::try_from).transpose()
 }

@@ -44,6 +44,9 @@ pub async fn insert(connection: &mut PgConnection, run: &NewRun) -> Result<Inser
     if inserted.is_some() {
         return Ok(Inserted::New);
     }
-    let existing: Uuid = sqlx::query_scalar("SELECT id FROM agent_runs WHERE correlation_id = $1").bind(run.correlation_id.as_str()).fetch_one(connection).await?;
+    let existing: Uuid = sqlx::query_scalar("SELECT id FROM agent_runs WHERE correlation_id = $1")
+        .bind(run.correlation_id.as_str())
+        .fetch_one(connection)
+        .await?;
     Ok(Inserted::Existing(existing.into()))
 }

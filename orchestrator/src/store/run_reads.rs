@@ -44,10 +44,11 @@ pub async fn agent_key(
     connection: &mut PgConnection,
     run_id: Uuid,
 ) -> Result<Option<String>, sqlx::Error> {
-    let key: Option<Option<String>> = sqlx::query_scalar("SELECT agent_key FROM agent_runs WHERE id = $1")
-        .bind(run_id)
-        .fetch_optional(connection)
-        .await?;
+    let key: Option<Option<String>> =
+        sqlx::query_scalar("SELECT agent_key FROM agent_runs WHERE id = $1")
+            .bind(run_id)
+            .fetch_optional(connection)
+            .await?;
     Ok(key.flatten())
 }
 
@@ -321,9 +322,11 @@ pub async fn has_event(
     run_id: Uuid,
     event_type: &str,
 ) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM flow_events WHERE run_id = $1 AND event_type = $2)")
-        .bind(run_id)
-        .bind(event_type)
-        .fetch_one(connection)
-        .await
+    sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM flow_events WHERE run_id = $1 AND event_type = $2)",
+    )
+    .bind(run_id)
+    .bind(event_type)
+    .fetch_one(connection)
+    .await
 }

@@ -133,8 +133,15 @@ struct Eligible {
 }
 
 /// Claims the oldest eligible pending run in the caller's transaction: slot, status, lease, session row (R-3, D-3, D-4, D-8).
-pub async fn claim_next(conn: &mut PgConnection, worker_id: &str, limits: &ClaimLimits) -> sqlx::Result<Option<WorkerRun>> {
-    sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(CLAIM_LOCK).execute(&mut *conn).await?;
+pub async fn claim_next(
+    conn: &mut PgConnection,
+    worker_id: &str,
+    limits: &ClaimLimits,
+) -> sqlx::Result<Option<WorkerRun>> {
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(CLAIM_LOCK)
+        .execute(&mut *conn)
+        .await?;
     let eligible: Option<Eligible> = sqlx::query_as(concat!(
         judged!(),
         " SELECT j.id, j.project_id, j.slots, j.needs_slot FROM judged j JOIN agent_runs r ON r.id = j.id
@@ -144,9 +151,18 @@ pub async fn claim_next(conn: &mut PgConnection, worker_id: &str, limits: &Claim
     .bind(limits.slots_per_project)
     .fetch_optional(&mut *conn)
     .await?;
-    let Some(eligible) = eligible else { return Ok(None) };
+    let Some(eligible) = eligible else {
+        return Ok(None);
+    };
     if let Some(project_id) = eligible.project_id.filter(|_| eligible.needs_slot) {
-        let leased = super::slots::lease(conn, project_id, eligible.id, eligible.slots, limits.slot_lease_ttl).await?;
+        let leased = super::slots::lease(
+            conn,
+            project_id,
+            eligible.id,
+            eligible.slots,
+            limits.slot_lease_ttl,
+        )
+        .await?;
         if leased.is_none() {
             // A slot row is locked by a finishing run: its commit wakes the queue again.
             return Ok(None);
@@ -181,7 +197,10 @@ pub async fn claim_next(conn: &mut PgConnection, worker_id: &str, limits: &Claim
 }
 
 /// Stores why the remaining pending runs wait (R-4, R-6, R-7).
-pub async fn store_queue_reasons(conn: &mut PgConnection, limits: &ClaimLimits) -> sqlx::Result<u64> {
+pub async fn store_queue_reasons(
+    conn: &mut PgConnection,
+    limits: &ClaimLimits,
+) -> sqlx::Result<u64> {
     let done = sqlx::query(concat!(
         judged!(),
         " UPDATE agent_runs r SET queue_reason = j.reason FROM judged j
@@ -194,7 +213,11 @@ pub async fn store_queue_reasons(conn: &mut PgConnection, limits: &ClaimLimits) 
 }
 
 /// The run, if this worker owns it and it is not over.
-pub async fn get_owned(conn: &mut PgConnection, run_id: Uuid, worker_id: &str) -> sqlx::Result<Option<WorkerRun>> {
+pub async fn get_owned(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    worker_id: &str,
+) -> sqlx::Result<Option<WorkerRun>> {
     sqlx::query_as(concat!(
         "SELECT ",
         worker_run_columns!(),
@@ -208,7 +231,11 @@ pub async fn get_owned(conn: &mut PgConnection, run_id: Uuid, worker_id: &str) -
 }
 
 /// All runs this worker owns, oldest first; at most `limit` (R-10).
-pub async fn owned(conn: &mut PgConnection, worker_id: &str, limit: i64) -> sqlx::Result<Vec<WorkerRun>> {
+pub async fn owned(
+    conn: &mut PgConnection,
+    worker_id: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<WorkerRun>> {
     sqlx::query_as(concat!(
         "SELECT ",
         worker_run_columns!(),
@@ -236,7 +263,11 @@ pub async fn fence(conn: &mut PgConnection, run_id: Uuid, worker_id: &str) -> sq
 }
 
 /// Renews the run leases of this worker once less than half is left.
-pub async fn renew_leases(conn: &mut PgConnection, worker_id: &str, ttl: Duration) -> sqlx::Result<()> {
+pub async fn renew_leases(
+    conn: &mut PgConnection,
+    worker_id: &str,
+    ttl: Duration,
+) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE agent_runs SET lease_until = platform_now() + $2
          WHERE lease_owner = $1 AND lease_until < platform_now() + $2 / 2
@@ -269,7 +300,11 @@ pub struct LeaseSubject {
 }
 
 /// Releases a lease that is still held by `owner` (R-12). None when another worker was faster.
-pub async fn release_lease(conn: &mut PgConnection, run_id: Uuid, owner: &str) -> sqlx::Result<Option<LeaseSubject>> {
+pub async fn release_lease(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    owner: &str,
+) -> sqlx::Result<Option<LeaseSubject>> {
     sqlx::query_as(
         "UPDATE agent_runs SET lease_owner = NULL, lease_until = NULL, stale_reclaim_pending = true
          WHERE id = $1 AND lease_owner = $2
@@ -283,7 +318,10 @@ pub async fn release_lease(conn: &mut PgConnection, run_id: Uuid, owner: &str) -
 }
 
 /// Releases everything a worker holds, when it stops politely (R-15).
-pub async fn release_all(conn: &mut PgConnection, worker_id: &str) -> sqlx::Result<Vec<LeaseSubject>> {
+pub async fn release_all(
+    conn: &mut PgConnection,
+    worker_id: &str,
+) -> sqlx::Result<Vec<LeaseSubject>> {
     sqlx::query_as(
         "UPDATE agent_runs SET lease_owner = NULL, lease_until = NULL, stale_reclaim_pending = true
          WHERE lease_owner = $1
@@ -318,7 +356,11 @@ pub async fn reclaim(
 }
 
 /// Stores the namespace chosen for the run, before anything is made in the cluster.
-pub async fn set_namespace(conn: &mut PgConnection, run_id: Uuid, namespace: &str) -> sqlx::Result<()> {
+pub async fn set_namespace(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    namespace: &str,
+) -> sqlx::Result<()> {
     sqlx::query("UPDATE agent_runs SET namespace = $2 WHERE id = $1")
         .bind(run_id)
         .bind(namespace)
@@ -328,7 +370,11 @@ pub async fn set_namespace(conn: &mut PgConnection, run_id: Uuid, namespace: &st
 }
 
 /// Stores the pull request found at the claim (L-60).
-pub async fn set_pull_request(conn: &mut PgConnection, run_id: Uuid, number: i32) -> sqlx::Result<()> {
+pub async fn set_pull_request(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    number: i32,
+) -> sqlx::Result<()> {
     sqlx::query(
         "WITH run AS (UPDATE agent_runs SET pr_number = $2 WHERE id = $1 AND pr_number IS DISTINCT FROM $2)
          UPDATE agent_sessions SET pr_number = $2 WHERE run_id = $1 AND pr_number IS DISTINCT FROM $2",
@@ -341,7 +387,12 @@ pub async fn set_pull_request(conn: &mut PgConnection, run_id: Uuid, number: i32
 }
 
 /// Stores where the Job is. `true` the first time: `run.started` belongs to the same transaction (R-17).
-pub async fn set_job(conn: &mut PgConnection, run_id: Uuid, namespace: &str, name: &str) -> sqlx::Result<bool> {
+pub async fn set_job(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    namespace: &str,
+    name: &str,
+) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE agent_runs SET job_namespace = $2, job_name = $3 WHERE id = $1 AND job_name IS NULL",
     )
@@ -355,11 +406,22 @@ pub async fn set_job(conn: &mut PgConnection, run_id: Uuid, namespace: &str, nam
 
 /// Moves where the Job is after it was found elsewhere (R-19).
 pub async fn move_job(conn: &mut PgConnection, run_id: Uuid, namespace: &str) -> sqlx::Result<()> {
-    sqlx::query("UPDATE agent_runs SET job_namespace = $2 WHERE id = $1").bind(run_id).bind(namespace).execute(conn).await.map(drop)
+    sqlx::query("UPDATE agent_runs SET job_namespace = $2 WHERE id = $1")
+        .bind(run_id)
+        .bind(namespace)
+        .execute(conn)
+        .await
+        .map(drop)
 }
 
 /// Profile stored with the session (L-14).
-pub async fn set_session_profile(conn: &mut PgConnection, run_id: Uuid, model: &str, reasoning_effort: &str, template_kind: &str) -> sqlx::Result<()> {
+pub async fn set_session_profile(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    model: &str,
+    reasoning_effort: &str,
+    template_kind: &str,
+) -> sqlx::Result<()> {
     sqlx::query("UPDATE agent_sessions SET model = $2, reasoning_effort = $3, template_kind = $4 WHERE run_id = $1")
         .bind(run_id)
         .bind(model)
@@ -371,7 +433,11 @@ pub async fn set_session_profile(conn: &mut PgConnection, run_id: Uuid, model: &
 }
 
 /// Payload of the run's newest event of a type, if there is one.
-pub async fn event_payload(conn: &mut PgConnection, run_id: Uuid, event_type: &str) -> sqlx::Result<Option<Value>> {
+pub async fn event_payload(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    event_type: &str,
+) -> sqlx::Result<Option<Value>> {
     sqlx::query_scalar("SELECT payload FROM flow_events WHERE run_id = $1 AND event_type = $2 ORDER BY id DESC LIMIT 1")
         .bind(run_id)
         .bind(event_type)
@@ -381,7 +447,10 @@ pub async fn event_payload(conn: &mut PgConnection, run_id: Uuid, event_type: &s
 
 /// Types of the events a run has, for steps that write theirs once.
 pub async fn event_types(conn: &mut PgConnection, run_id: Uuid) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar("SELECT DISTINCT event_type FROM flow_events WHERE run_id = $1").bind(run_id).fetch_all(conn).await
+    sqlx::query_scalar("SELECT DISTINCT event_type FROM flow_events WHERE run_id = $1")
+        .bind(run_id)
+        .fetch_all(conn)
+        .await
 }
 
 /// A canceled run whose Job may still be there.
@@ -394,7 +463,10 @@ pub struct CanceledJob {
 }
 
 /// Which of these runs are over, and how; the others are not answered.
-pub async fn terminal_among(conn: &mut PgConnection, run_ids: &[Uuid]) -> sqlx::Result<Vec<(Uuid, String, i64)>> {
+pub async fn terminal_among(
+    conn: &mut PgConnection,
+    run_ids: &[Uuid],
+) -> sqlx::Result<Vec<(Uuid, String, i64)>> {
     sqlx::query_as(
         "SELECT id, status, extract(epoch FROM platform_now() - finished_at)::bigint FROM agent_runs
          WHERE id = ANY($1) AND status IN ('succeeded', 'failed', 'canceled')",
@@ -441,7 +513,12 @@ pub async fn summary(conn: &mut PgConnection, run_id: Uuid) -> sqlx::Result<Opti
 }
 
 /// Whether a leak is in the journal already.
-pub async fn leak_is_recorded(conn: &mut PgConnection, correlation_id: &str, kind: &str, object: &str) -> sqlx::Result<bool> {
+pub async fn leak_is_recorded(
+    conn: &mut PgConnection,
+    correlation_id: &str,
+    kind: &str,
+    object: &str,
+) -> sqlx::Result<bool> {
     sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM flow_events WHERE correlation_id = $1 AND event_type = 'run.hygiene.leak_detected'
                         AND payload ->> 'kind' = $2 AND payload ->> 'object' = $3)",

@@ -2,7 +2,11 @@
 use sqlx::PgPool;
 
 /// Makes sure that exactly this person is the owner; another e-mail moves the flag in one transaction.
-pub async fn ensure_owner(pool: &PgPool, email: &str, github_login: Option<&str>) -> Result<(), sqlx::Error> {
+pub async fn ensure_owner(
+    pool: &PgPool,
+    email: &str,
+    github_login: Option<&str>,
+) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
     sqlx::query("UPDATE users SET is_platform_owner = false WHERE is_platform_owner AND email <> $1::citext").bind(email).execute(&mut *transaction).await?;
     // A login that somebody else bears already stays theirs.
@@ -21,7 +25,11 @@ pub async fn ensure_owner(pool: &PgPool, email: &str, github_login: Option<&str>
 }
 
 /// Further people, insert-or-nothing.
-pub async fn ensure_users(pool: &PgPool, emails: &[String], admin: bool) -> Result<(), sqlx::Error> {
+pub async fn ensure_users(
+    pool: &PgPool,
+    emails: &[String],
+    admin: bool,
+) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO users (email, is_platform_admin) SELECT email::citext, $2 FROM unnest($1::text[]) AS email ON CONFLICT DO NOTHING")
         .bind(emails)
         .bind(admin)

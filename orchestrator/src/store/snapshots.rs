@@ -8,8 +8,13 @@ use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 /// The live repository of that name, if one is bound.
-pub async fn live_repository_id(executor: impl PgExecutor<'_>, full_name: &str) -> Result<Option<Uuid>, sqlx::Error> {
-    let Some((owner, name)) = full_name.split_once('/') else { return Ok(None) };
+pub async fn live_repository_id(
+    executor: impl PgExecutor<'_>,
+    full_name: &str,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    let Some((owner, name)) = full_name.split_once('/') else {
+        return Ok(None);
+    };
     sqlx::query_scalar(
         "SELECT id FROM repositories WHERE provider = 'github' AND lower(owner) = lower($1) AND lower(name) = lower($2) AND unbound_at IS NULL
          ORDER BY created_at LIMIT 1",
@@ -70,7 +75,10 @@ struct AgentRow {
     is_active: bool,
 }
 
-async fn agents(pool: &PgPool, project_id: Uuid) -> Result<BTreeMap<String, AgentFacts>, sqlx::Error> {
+async fn agents(
+    pool: &PgPool,
+    project_id: Uuid,
+) -> Result<BTreeMap<String, AgentFacts>, sqlx::Error> {
     // System agents first, so that a project's own replaces one of the same key.
     let rows: Vec<AgentRow> = sqlx::query_as(
         "SELECT id, agent_key, name, is_active FROM agents WHERE project_id IS NULL OR project_id = $1 ORDER BY project_id NULLS FIRST",
@@ -80,7 +88,17 @@ async fn agents(pool: &PgPool, project_id: Uuid) -> Result<BTreeMap<String, Agen
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| (row.agent_key.clone(), AgentFacts { id: AgentId(row.id), key: row.agent_key, name: row.name, is_active: row.is_active }))
+        .map(|row| {
+            (
+                row.agent_key.clone(),
+                AgentFacts {
+                    id: AgentId(row.id),
+                    key: row.agent_key,
+                    name: row.name,
+                    is_active: row.is_active,
+                },
+            )
+        })
         .collect())
 }
 
@@ -106,7 +124,11 @@ impl From<UserRow> for UserFacts {
 }
 
 /// The enabled platform user of a GitHub login, as seen from a project.
-pub async fn user(executor: impl PgExecutor<'_>, login: &str, project_id: Option<Uuid>) -> Result<Option<UserFacts>, sqlx::Error> {
+pub async fn user(
+    executor: impl PgExecutor<'_>,
+    login: &str,
+    project_id: Option<Uuid>,
+) -> Result<Option<UserFacts>, sqlx::Error> {
     let row: Option<UserRow> = sqlx::query_as(
         "SELECT u.id, u.github_login::text AS login, u.is_platform_owner, u.is_platform_admin, m.role AS project_role
          FROM users u LEFT JOIN project_members m ON m.user_id = u.id AND m.project_id = $2
@@ -120,7 +142,13 @@ pub async fn user(executor: impl PgExecutor<'_>, login: &str, project_id: Option
 }
 
 /// The unexpired, unconsumed grant for a label of a thread (L-18).
-pub async fn grant(pool: &PgPool, full_name: &str, thread_number: i64, label: &str, project_id: Uuid) -> Result<Option<Grant>, sqlx::Error> {
+pub async fn grant(
+    pool: &PgPool,
+    full_name: &str,
+    thread_number: i64,
+    label: &str,
+    project_id: Uuid,
+) -> Result<Option<Grant>, sqlx::Error> {
     let found: Option<(Uuid, Option<i64>)> = sqlx::query_as(
         "SELECT user_id, request_id FROM label_grants
          WHERE repository_full_name = $1 AND thread_number = $2 AND label = $3 AND consumed_delivery_id IS NULL AND expires_at > platform_now()",
@@ -130,7 +158,9 @@ pub async fn grant(pool: &PgPool, full_name: &str, thread_number: i64, label: &s
     .bind(label)
     .fetch_optional(pool)
     .await?;
-    let Some((user_id, request_id)) = found else { return Ok(None) };
+    let Some((user_id, request_id)) = found else {
+        return Ok(None);
+    };
     let row: Option<UserRow> = sqlx::query_as(
         "SELECT u.id, coalesce(u.github_login::text, '') AS login, u.is_platform_owner, u.is_platform_admin, m.role AS project_role
          FROM users u LEFT JOIN project_members m ON m.user_id = u.id AND m.project_id = $2
@@ -140,11 +170,20 @@ pub async fn grant(pool: &PgPool, full_name: &str, thread_number: i64, label: &s
     .bind(project_id)
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| Grant { user: row.into(), request_id }))
+    Ok(row.map(|row| Grant {
+        user: row.into(),
+        request_id,
+    }))
 }
 
 /// Uses a grant up; `false` when another delivery was faster.
-pub async fn consume_grant(executor: impl PgExecutor<'_>, full_name: &str, thread_number: i64, label: &str, delivery_id: &str) -> Result<bool, sqlx::Error> {
+pub async fn consume_grant(
+    executor: impl PgExecutor<'_>,
+    full_name: &str,
+    thread_number: i64,
+    label: &str,
+    delivery_id: &str,
+) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         "UPDATE label_grants SET consumed_delivery_id = $4
          WHERE repository_full_name = $1 AND thread_number = $2 AND label = $3 AND consumed_delivery_id IS NULL AND expires_at > platform_now()",
@@ -160,7 +199,12 @@ pub async fn consume_grant(executor: impl PgExecutor<'_>, full_name: &str, threa
 
 /// The platform's own label change that a delivery reports, not yet matched (L-19): one that is being performed right
 /// now, or one of the last ten minutes that has its `label.applied`.
-pub async fn own_label_change(executor: impl PgExecutor<'_>, thread: &Value, kind: &str, label: &str) -> Result<Option<i64>, sqlx::Error> {
+pub async fn own_label_change(
+    executor: impl PgExecutor<'_>,
+    thread: &Value,
+    kind: &str,
+    label: &str,
+) -> Result<Option<i64>, sqlx::Error> {
     sqlx::query_scalar(
         "SELECT e.id FROM outbox_effects e
          WHERE e.kind = $1 AND e.payload ->> 'label' = $2 AND e.payload -> 'thread' = $3 AND e.reported_by_delivery_id IS NULL
@@ -180,7 +224,11 @@ pub async fn own_label_change(executor: impl PgExecutor<'_>, thread: &Value, kin
 }
 
 /// Remembers that a delivery reported the change.
-pub async fn match_label_change(executor: impl PgExecutor<'_>, effect_id: i64, delivery_id: &str) -> Result<(), sqlx::Error> {
+pub async fn match_label_change(
+    executor: impl PgExecutor<'_>,
+    effect_id: i64,
+    delivery_id: &str,
+) -> Result<(), sqlx::Error> {
     sqlx::query("UPDATE outbox_effects SET reported_by_delivery_id = $2 WHERE id = $1 AND reported_by_delivery_id IS NULL")
         .bind(effect_id)
         .bind(delivery_id)

@@ -70,12 +70,19 @@ pub async fn events(pool: &PgPool, run_id: Uuid) -> Result<Vec<CommentEvent>, sq
 }
 
 /// Stores where the comment is and the phase it shows.
-pub async fn store(connection: &mut PgConnection, run_id: Uuid, comment_id: i64, phase: &str) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE agent_runs SET status_comment_id = $2, status_comment_phase = $3 WHERE id = $1")
-        .bind(run_id)
-        .bind(comment_id)
-        .bind(phase)
-        .execute(connection)
-        .await?;
+pub async fn store(
+    connection: &mut PgConnection,
+    run_id: Uuid,
+    comment_id: i64,
+    phase: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE agent_runs SET status_comment_id = $2, status_comment_phase = $3 WHERE id = $1",
+    )
+    .bind(run_id)
+    .bind(comment_id)
+    .bind(phase)
+    .execute(connection)
+    .await?;
     Ok(())
 }

@@ -19,7 +19,11 @@ pub struct ThreadNamespace {
 }
 
 /// Open leases of the thread's runs, oldest first.
-pub async fn of_thread(executor: impl PgExecutor<'_>, thread: &Thread, limit: i64) -> Result<Vec<ThreadNamespace>, sqlx::Error> {
+pub async fn of_thread(
+    executor: impl PgExecutor<'_>,
+    thread: &Thread,
+    limit: i64,
+) -> Result<Vec<ThreadNamespace>, sqlx::Error> {
     let (issue, pull_request) = match thread.kind {
         ThreadKind::Issue => (Some(thread.number), None),
         ThreadKind::PullRequest => (None, Some(thread.number)),

@@ -17,7 +17,12 @@ struct Row {
 }
 
 /// The state of a thread; the default when nothing is remembered.
-pub async fn load(executor: impl PgExecutor<'_>, repository_id: Uuid, kind: ThreadKind, number: i64) -> Result<ThreadState, sqlx::Error> {
+pub async fn load(
+    executor: impl PgExecutor<'_>,
+    repository_id: Uuid,
+    kind: ThreadKind,
+    number: i64,
+) -> Result<ThreadState, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT launch_profile, need_input_reason, role_label_set_at FROM thread_states
          WHERE repository_id = $1 AND thread_kind = $2 AND thread_number = $3",
@@ -35,7 +40,11 @@ pub async fn load(executor: impl PgExecutor<'_>, repository_id: Uuid, kind: Thre
 }
 
 /// Writes one change; the row is made when absent.
-pub async fn apply(connection: &mut PgConnection, repository_id: Uuid, change: &ThreadStateChange) -> Result<(), sqlx::Error> {
+pub async fn apply(
+    connection: &mut PgConnection,
+    repository_id: Uuid,
+    change: &ThreadStateChange,
+) -> Result<(), sqlx::Error> {
     let thread = thread_of(change);
     sqlx::query("INSERT INTO thread_states (repository_id, thread_kind, thread_number) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
         .bind(repository_id)

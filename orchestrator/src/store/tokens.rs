@@ -62,7 +62,10 @@ pub async fn github_token_rows(
 
 impl From<TokenRow> for GithubTokenRows {
     fn from(row: TokenRow) -> Self {
-        let repository = row.repository_id.map(|id| id.to_string()).unwrap_or_default();
+        let repository = row
+            .repository_id
+            .map(|id| id.to_string())
+            .unwrap_or_default();
         let project = row.project_id.map(|id| id.to_string()).unwrap_or_default();
         let stored = |scope, table, column, row: &str, ciphertext: Option<Vec<u8>>| {
             ciphertext.map(|ciphertext| StoredToken {
@@ -82,17 +85,53 @@ impl From<TokenRow> for GithubTokenRows {
         };
         Self {
             management: [
-                stored(TokenScope::Repository, "repositories", "token_encrypted", &repository, row.repository_management),
-                stored(TokenScope::Project, "project_github_tokens", "platform_token_encrypted", &project, row.project_management),
-                stored(TokenScope::Platform, "platform_github_tokens", "platform_token_encrypted", "1", row.platform_management),
+                stored(
+                    TokenScope::Repository,
+                    "repositories",
+                    "token_encrypted",
+                    &repository,
+                    row.repository_management,
+                ),
+                stored(
+                    TokenScope::Project,
+                    "project_github_tokens",
+                    "platform_token_encrypted",
+                    &project,
+                    row.project_management,
+                ),
+                stored(
+                    TokenScope::Platform,
+                    "platform_github_tokens",
+                    "platform_token_encrypted",
+                    "1",
+                    row.platform_management,
+                ),
             ]
             .into_iter()
             .flatten()
             .collect(),
             bot: [
-                stored(TokenScope::Repository, "repositories", "bot_token_encrypted", &repository, row.repository_bot),
-                stored(TokenScope::Project, "project_github_tokens", "bot_token_encrypted", &project, row.project_bot),
-                stored(TokenScope::Platform, "platform_github_tokens", "bot_token_encrypted", "1", row.platform_bot),
+                stored(
+                    TokenScope::Repository,
+                    "repositories",
+                    "bot_token_encrypted",
+                    &repository,
+                    row.repository_bot,
+                ),
+                stored(
+                    TokenScope::Project,
+                    "project_github_tokens",
+                    "bot_token_encrypted",
+                    &project,
+                    row.project_bot,
+                ),
+                stored(
+                    TokenScope::Platform,
+                    "platform_github_tokens",
+                    "bot_token_encrypted",
+                    "1",
+                    row.platform_bot,
+                ),
             ]
             .into_iter()
             .flatten()

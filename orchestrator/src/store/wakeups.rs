@@ -15,7 +15,14 @@ pub enum Channel {
 
 impl Channel {
     /// Every channel a process listens on.
-    pub const ALL: [Self; 6] = [Self::Deliveries, Self::Outcomes, Self::Effects, Self::RunQueue, Self::DeployTasks, Self::Clock];
+    pub const ALL: [Self; 6] = [
+        Self::Deliveries,
+        Self::Outcomes,
+        Self::Effects,
+        Self::RunQueue,
+        Self::DeployTasks,
+        Self::Clock,
+    ];
 
     /// The name in PostgreSQL.
     pub fn name(self) -> &'static str {
@@ -32,6 +39,9 @@ impl Channel {
 
 /// Wakes the listeners of other processes when the surrounding transaction commits.
 pub async fn notify(connection: &mut PgConnection, channel: Channel) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT pg_notify($1, '')").bind(channel.name()).execute(connection).await?;
+    sqlx::query("SELECT pg_notify($1, '')")
+        .bind(channel.name())
+        .execute(connection)
+        .await?;
     Ok(())
 }

@@ -17,7 +17,11 @@ pub struct WorkerIdentity {
 }
 
 /// Registers the worker as active, also after a restart under the same id.
-pub async fn register(conn: &mut PgConnection, identity: &WorkerIdentity, ttl: Duration) -> sqlx::Result<()> {
+pub async fn register(
+    conn: &mut PgConnection,
+    identity: &WorkerIdentity,
+    ttl: Duration,
+) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO worker_instances (worker_id, namespace, pod_name, status, started_at, heartbeat_at, expires_at, clock_epoch)
          SELECT $1, $2, $3, 'active', platform_now(), platform_now(),
@@ -37,7 +41,11 @@ pub async fn register(conn: &mut PgConnection, identity: &WorkerIdentity, ttl: D
 }
 
 /// Refreshes the worker's life. A pending clock move is allowed for, and acknowledged by its epoch (D-7).
-pub async fn heartbeat(conn: &mut PgConnection, worker_id: &str, ttl: Duration) -> sqlx::Result<bool> {
+pub async fn heartbeat(
+    conn: &mut PgConnection,
+    worker_id: &str,
+    ttl: Duration,
+) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE worker_instances w SET heartbeat_at = platform_now(),
              expires_at = greatest(w.expires_at, clock_timestamp() + coalesce(c.pending_offset, c.offset_interval) + $2),
@@ -80,7 +88,11 @@ pub struct SuspectLease {
 }
 
 /// Runs whose owner is stopped, expired or unknown, oldest lease first.
-pub async fn suspect_leases(conn: &mut PgConnection, self_id: &str, limit: i64) -> sqlx::Result<Vec<SuspectLease>> {
+pub async fn suspect_leases(
+    conn: &mut PgConnection,
+    self_id: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<SuspectLease>> {
     sqlx::query_as(
         "SELECT r.id AS run_id, r.lease_owner, r.lease_until, coalesce(r.lease_until <= platform_now(), true) AS lease_expired,
                 w.status AS worker_status, w.heartbeat_at AS worker_heartbeat_at, w.expires_at AS worker_expires_at

@@ -70,11 +70,17 @@ pub struct WorkerContext {
 
 impl WorkerContext {
     /// Sets the parts up around a view that watches already.
-    pub fn new(app: SharedApp, cluster: Cluster, view: ClusterView, wake: Arc<Notify>) -> Result<Self, WorkerError> {
+    pub fn new(
+        app: SharedApp,
+        cluster: Cluster,
+        view: ClusterView,
+        wake: Arc<Notify>,
+    ) -> Result<Self, WorkerError> {
         let worker = &app.config.worker;
         let limits = ClaimLimits {
-            slots_per_project: i32::try_from(worker.slots_per_project)
-                .map_err(|_| WorkerError::Limits("CODEXK8S_WORKER_SLOTS_PER_PROJECT is too large"))?,
+            slots_per_project: i32::try_from(worker.slots_per_project).map_err(|_| {
+                WorkerError::Limits("CODEXK8S_WORKER_SLOTS_PER_PROJECT is too large")
+            })?,
             run_lease_ttl: worker.run_lease_ttl,
             slot_lease_ttl: worker.slot_lease_ttl,
             run_timeout: worker.run_timeout,
@@ -119,7 +125,10 @@ impl WorkerContext {
 pub fn cluster(app: &SharedApp) -> Result<Cluster, WorkerError> {
     let client = app.kube.clone().ok_or(WorkerError::NoCluster)?;
     let worker = &app.config.worker;
-    let cidr = worker.k8s_api_cidr.clone().unwrap_or_else(|| ANY_ADDRESS.to_owned());
+    let cidr = worker
+        .k8s_api_cidr
+        .clone()
+        .unwrap_or_else(|| ANY_ADDRESS.to_owned());
     let objects = RunObjects {
         accounts: RunAccounts::default(),
         quota_name: "codex-run-quota".to_owned(),
@@ -132,5 +141,9 @@ pub fn cluster(app: &SharedApp) -> Result<Cluster, WorkerError> {
         },
         network_baseline: true,
     };
-    Ok(Cluster::new(client, InstanceNames::new(app.config.instance.clone()), objects))
+    Ok(Cluster::new(
+        client,
+        InstanceNames::new(app.config.instance.clone()),
+        objects,
+    ))
 }

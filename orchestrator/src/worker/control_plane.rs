@@ -75,8 +75,13 @@ impl Threads {
     /// Whether either thread bears a label.
     pub fn bears(&self, label: &str) -> bool {
         let has = |labels: &[String]| labels.iter().any(|name| name.eq_ignore_ascii_case(label));
-        self.issue.as_ref().is_some_and(|thread| has(&thread.labels))
-            || self.pull_request.as_ref().is_some_and(|thread| has(&thread.labels))
+        self.issue
+            .as_ref()
+            .is_some_and(|thread| has(&thread.labels))
+            || self
+                .pull_request
+                .as_ref()
+                .is_some_and(|thread| has(&thread.labels))
     }
 }
 
@@ -151,38 +156,101 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// A client with connections that stay open between calls.
     pub fn new(app: &SharedApp) -> Result<Self, WorkerError> {
-        let attempt = (app.config.worker.runtime_prepare_retry_interval * 4).clamp(MIN_ATTEMPT, MAX_ATTEMPT);
-        let client = Client::builder().timeout(attempt).no_proxy().build().map_err(WorkerError::Client)?;
+        let attempt =
+            (app.config.worker.runtime_prepare_retry_interval * 4).clamp(MIN_ATTEMPT, MAX_ATTEMPT);
+        let client = Client::builder()
+            .timeout(attempt)
+            .no_proxy()
+            .build()
+            .map_err(WorkerError::Client)?;
         let base_url = app.config.peers.control_plane_url.clone();
-        Ok(Self { client, base_url, key: app.service_token.clone() })
+        Ok(Self {
+            client,
+            base_url,
+            key: app.service_token.clone(),
+        })
     }
 
     /// Both threads of a run (L-14, L-46, R-64).
     pub async fn threads(&self, run_id: Uuid) -> Result<Threads, CallError> {
-        self.call("the run's threads", Method::GET, &format!("runs/{run_id}/threads"), None::<&()>).await
+        self.call(
+            "the run's threads",
+            Method::GET,
+            &format!("runs/{run_id}/threads"),
+            None::<&()>,
+        )
+        .await
     }
 
     /// Writes the wanted environment; answers early when preparation is quick.
-    pub async fn prepare(&self, run_id: Uuid, request: &EnvironmentRequest) -> Result<EnvironmentState, CallError> {
-        self.call("the environment", Method::POST, &format!("runs/{run_id}/environment"), Some(request)).await
+    pub async fn prepare(
+        &self,
+        run_id: Uuid,
+        request: &EnvironmentRequest,
+    ) -> Result<EnvironmentState, CallError> {
+        self.call(
+            "the environment",
+            Method::POST,
+            &format!("runs/{run_id}/environment"),
+            Some(request),
+        )
+        .await
     }
 
     /// How far the environment is.
     pub async fn environment(&self, run_id: Uuid) -> Result<EnvironmentState, CallError> {
-        self.call("the environment", Method::GET, &format!("runs/{run_id}/environment"), None::<&()>).await
+        self.call(
+            "the environment",
+            Method::GET,
+            &format!("runs/{run_id}/environment"),
+            None::<&()>,
+        )
+        .await
     }
 
     /// Issues the run token and has it written into the namespace (G-6).
-    pub async fn issue_token(&self, run_id: Uuid, namespace: &str, runtime_mode: &str) -> Result<IssuedToken, CallError> {
-        let request = TokenRequest { namespace, runtime_mode };
-        self.call("the run token", Method::POST, &format!("runs/{run_id}/mcp-token"), Some(&request)).await
+    pub async fn issue_token(
+        &self,
+        run_id: Uuid,
+        namespace: &str,
+        runtime_mode: &str,
+    ) -> Result<IssuedToken, CallError> {
+        let request = TokenRequest {
+            namespace,
+            runtime_mode,
+        };
+        self.call(
+            "the run token",
+            Method::POST,
+            &format!("runs/{run_id}/mcp-token"),
+            Some(&request),
+        )
+        .await
     }
 
     /// Ties the credentials Secret to its Job.
-    pub async fn own_credentials(&self, run_id: Uuid, namespace: &str, name: &str, uid: &str) -> Result<(), CallError> {
-        let request = OwnerRequest { kind: "Job", name, uid, namespace };
+    pub async fn own_credentials(
+        &self,
+        run_id: Uuid,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+    ) -> Result<(), CallError> {
+        let request = OwnerRequest {
+            kind: "Job",
+            name,
+            uid,
+            namespace,
+        };
         let path = format!("runs/{run_id}/credentials-owner");
-        self.send("the owner of the credentials", Method::PUT, &path, Some(&request)).await.map(drop)
+        self.send(
+            "the owner of the credentials",
+            Method::PUT,
+            &path,
+            Some(&request),
+        )
+        .await
+        .map(drop)
     }
 
     async fn call<T: serde::de::DeserializeOwned>(
@@ -193,7 +261,10 @@ impl ControlPlane {
         body: Option<&impl Serialize>,
     ) -> Result<T, CallError> {
         let response = self.send(what, method, path, body).await?;
-        response.json().await.map_err(|error| unavailable(what, &error))
+        response
+            .json()
+            .await
+            .map_err(|error| unavailable(what, &error))
     }
 
     async fn send(
@@ -206,7 +277,10 @@ impl ControlPlane {
         let token = self
             .key
             .mint(Service::Worker, Service::ControlPlane)
-            .map_err(|error: ServiceTokenError| CallError::Refused { what, message: error.to_string() })?;
+            .map_err(|error: ServiceTokenError| CallError::Refused {
+                what,
+                message: error.to_string(),
+            })?;
         let mut request = self
             .client
             .request(method, format!("{}/internal/v1/{path}", self.base_url))
@@ -214,22 +288,41 @@ impl ControlPlane {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(|error| unavailable(what, &error))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| unavailable(what, &error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let message = response.json::<ErrorBody>().await.map(|body| body.message).unwrap_or_default();
+        let message = response
+            .json::<ErrorBody>()
+            .await
+            .map(|body| body.message)
+            .unwrap_or_default();
         let message = format!("{status} {message}");
         // 409 is kept apart: a refused token is `failed_precondition`, which no repetition heals (G-6).
         let repeat = status.is_server_error()
-            || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::UNAUTHORIZED);
-        Err(if repeat { CallError::Unavailable { what, message } } else { CallError::Refused { what, message } })
+            || matches!(
+                status,
+                StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::REQUEST_TIMEOUT
+                    | StatusCode::UNAUTHORIZED
+            );
+        Err(if repeat {
+            CallError::Unavailable { what, message }
+        } else {
+            CallError::Refused { what, message }
+        })
     }
 }
 
 fn unavailable(what: &'static str, error: &reqwest::Error) -> CallError {
-    CallError::Unavailable { what, message: error.to_string() }
+    CallError::Unavailable {
+        what,
+        message: error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -240,7 +333,11 @@ mod tests {
     fn a_label_is_found_on_either_thread() {
         let mut threads = Threads::default();
         assert!(!threads.bears("run:debug"));
-        threads.issue = Some(Thread { number: 1, state: "open".to_owned(), labels: vec!["Run:Debug".to_owned()] });
+        threads.issue = Some(Thread {
+            number: 1,
+            state: "open".to_owned(),
+            labels: vec!["Run:Debug".to_owned()],
+        });
         assert!(threads.bears("run:debug"));
         assert!(!threads.bears("run:dev"));
     }

@@ -21,7 +21,11 @@ const LABEL_DEFAULT: &str = "run:debug";
 
 /// Name of the label in this installation.
 pub fn label(ctx: &WorkerContext) -> &str {
-    ctx.app.config.label_names.get(LABEL_KEY).map_or(LABEL_DEFAULT, String::as_str)
+    ctx.app
+        .config
+        .label_names
+        .get(LABEL_KEY)
+        .map_or(LABEL_DEFAULT, String::as_str)
 }
 
 /// Whether a thread of the run bears the label now. Labels that cannot be read do not delay the end.
@@ -43,7 +47,11 @@ pub async fn wanted(ctx: &WorkerContext, run: &WorkerRun) -> bool {
 }
 
 /// The record, and the hold in the mirror.
-pub async fn record(conn: &mut PgConnection, run: &WorkerRun, status: RunStatus) -> Result<(), LaunchError> {
+pub async fn record(
+    conn: &mut PgConnection,
+    run: &WorkerRun,
+    status: RunStatus,
+) -> Result<(), LaunchError> {
     let event = AuditEvent::RunNamespaceCleanupSkipped(NamespaceCleanupPayload {
         runtime_mode: run.runtime_mode.clone(),
         namespace: run.namespace.clone(),
@@ -61,7 +69,9 @@ pub async fn record(conn: &mut PgConnection, run: &WorkerRun, status: RunStatus)
 
 /// The hold in the cluster, only on a namespace that the platform manages.
 pub async fn annotate(ctx: &WorkerContext, run: &WorkerRun) {
-    let Some(namespace) = &run.namespace else { return };
+    let Some(namespace) = &run.namespace else {
+        return;
+    };
     if ctx.view.namespace(namespace).is_none() {
         return;
     }

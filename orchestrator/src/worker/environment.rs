@@ -12,7 +12,11 @@ use domain::runs::FinishReason;
 pub type PreparedRef = Option<String>;
 
 /// Asks for the environment and waits for its end.
-pub async fn prepare(ctx: &WorkerContext, run: &WorkerRun, namespace: &str) -> Result<PreparedRef, LaunchError> {
+pub async fn prepare(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    namespace: &str,
+) -> Result<PreparedRef, LaunchError> {
     let request = EnvironmentRequest {
         runtime_mode: run.runtime_mode.clone().unwrap_or_default(),
         target_env: run.target_env.clone().unwrap_or_default(),
@@ -24,16 +28,31 @@ pub async fn prepare(ctx: &WorkerContext, run: &WorkerRun, namespace: &str) -> R
         deploy_only: run.deploy_only,
     };
     // Subscribed before the call, so that an end between call and wait is not missed.
-    let mut waiter = ctx.app.wakeups.waiter(&[Channel::DeployTasks], &ctx.app.shutdown);
-    let mut state = ctx.control_plane.prepare(run.id, &request).await.map_err(failed)?;
+    let mut waiter = ctx
+        .app
+        .wakeups
+        .waiter(&[Channel::DeployTasks], &ctx.app.shutdown);
+    let mut state = ctx
+        .control_plane
+        .prepare(run.id, &request)
+        .await
+        .map_err(failed)?;
     loop {
         if let Some(end) = ended(&state) {
             return end;
         }
-        if waiter.wait(ctx.app.config.worker.runtime_prepare_retry_interval).await == Woken::Shutdown {
+        if waiter
+            .wait(ctx.app.config.worker.runtime_prepare_retry_interval)
+            .await
+            == Woken::Shutdown
+        {
             return Err(LaunchError::Interrupted);
         }
-        state = ctx.control_plane.environment(run.id).await.map_err(failed)?;
+        state = ctx
+            .control_plane
+            .environment(run.id)
+            .await
+            .map_err(failed)?;
     }
 }
 
@@ -42,11 +61,17 @@ fn ended(state: &EnvironmentState) -> Option<Result<PreparedRef, LaunchError>> {
         "succeeded" => Some(Ok(state.build_ref_sha.clone())),
         "canceled" => Some(Err(LaunchError::Ended {
             reason: FinishReason::RuntimeDeployCanceled,
-            error: state.last_error.clone().unwrap_or_else(|| "the preparation was canceled".to_owned()),
+            error: state
+                .last_error
+                .clone()
+                .unwrap_or_else(|| "the preparation was canceled".to_owned()),
         })),
         "failed" => Some(Err(LaunchError::Ended {
             reason: FinishReason::RuntimeDeployFailed,
-            error: state.last_error.clone().unwrap_or_else(|| "the preparation failed".to_owned()),
+            error: state
+                .last_error
+                .clone()
+                .unwrap_or_else(|| "the preparation failed".to_owned()),
         })),
         _ => None,
     }

@@ -14,7 +14,12 @@ use domain::runs::{FinishReason, RunEnd, RunStatus};
 
 /// Statuses the worker may end by itself; a waiting run is parked instead.
 const RUNNING: [&str; 1] = ["running"];
-const RUNNING_OR_WAITING: [&str; 4] = ["running", "waiting_mcp", "waiting_owner_review", "waiting_backpressure"];
+const RUNNING_OR_WAITING: [&str; 4] = [
+    "running",
+    "waiting_mcp",
+    "waiting_owner_review",
+    "waiting_backpressure",
+];
 
 /// How a run ends.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +35,11 @@ pub struct End {
 impl End {
     /// An end without explanation.
     pub fn because(reason: FinishReason, error: impl Into<String>) -> Self {
-        Self { end: RunEnd::Because(reason), error: Some(error.into()), extra: None }
+        Self {
+            end: RunEnd::Because(reason),
+            error: Some(error.into()),
+            extra: None,
+        }
     }
 }
 
@@ -47,7 +56,11 @@ pub async fn finish(ctx: &WorkerContext, run: &WorkerRun, end: End) -> Result<bo
             _ => status.as_str(),
         },
     };
-    let from: &[&str] = if status == RunStatus::Succeeded { &RUNNING } else { &RUNNING_OR_WAITING };
+    let from: &[&str] = if status == RunStatus::Succeeded {
+        &RUNNING
+    } else {
+        &RUNNING_OR_WAITING
+    };
     let mut tx = ctx.begin().await?;
     let facts = run_history::of_run(&mut *tx, run.id).await?;
     if !run_finish::end_owned_run(&mut tx, run.id, ctx.worker_id(), from, row).await? {
@@ -67,7 +80,9 @@ pub async fn finish(ctx: &WorkerContext, run: &WorkerRun, end: End) -> Result<bo
         for link in &follows.links {
             links::insert(&mut tx, link).await?;
         }
-        if let Some(repository_id) = snapshots::live_repository_id(&mut *tx, &run.repository_full_name).await? {
+        if let Some(repository_id) =
+            snapshots::live_repository_id(&mut *tx, &run.repository_full_name).await?
+        {
             for change in &follows.thread_states {
                 thread_states::apply(&mut tx, repository_id, change).await?;
             }
@@ -114,5 +129,6 @@ fn terminal_event(run: &WorkerRun, end: &End) -> AuditEvent {
         error: end.error.clone(),
         reason,
     };
-    domain::transitions::terminal_event(end.end, payload).expect("every end but a cancel has its own terminal event")
+    domain::transitions::terminal_event(end.end, payload)
+        .expect("every end but a cancel has its own terminal event")
 }

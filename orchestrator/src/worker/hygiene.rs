@@ -77,19 +77,31 @@ pub async fn check(
     let now = clock::now(&mut *conn).await?;
     let mut report = HygieneReport::default();
     // What is being deleted is on its way: the cluster takes seconds to empty a namespace.
-    let (namespaces, mut jobs, mut pods) =
-        tokio::try_join!(cluster.list_managed_namespaces(), cluster.list_jobs(), cluster.list_run_pods())?;
-    let (leaving, staying): (Vec<_>, Vec<_>) = namespaces.into_iter().partition(|view| view.terminating);
+    let (namespaces, mut jobs, mut pods) = tokio::try_join!(
+        cluster.list_managed_namespaces(),
+        cluster.list_jobs(),
+        cluster.list_run_pods()
+    )?;
+    let (leaving, staying): (Vec<_>, Vec<_>) =
+        namespaces.into_iter().partition(|view| view.terminating);
     for view in staying {
         judge_namespace(&view, now, &mut report);
     }
     let stays = |metadata: &ObjectMeta| {
         metadata.deletion_timestamp.is_none()
-            && leaving.iter().all(|view| Some(&view.name) != metadata.namespace.as_ref())
+            && leaving
+                .iter()
+                .all(|view| Some(&view.name) != metadata.namespace.as_ref())
     };
     jobs.retain(|job| stays(&job.metadata));
     pods.retain(|pod| stays(&pod.metadata));
-    let ended = ended_runs(conn, jobs.iter().filter_map(run_of).chain(pods.iter().filter_map(run_of))).await?;
+    let ended = ended_runs(
+        conn,
+        jobs.iter()
+            .filter_map(run_of)
+            .chain(pods.iter().filter_map(run_of)),
+    )
+    .await?;
     let overdue = |run_id: Option<Uuid>| {
         let age = *ended.get(&run_id?)?;
         (age > WORKLOAD_GRACE_SECONDS).then_some(age)
@@ -97,13 +109,28 @@ pub async fn check(
     for job in &jobs {
         if let Some(age_seconds) = overdue(run_of(job)) {
             let namespace = job.namespace().unwrap_or_default();
-            report.findings.push(Finding { kind: "job", namespace, object: job.name_any(), age_seconds, run_id: run_of(job) });
+            report.findings.push(Finding {
+                kind: "job",
+                namespace,
+                object: job.name_any(),
+                age_seconds,
+                run_id: run_of(job),
+            });
         }
     }
-    for pod in pods.iter().filter(|pod| pod.metadata.owner_references.is_none() || still_works(pod)) {
+    for pod in pods
+        .iter()
+        .filter(|pod| pod.metadata.owner_references.is_none() || still_works(pod))
+    {
         if let Some(age_seconds) = overdue(run_of(pod)) {
             let namespace = pod.namespace().unwrap_or_default();
-            report.findings.push(Finding { kind: "pod", namespace, object: pod.name_any(), age_seconds, run_id: run_of(pod) });
+            report.findings.push(Finding {
+                kind: "pod",
+                namespace,
+                object: pod.name_any(),
+                age_seconds,
+                run_id: run_of(pod),
+            });
         }
     }
     for slot in slots::leaked(conn).await? {
@@ -115,13 +142,15 @@ pub async fn check(
             run_id: slot.lease_owner.and_then(|owner| owner.parse().ok()),
         });
     }
-    report.findings.extend(secrets.into_iter().map(|secret| Finding {
-        kind: "credentials_secret",
-        namespace: secret.namespace,
-        object: secret.name,
-        age_seconds: secret.age_seconds,
-        run_id: secret.run_id,
-    }));
+    report
+        .findings
+        .extend(secrets.into_iter().map(|secret| Finding {
+            kind: "credentials_secret",
+            namespace: secret.namespace,
+            object: secret.name,
+            age_seconds: secret.age_seconds,
+            run_id: secret.run_id,
+        }));
     Ok(report)
 }
 
@@ -130,15 +159,32 @@ pub async fn orphaned_credentials(
     cluster: &Cluster,
     conn: &mut PgConnection,
 ) -> Result<Option<Vec<SecretFinding>>, WorkerError> {
-    let Some(secrets) = cluster.list_run_secret_metadata().await? else { return Ok(None) };
-    let orphans: Vec<_> =
-        secrets.iter().filter(|secret| secret.metadata.owner_references.iter().flatten().next().is_none()).collect();
+    let Some(secrets) = cluster.list_run_secret_metadata().await? else {
+        return Ok(None);
+    };
+    let orphans: Vec<_> = secrets
+        .iter()
+        .filter(|secret| {
+            secret
+                .metadata
+                .owner_references
+                .iter()
+                .flatten()
+                .next()
+                .is_none()
+        })
+        .collect();
     let ended = ended_runs(conn, orphans.iter().filter_map(|secret| run_of(*secret))).await?;
     let found = orphans.into_iter().filter_map(|secret| {
         let run_id = run_of(secret)?;
         let age_seconds = *ended.get(&run_id)?;
         let namespace = secret.namespace().unwrap_or_default();
-        Some(SecretFinding { namespace, name: secret.name_any(), run_id: Some(run_id), age_seconds })
+        Some(SecretFinding {
+            namespace,
+            name: secret.name_any(),
+            run_id: Some(run_id),
+            age_seconds,
+        })
     });
     Ok(Some(found.collect()))
 }
@@ -146,7 +192,11 @@ pub async fn orphaned_credentials(
 fn judge_namespace(view: &NamespaceView, now: DateTime<Utc>, report: &mut HygieneReport) {
     let (expires_at, _) = expiry(view);
     if view.kept() {
-        report.kept.push(Kept { namespace: view.name.clone(), run_id: view.run_id(), expires_at });
+        report.kept.push(Kept {
+            namespace: view.name.clone(),
+            run_id: view.run_id(),
+            expires_at,
+        });
     } else if now - expires_at > NAMESPACE_GRACE {
         report.findings.push(Finding {
             kind: "namespace",
@@ -158,12 +208,18 @@ fn judge_namespace(view: &NamespaceView, now: DateTime<Utc>, report: &mut Hygien
     }
 }
 
-async fn ended_runs(conn: &mut PgConnection, runs: impl Iterator<Item = Uuid>) -> sqlx::Result<HashMap<Uuid, i64>> {
+async fn ended_runs(
+    conn: &mut PgConnection,
+    runs: impl Iterator<Item = Uuid>,
+) -> sqlx::Result<HashMap<Uuid, i64>> {
     let mut ids: Vec<Uuid> = runs.collect();
     ids.sort_unstable();
     ids.dedup();
     let ended = runs::terminal_among(conn, &ids).await?;
-    Ok(ended.into_iter().map(|(run_id, _, age)| (run_id, age)).collect())
+    Ok(ended
+        .into_iter()
+        .map(|(run_id, _, age)| (run_id, age))
+        .collect())
 }
 
 fn run_of(object: &impl kube::ResourceExt) -> Option<Uuid> {
@@ -181,13 +237,24 @@ mod tests {
     fn view(minutes_past: i64, kept: bool) -> (NamespaceView, DateTime<Utc>) {
         let now = DateTime::from_timestamp(1_795_000_000, 0).expect("time");
         let expires = now - TimeDelta::minutes(minutes_past);
-        let mut annotations =
-            std::collections::BTreeMap::from([(keys::LEASE_EXPIRES_AT.to_owned(), domain::namespaces::rfc3339(expires))]);
+        let mut annotations = std::collections::BTreeMap::from([(
+            keys::LEASE_EXPIRES_AT.to_owned(),
+            domain::namespaces::rfc3339(expires),
+        )]);
         if kept {
             annotations.insert(keys::NAMESPACE_KEEP.to_owned(), keys::KEEP_DEBUG.to_owned());
         }
         let name = "codex-issue-x".to_owned();
-        (NamespaceView { name, labels: Default::default(), annotations, created_at: None, terminating: false }, now)
+        (
+            NamespaceView {
+                name,
+                labels: Default::default(),
+                annotations,
+                created_at: None,
+                terminating: false,
+            },
+            now,
+        )
     }
 
     fn judged(minutes_past: i64, kept: bool) -> (usize, usize) {

@@ -33,7 +33,10 @@ impl InFlight {
             Some(State::RetryAt(due)) if *due > Instant::now() => None,
             _ => {
                 states.insert(run_id, State::Busy);
-                Some(Busy { set: self.clone(), run_id })
+                Some(Busy {
+                    set: self.clone(),
+                    run_id,
+                })
             }
         }
     }
@@ -92,12 +95,16 @@ mod tests {
     fn a_pause_ends_by_itself_or_by_a_clock_move() {
         let set = InFlight::default();
         let run = Uuid::from_u128(1);
-        set.take(run).expect("free").retry_after(Duration::from_secs(3600));
+        set.take(run)
+            .expect("free")
+            .retry_after(Duration::from_secs(3600));
         assert!(set.take(run).is_none());
         assert!(set.next_due().is_some());
         set.forget_pauses();
         assert!(set.next_due().is_none());
-        set.take(run).expect("due again").retry_after(Duration::ZERO);
+        set.take(run)
+            .expect("due again")
+            .retry_after(Duration::ZERO);
         assert!(set.take(run).is_some());
     }
 }

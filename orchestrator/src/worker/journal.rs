@@ -24,31 +24,56 @@ pub struct Subject<'a> {
 
 impl<'a> From<&'a WorkerRun> for Subject<'a> {
     fn from(run: &'a WorkerRun) -> Self {
-        Self { correlation_id: &run.correlation_id, run_id: run.id, project_id: run.project_id }
+        Self {
+            correlation_id: &run.correlation_id,
+            run_id: run.id,
+            project_id: run.project_id,
+        }
     }
 }
 
 impl<'a> From<&'a LeaseSubject> for Subject<'a> {
     fn from(run: &'a LeaseSubject) -> Self {
-        Self { correlation_id: &run.correlation_id, run_id: run.id, project_id: run.project_id }
+        Self {
+            correlation_id: &run.correlation_id,
+            run_id: run.id,
+            project_id: run.project_id,
+        }
     }
 }
 
 impl<'a> From<&'a RunSummary> for Subject<'a> {
     fn from(run: &'a RunSummary) -> Self {
-        Self { correlation_id: &run.correlation_id, run_id: run.id, project_id: run.project_id }
+        Self {
+            correlation_id: &run.correlation_id,
+            run_id: run.id,
+            project_id: run.project_id,
+        }
     }
 }
 
 /// Inserts an event.
-pub async fn record(conn: &mut PgConnection, subject: Subject<'_>, event: AuditEvent) -> sqlx::Result<()> {
-    events::record(conn, &audit_record(subject, event)).await.map(drop)
+pub async fn record(
+    conn: &mut PgConnection,
+    subject: Subject<'_>,
+    event: AuditEvent,
+) -> sqlx::Result<()> {
+    events::record(conn, &audit_record(subject, event))
+        .await
+        .map(drop)
 }
 
 /// Inserts an event unless the run has one of its type: a repeated launch step adds nothing.
 /// The caller holds the run's row lock, so nobody else can be between look and insert.
-pub async fn record_once(conn: &mut PgConnection, subject: Subject<'_>, event: AuditEvent) -> sqlx::Result<bool> {
-    if runs::event_payload(conn, subject.run_id, event.event_type()).await?.is_some() {
+pub async fn record_once(
+    conn: &mut PgConnection,
+    subject: Subject<'_>,
+    event: AuditEvent,
+) -> sqlx::Result<bool> {
+    if runs::event_payload(conn, subject.run_id, event.event_type())
+        .await?
+        .is_some()
+    {
         return Ok(false);
     }
     record(conn, subject, event).await?;
@@ -69,10 +94,25 @@ pub async fn status_comment(
     run: &WorkerRun,
     phase: CommentPhase,
 ) -> Result<(), EffectInsertError> {
-    let Some(thread) = comment_thread(run).filter(|_| !run.deploy_only) else { return Ok(()) };
-    let effect = Effect::UpsertStatusComment { thread, run_id: RunId(run.id), phase };
+    let Some(thread) = comment_thread(run).filter(|_| !run.deploy_only) else {
+        return Ok(());
+    };
+    let effect = Effect::UpsertStatusComment {
+        thread,
+        run_id: RunId(run.id),
+        phase,
+    };
     let idempotency_key = effect.idempotency_key("");
-    plan(conn, Subject::from(run), &[PlannedEffect { effect, idempotency_key, after: None }]).await
+    plan(
+        conn,
+        Subject::from(run),
+        &[PlannedEffect {
+            effect,
+            idempotency_key,
+            after: None,
+        }],
+    )
+    .await
 }
 
 fn comment_thread(run: &WorkerRun) -> Option<Thread> {
@@ -98,7 +138,11 @@ pub async fn plan(
     if planned.is_empty() {
         return Ok(());
     }
-    let owner = EffectOwner { delivery_id: None, run_id: Some(subject.run_id), project_id: subject.project_id };
+    let owner = EffectOwner {
+        delivery_id: None,
+        run_id: Some(subject.run_id),
+        project_id: subject.project_id,
+    };
     effects::insert_plan(conn, planned, owner).await?;
     wakeups::notify(conn, Channel::Effects).await?;
     Ok(())

@@ -19,7 +19,8 @@ use crate::store::namespace_leases::{self, NewNamespaceLease};
 use crate::store::runs::{self, WorkerRun};
 use chrono::{DateTime, Utc};
 use domain::audit::{
-    AuditEvent, JobImageResolvedPayload, NamespacePreparedPayload, NamespaceReusePayload, RunStartedPayload,
+    AuditEvent, JobImageResolvedPayload, NamespacePreparedPayload, NamespaceReusePayload,
+    RunStartedPayload,
 };
 use domain::effects::CommentPhase;
 use domain::ids::{CorrelationId, ProjectId, RunId};
@@ -80,19 +81,31 @@ pub enum LaunchError {
 impl LaunchError {
     /// The namespace cannot be had.
     pub fn namespace(error: impl Into<String>) -> Self {
-        Self::Ended { reason: FinishReason::NamespacePrepareFailed, error: error.into() }
+        Self::Ended {
+            reason: FinishReason::NamespacePrepareFailed,
+            error: error.into(),
+        }
     }
 
     /// The agent's settings cannot be resolved.
     pub fn context(error: impl Into<String>) -> Self {
-        Self::Ended { reason: FinishReason::AgentContextResolveFailed, error: error.into() }
+        Self::Ended {
+            reason: FinishReason::AgentContextResolveFailed,
+            error: error.into(),
+        }
     }
 
     /// A call of the control plane failed.
     pub fn from_call(error: CallError, reason: FinishReason) -> Self {
         match error {
-            CallError::Unavailable { .. } => Self::Later { reason, error: error.to_string() },
-            CallError::Refused { .. } => Self::Ended { reason, error: error.to_string() },
+            CallError::Unavailable { .. } => Self::Later {
+                reason,
+                error: error.to_string(),
+            },
+            CallError::Refused { .. } => Self::Ended {
+                reason,
+                error: error.to_string(),
+            },
         }
     }
 
@@ -109,7 +122,17 @@ impl From<ApplyError> for LaunchError {
             None => error.to_string(),
         };
         let reason = FinishReason::NamespacePrepareFailed;
-        if error.is_retryable() { Self::Later { reason, error: text } } else { Self::Ended { reason, error: text } }
+        if error.is_retryable() {
+            Self::Later {
+                reason,
+                error: text,
+            }
+        } else {
+            Self::Ended {
+                reason,
+                error: text,
+            }
+        }
     }
 }
 
@@ -119,7 +142,9 @@ pub async fn launch(ctx: &WorkerContext, run: &WorkerRun) -> Result<Launched, La
         return deploy_only(ctx, run).await;
     }
     if run.discussion_mode || run.trigger_kind == "ai_repair" {
-        return Err(LaunchError::context("runs in a Pod of their own are not built yet"));
+        return Err(LaunchError::context(
+            "runs in a Pod of their own are not built yet",
+        ));
     }
     let profile = match profile::resolve(ctx, run).await? {
         Ok(profile) => profile,
@@ -131,8 +156,16 @@ pub async fn launch(ctx: &WorkerContext, run: &WorkerRun) -> Result<Launched, La
     }
 }
 
-async fn precondition(ctx: &WorkerContext, run: &WorkerRun, unmet: Unmet) -> Result<Launched, LaunchError> {
-    let end = End { end: RunEnd::Because(FinishReason::FailedPrecondition), error: Some(unmet.error), extra: unmet.event };
+async fn precondition(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    unmet: Unmet,
+) -> Result<Launched, LaunchError> {
+    let end = End {
+        end: RunEnd::Because(FinishReason::FailedPrecondition),
+        error: Some(unmet.error),
+        extra: unmet.event,
+    };
     finish::finish(ctx, run, end).await?;
     Ok(Launched::Over)
 }
@@ -140,11 +173,24 @@ async fn precondition(ctx: &WorkerContext, run: &WorkerRun, unmet: Unmet) -> Res
 async fn deploy_only(ctx: &WorkerContext, run: &WorkerRun) -> Result<Launched, LaunchError> {
     let namespace = run.namespace.clone().unwrap_or_default();
     environment::prepare(ctx, run, &namespace).await?;
-    finish::finish(ctx, run, End { end: RunEnd::Succeeded, error: None, extra: None }).await?;
+    finish::finish(
+        ctx,
+        run,
+        End {
+            end: RunEnd::Succeeded,
+            error: None,
+            extra: None,
+        },
+    )
+    .await?;
     Ok(Launched::Over)
 }
 
-async fn code_only(ctx: &WorkerContext, run: &WorkerRun, profile: &ResolvedProfile) -> Result<Launched, LaunchError> {
+async fn code_only(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    profile: &ResolvedProfile,
+) -> Result<Launched, LaunchError> {
     let namespace = ctx.app.config.worker.code_only_namespace.clone();
     let mut tx = fenced(ctx, run).await?;
     store_profile(ctx, &mut tx, run, profile).await?;
@@ -153,11 +199,18 @@ async fn code_only(ctx: &WorkerContext, run: &WorkerRun, profile: &ResolvedProfi
     ctx.wake_effects();
     ctx.cluster.ensure_code_only_namespace(&namespace).await?;
     // Such a run clones its branch by itself; nothing is prepared for it.
-    let ready = Ready { prepared: None, issued: issue_token(ctx, run, &namespace).await? };
+    let ready = Ready {
+        prepared: None,
+        issued: issue_token(ctx, run, &namespace).await?,
+    };
     start_job(ctx, run, profile, &namespace, ready, None).await
 }
 
-async fn full_env(ctx: &WorkerContext, run: &WorkerRun, profile: &ResolvedProfile) -> Result<Launched, LaunchError> {
+async fn full_env(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    profile: &ResolvedProfile,
+) -> Result<Launched, LaunchError> {
     let mut run = run.clone();
     for _ in 0..NAMESPACE_CHOICES {
         let (choice, lease, now) = settle_namespace(ctx, &run, profile).await?;
@@ -165,8 +218,19 @@ async fn full_env(ctx: &WorkerContext, run: &WorkerRun, profile: &ResolvedProfil
         if choice.origin == Origin::Live {
             ctx.cluster.ensure_readonly_account(name).await?;
             let prepared = environment::prepare(ctx, &run, name).await?;
-            let ready = Ready { prepared, issued: issue_token(ctx, &run, name).await? };
-            return start_job(ctx, &run, profile, name, ready, Some(AgentAccount::Readonly)).await;
+            let ready = Ready {
+                prepared,
+                issued: issue_token(ctx, &run, name).await?,
+            };
+            return start_job(
+                ctx,
+                &run,
+                profile,
+                name,
+                ready,
+                Some(AgentAccount::Readonly),
+            )
+            .await;
         }
         let reuse = match choice.origin {
             Origin::Lineage | Origin::Reuse => {
@@ -180,9 +244,17 @@ async fn full_env(ctx: &WorkerContext, run: &WorkerRun, profile: &ResolvedProfil
             && !absent_lineage(ctx, &choice).await?
         {
             let mut tx = fenced(ctx, &run).await?;
-            journal::record(&mut tx, Subject::from(&run), reuse_event(&run, &choice, refusal.as_str(), None)).await?;
+            journal::record(
+                &mut tx,
+                Subject::from(&run),
+                reuse_event(&run, &choice, refusal.as_str(), None),
+            )
+            .await?;
             let own = domain::namespaces::run_namespace(
-                ProjectId(run.project_id.ok_or_else(|| LaunchError::namespace("the run belongs to no project"))?),
+                ProjectId(
+                    run.project_id
+                        .ok_or_else(|| LaunchError::namespace("the run belongs to no project"))?,
+                ),
                 run.issue_number.map(i64::from),
                 RunId(run.id),
             );
@@ -193,14 +265,27 @@ async fn full_env(ctx: &WorkerContext, run: &WorkerRun, profile: &ResolvedProfil
         }
         let ready = prepare_namespace(ctx, &run, &choice, &lease, now, reuse.as_ref()).await?;
         let agent = run.agent_key.clone().unwrap_or_default();
-        return start_job(ctx, &run, profile, name, ready, Some(AgentAccount::of_agent(&agent))).await;
+        return start_job(
+            ctx,
+            &run,
+            profile,
+            name,
+            ready,
+            Some(AgentAccount::of_agent(&agent)),
+        )
+        .await;
     }
     Err(LaunchError::namespace("no usable namespace was found"))
 }
 
 /// A lineage whose namespace is gone is made again under the same name (L-66).
 async fn absent_lineage(ctx: &WorkerContext, choice: &Choice) -> Result<bool, LaunchError> {
-    Ok(choice.origin == Origin::Lineage && ctx.cluster.get_namespace(choice.name.as_str()).await?.is_none())
+    Ok(choice.origin == Origin::Lineage
+        && ctx
+            .cluster
+            .get_namespace(choice.name.as_str())
+            .await?
+            .is_none())
 }
 
 /// Stores profile, namespace and lease in one step, before anything is made in the cluster.
@@ -222,7 +307,9 @@ async fn settle_namespace(
         let lease = NewNamespaceLease {
             namespace: choice.name.to_string(),
             run_id: run.id,
-            project_id: run.project_id.ok_or_else(|| LaunchError::namespace("the run belongs to no project"))?,
+            project_id: run
+                .project_id
+                .ok_or_else(|| LaunchError::namespace("the run belongs to no project"))?,
             repository_full_name: run.repository_full_name.clone(),
             issue_number: run.issue_number,
             agent_key: run.agent_key.clone().unwrap_or_default(),
@@ -233,7 +320,14 @@ async fn settle_namespace(
     };
     tx.commit().await?;
     ctx.wake_effects();
-    Ok((choice, Lease { ttl_seconds: ttl, expires_at }, now))
+    Ok((
+        choice,
+        Lease {
+            ttl_seconds: ttl,
+            expires_at,
+        },
+        now,
+    ))
 }
 
 /// The platform's part of R-44; services.yaml of the project is not deployed yet, so it says nothing.
@@ -254,9 +348,16 @@ struct Ready {
     issued: IssuedToken,
 }
 
-async fn issue_token(ctx: &WorkerContext, run: &WorkerRun, namespace: &str) -> Result<IssuedToken, LaunchError> {
+async fn issue_token(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    namespace: &str,
+) -> Result<IssuedToken, LaunchError> {
     let mode = run.runtime_mode.clone().unwrap_or_default();
-    let issued = ctx.control_plane.issue_token(run.id, namespace, &mode).await;
+    let issued = ctx
+        .control_plane
+        .issue_token(run.id, namespace, &mode)
+        .await;
     issued.map_err(|error| LaunchError::from_call(error, FinishReason::McpTokenIssueFailed))
 }
 
@@ -275,7 +376,10 @@ async fn prepare_namespace(
     let metadata = NamespaceMetadata {
         instance: ctx.cluster.names().instance(),
         runtime_mode: RuntimeMode::FullEnv,
-        project_id: ProjectId(run.project_id.ok_or_else(|| LaunchError::namespace("the run belongs to no project"))?),
+        project_id: ProjectId(
+            run.project_id
+                .ok_or_else(|| LaunchError::namespace("the run belongs to no project"))?,
+        ),
         run_id: RunId(run.id),
         issue_number: run.issue_number.map(i64::from),
         agent_key: run.agent_key.as_deref(),
@@ -285,12 +389,16 @@ async fn prepare_namespace(
     let (made, namespace_made) = tokio::sync::oneshot::channel();
     let objects = async {
         let ensured = ctx.cluster.ensure_namespace(&wanted).await?;
-        let reused = ensured.previous_run.is_some_and(|previous| previous != run.id);
+        let reused = ensured
+            .previous_run
+            .is_some_and(|previous| previous != run.id);
         // the events tell of the namespace and its lease, its objects follow.
         record_prepared(ctx, run, name, lease, reused, choice, reuse).await?;
         // The receiver is gone only when the other half has failed, and then its error is the one that counts.
         let _ = made.send(());
-        ctx.cluster.ensure_run_objects(name, ensured.existed).await?;
+        ctx.cluster
+            .ensure_run_objects(name, ensured.existed)
+            .await?;
         Ok::<(), LaunchError>(())
     };
     let credentials = async {
@@ -309,7 +417,10 @@ async fn prepare_namespace(
             }
         };
         let (issued, ()) = tokio::join!(issue_token(ctx, run, name), fingerprint);
-        Ok::<Ready, LaunchError>(Ready { prepared, issued: issued? })
+        Ok::<Ready, LaunchError>(Ready {
+            prepared,
+            issued: issued?,
+        })
     };
     let ((), ready) = tokio::try_join!(objects, credentials)?;
     Ok(ready)
@@ -335,14 +446,29 @@ async fn record_prepared(
     let mut tx = fenced(ctx, run).await?;
     match reuse {
         Some(Reuse::FastPath { hash }) => {
-            journal::record_once(&mut tx, subject, reuse_event(run, choice, "fingerprint_match", Some(hash))).await?;
+            journal::record_once(
+                &mut tx,
+                subject,
+                reuse_event(run, choice, "fingerprint_match", Some(hash)),
+            )
+            .await?;
         }
         Some(Reuse::Refused(refusal)) if reused => {
-            journal::record_once(&mut tx, subject, reuse_event(run, choice, refusal.as_str(), None)).await?;
+            journal::record_once(
+                &mut tx,
+                subject,
+                reuse_event(run, choice, refusal.as_str(), None),
+            )
+            .await?;
         }
         _ => {}
     }
-    journal::record_once(&mut tx, subject, AuditEvent::RunNamespacePrepared(payload.clone())).await?;
+    journal::record_once(
+        &mut tx,
+        subject,
+        AuditEvent::RunNamespacePrepared(payload.clone()),
+    )
+    .await?;
     let lease_event = if reused {
         AuditEvent::RunNamespaceTtlExtended(payload)
     } else {
@@ -371,7 +497,12 @@ fn reuse_event(run: &WorkerRun, choice: &Choice, reason: &str, hash: Option<&str
 }
 
 /// What the next revise compares with. A run does not fail for lack of it: the revise then prepares anew.
-async fn store_fingerprint(ctx: &WorkerContext, run: &WorkerRun, name: &str, build_ref: Option<&str>) {
+async fn store_fingerprint(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    name: &str,
+    build_ref: Option<&str>,
+) {
     let Some(build_ref) = build_ref else { return };
     let fingerprint = namespace::fingerprint(run, name, build_ref);
     let stored = async {
@@ -381,7 +512,10 @@ async fn store_fingerprint(ctx: &WorkerContext, run: &WorkerRun, name: &str, bui
             crate::cluster::keys::FINGERPRINT_JSON: fingerprint.to_json(),
             crate::cluster::keys::FINGERPRINT_UPDATED_AT: domain::namespaces::rfc3339(now),
         });
-        ctx.cluster.annotate_namespace(name, annotations).await.map_err(LaunchError::from)
+        ctx.cluster
+            .annotate_namespace(name, annotations)
+            .await
+            .map_err(LaunchError::from)
     };
     if let Err(error) = stored.await {
         tracing::warn!(run_id = %run.id, namespace = name, %error, "failed to store the fingerprint of a namespace");
@@ -400,7 +534,11 @@ async fn start_job(
     let worker = &ctx.app.config.worker;
     let mut known = run.clone();
     known.pr_number = profile.pull_request.or(run.pr_number);
-    let volume = if account.is_some() { PodVolume::RepositoryCache } else { PodVolume::Scratch };
+    let volume = if account.is_some() {
+        PodVolume::RepositoryCache
+    } else {
+        PodVolume::Scratch
+    };
     let job = build_job(&JobSpecInput {
         run_id: run.id,
         project_id: run.project_id,
@@ -411,7 +549,13 @@ async fn start_job(
         command: worker.job_command.clone(),
         service_account: account.map(|account| ctx.cluster.accounts().name(account).to_owned()),
         volume,
-        environment: agent_env::plain(ctx, &known, &profile.facts, ready.prepared.as_deref(), WORKSPACE),
+        environment: agent_env::plain(
+            ctx,
+            &known,
+            &profile.facts,
+            ready.prepared.as_deref(),
+            WORKSPACE,
+        ),
         credentials_secret: ready.issued.secret_name,
         ttl_seconds: worker.job_ttl_seconds,
         backoff_limit: worker.job_backoff_limit,
@@ -427,7 +571,8 @@ async fn start_job(
     }
     let made = ctx.cluster.create_job(&job).await?;
     let (owned, recorded) = tokio::join!(
-        ctx.control_plane.own_credentials(run.id, namespace, &made.name, &made.uid),
+        ctx.control_plane
+            .own_credentials(run.id, namespace, &made.name, &made.uid),
         record_started(ctx, &known, profile, namespace, &made.name),
     );
     if let Err(error) = owned {
@@ -441,7 +586,9 @@ async fn start_job(
 /// A run cancelled during preparation gets no Job.
 async fn still_owned(ctx: &WorkerContext, run: &WorkerRun) -> Result<bool, LaunchError> {
     let mut conn = ctx.app.pool.acquire().await?;
-    Ok(runs::get_owned(&mut conn, run.id, ctx.worker_id()).await?.is_some())
+    Ok(runs::get_owned(&mut conn, run.id, ctx.worker_id())
+        .await?
+        .is_some())
 }
 
 async fn record_started(
@@ -506,11 +653,23 @@ async fn store_profile(
     }
     let prompt = agent_env::prompt_choice(ctx, run);
     let facts = &profile.facts;
-    runs::set_session_profile(conn, run.id, &facts.model, &facts.reasoning_effort, &prompt.kind).await?;
+    runs::set_session_profile(
+        conn,
+        run.id,
+        &facts.model,
+        &facts.reasoning_effort,
+        &prompt.kind,
+    )
+    .await?;
     if let Some(number) = profile.pull_request {
         runs::set_pull_request(conn, run.id, number).await?;
     }
-    journal::record_once(conn, Subject::from(run), profile::resolved_event(run, profile)).await?;
+    journal::record_once(
+        conn,
+        Subject::from(run),
+        profile::resolved_event(run, profile),
+    )
+    .await?;
     Ok(())
 }
 
@@ -520,5 +679,9 @@ async fn fenced(
     run: &WorkerRun,
 ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, LaunchError> {
     let mut tx = ctx.begin().await?;
-    if runs::fence(&mut tx, run.id, ctx.worker_id()).await? { Ok(tx) } else { Err(LaunchError::LeaseLost) }
+    if runs::fence(&mut tx, run.id, ctx.worker_id()).await? {
+        Ok(tx)
+    } else {
+        Err(LaunchError::LeaseLost)
+    }
 }

@@ -22,7 +22,8 @@ pub async fn release_stale(ctx: &WorkerContext) -> Result<usize, WorkerError> {
         }
     }
     if released > 0 {
-        metrics::counter!("codexk8s_stale_leases_total").increment(u64::try_from(released).unwrap_or_default());
+        metrics::counter!("codexk8s_stale_leases_total")
+            .increment(u64::try_from(released).unwrap_or_default());
     }
     Ok(released)
 }
@@ -35,7 +36,10 @@ async fn is_stale(ctx: &WorkerContext, suspect: &SuspectLease) -> bool {
     let namespace = &ctx.app.config.worker.namespace;
     // A worker id is the name of its Pod, or that name and a process number.
     let without_process = suspect.lease_owner.rsplit_once('-').map(|(pod, _)| pod);
-    for pod in [Some(suspect.lease_owner.as_str()), without_process].into_iter().flatten() {
+    for pod in [Some(suspect.lease_owner.as_str()), without_process]
+        .into_iter()
+        .flatten()
+    {
         match ctx.cluster.pod_is_live(namespace, pod).await {
             Ok(true) => return false,
             Ok(false) => {}
@@ -50,7 +54,8 @@ async fn is_stale(ctx: &WorkerContext, suspect: &SuspectLease) -> bool {
 
 async fn release(ctx: &WorkerContext, suspect: &SuspectLease) -> Result<bool, WorkerError> {
     let mut tx = ctx.begin().await?;
-    let Some(run) = runs::release_lease(&mut tx, suspect.run_id, &suspect.lease_owner).await? else {
+    let Some(run) = runs::release_lease(&mut tx, suspect.run_id, &suspect.lease_owner).await?
+    else {
         return Ok(false);
     };
     let payload = WorkerLeasePayload {
@@ -65,8 +70,18 @@ async fn release(ctx: &WorkerContext, suspect: &SuspectLease) -> Result<bool, Wo
         ..about(&run, Some(suspect.lease_owner.clone()), suspect.lease_until)
     };
     let subject = Subject::from(&run);
-    journal::record(&mut tx, subject, AuditEvent::WorkerInstanceHeartbeatMissed(payload.clone())).await?;
-    journal::record(&mut tx, subject, AuditEvent::RunLeaseDetectedStale(payload.clone())).await?;
+    journal::record(
+        &mut tx,
+        subject,
+        AuditEvent::WorkerInstanceHeartbeatMissed(payload.clone()),
+    )
+    .await?;
+    journal::record(
+        &mut tx,
+        subject,
+        AuditEvent::RunLeaseDetectedStale(payload.clone()),
+    )
+    .await?;
     journal::record(&mut tx, subject, AuditEvent::RunLeaseReleased(payload)).await?;
     notify(&mut tx, Channel::RunQueue).await?;
     tx.commit().await?;
@@ -80,8 +95,16 @@ pub async fn reclaim(ctx: &WorkerContext) -> Result<usize, WorkerError> {
     let mut tx = ctx.begin().await?;
     let taken = runs::reclaim(&mut tx, ctx.worker_id(), ctx.limits.run_lease_ttl, limit).await?;
     for run in &taken {
-        let payload = WorkerLeasePayload { worker_id: Some(ctx.worker_id().to_owned()), ..about(run, None, None) };
-        journal::record(&mut tx, Subject::from(run), AuditEvent::RunReclaimedAfterStaleLease(payload)).await?;
+        let payload = WorkerLeasePayload {
+            worker_id: Some(ctx.worker_id().to_owned()),
+            ..about(run, None, None)
+        };
+        journal::record(
+            &mut tx,
+            Subject::from(run),
+            AuditEvent::RunReclaimedAfterStaleLease(payload),
+        )
+        .await?;
     }
     tx.commit().await?;
     for run in &taken {
@@ -100,7 +123,12 @@ pub async fn stop(ctx: &WorkerContext) -> Result<(), WorkerError> {
             worker_status: Some("stopped".to_owned()),
             ..about(run, Some(ctx.worker_id().to_owned()), None)
         };
-        journal::record(&mut tx, Subject::from(run), AuditEvent::RunLeaseReleased(payload)).await?;
+        journal::record(
+            &mut tx,
+            Subject::from(run),
+            AuditEvent::RunLeaseReleased(payload),
+        )
+        .await?;
     }
     worker_instances::stop(&mut tx, ctx.worker_id()).await?;
     notify(&mut tx, Channel::RunQueue).await?;
@@ -109,7 +137,11 @@ pub async fn stop(ctx: &WorkerContext) -> Result<(), WorkerError> {
     Ok(())
 }
 
-fn about(run: &LeaseSubject, previous_owner: Option<String>, until: Option<DateTime<Utc>>) -> WorkerLeasePayload {
+fn about(
+    run: &LeaseSubject,
+    previous_owner: Option<String>,
+    until: Option<DateTime<Utc>>,
+) -> WorkerLeasePayload {
     WorkerLeasePayload {
         previous_lease_owner: previous_owner,
         previous_lease_until: until,

@@ -33,12 +33,23 @@ pub async fn active_runs(ctx: &Arc<WorkerContext>) -> Result<(), WorkerError> {
     let ids: Vec<Uuid> = owned.iter().map(|run| run.id).collect();
     slots::renew(&mut conn, &ids, ctx.limits.slot_lease_ttl).await?;
     runs::renew_leases(&mut conn, ctx.worker_id(), ctx.limits.run_lease_ttl).await?;
-    let renewed = namespace_leases::renew_for_active_runs(&mut conn, ctx.worker_id(), LEASE_RENEWAL_STEP).await?;
+    let renewed =
+        namespace_leases::renew_for_active_runs(&mut conn, ctx.worker_id(), LEASE_RENEWAL_STEP)
+            .await?;
     drop(conn);
     for lease in renewed {
-        let annotations =
-            lease_patch(&Lease { ttl_seconds: lease.ttl_seconds, expires_at: lease.expires_at }, lease.renewed_at);
-        if let Err(error) = ctx.cluster.annotate_namespace(&lease.namespace, annotations).await {
+        let annotations = lease_patch(
+            &Lease {
+                ttl_seconds: lease.ttl_seconds,
+                expires_at: lease.expires_at,
+            },
+            lease.renewed_at,
+        );
+        if let Err(error) = ctx
+            .cluster
+            .annotate_namespace(&lease.namespace, annotations)
+            .await
+        {
             tracing::warn!(namespace = lease.namespace, %error, "failed to renew a namespace lease");
         }
     }
@@ -51,12 +62,21 @@ pub async fn active_runs(ctx: &Arc<WorkerContext>) -> Result<(), WorkerError> {
 
 /// Starts a task for a run that has something to do. A run whose task is at work, or whose next attempt is not due, is
 /// left alone: the loop comes back when either changes.
-pub fn drive(ctx: &Arc<WorkerContext>, run: WorkerRun, observations: &HashMap<Uuid, RunObservation>) {
+pub fn drive(
+    ctx: &Arc<WorkerContext>,
+    run: WorkerRun,
+    observations: &HashMap<Uuid, RunObservation>,
+) {
     let seen = observations.get(&run.id).cloned();
-    if run.job_name.is_some() && !run.timed_out && matches!(seen, Some(RunObservation::Active { .. })) {
+    if run.job_name.is_some()
+        && !run.timed_out
+        && matches!(seen, Some(RunObservation::Active { .. }))
+    {
         return;
     }
-    let Some(busy) = ctx.in_flight.take(run.id) else { return };
+    let Some(busy) = ctx.in_flight.take(run.id) else {
+        return;
+    };
     let ctx = Arc::clone(ctx);
     ctx.tasks.clone().spawn(async move {
         let run_id = run.id;
@@ -75,10 +95,16 @@ pub fn drive(ctx: &Arc<WorkerContext>, run: WorkerRun, observations: &HashMap<Uu
     });
 }
 
-async fn step(ctx: &WorkerContext, run: WorkerRun, seen: Option<RunObservation>) -> Result<(), LaunchError> {
+async fn step(
+    ctx: &WorkerContext,
+    run: WorkerRun,
+    seen: Option<RunObservation>,
+) -> Result<(), LaunchError> {
     // The row may be older than the task: what another task of this worker did meanwhile counts.
     let mut conn = ctx.app.pool.acquire().await?;
-    let Some(run) = runs::get_owned(&mut conn, run.id, ctx.worker_id()).await? else { return Ok(()) };
+    let Some(run) = runs::get_owned(&mut conn, run.id, ctx.worker_id()).await? else {
+        return Ok(());
+    };
     drop(conn);
     if run.job_name.is_none() {
         return first_launch(ctx, &run).await;
@@ -89,11 +115,21 @@ async fn step(ctx: &WorkerContext, run: WorkerRun, seen: Option<RunObservation>)
     };
     match observation {
         RunObservation::Succeeded if run_finish::is_waiting(&run.status) => park(ctx, &run).await,
-        RunObservation::Succeeded => {
-            finish::finish(ctx, &run, End { end: RunEnd::Succeeded, error: None, extra: None }).await.map(drop)
-        }
+        RunObservation::Succeeded => finish::finish(
+            ctx,
+            &run,
+            End {
+                end: RunEnd::Succeeded,
+                error: None,
+                extra: None,
+            },
+        )
+        .await
+        .map(drop),
         RunObservation::Failed(failure) => finish_failed(ctx, &run, failure).await,
-        RunObservation::Active { .. } | RunObservation::Absent if run.timed_out => time_out(ctx, &run).await,
+        RunObservation::Active { .. } | RunObservation::Absent if run.timed_out => {
+            time_out(ctx, &run).await
+        }
         RunObservation::Active { .. } => Ok(()),
         RunObservation::Absent if run_finish::is_waiting(&run.status) => Ok(()),
         RunObservation::Absent => missing_job(ctx, &run).await,
@@ -115,12 +151,23 @@ async fn first_launch(ctx: &WorkerContext, run: &WorkerRun) -> Result<(), Launch
         }
         Err(LaunchError::LeaseLost | LaunchError::Interrupted) => Ok(()),
         Err(LaunchError::Ended { reason, error }) => {
-            finish::finish(ctx, run, End::because(reason, error)).await.map(drop)
+            finish::finish(ctx, run, End::because(reason, error))
+                .await
+                .map(drop)
         }
         Err(LaunchError::Later { reason, error }) => {
-            let limit = i64::try_from(ctx.app.config.worker.runtime_prepare_retry_timeout.as_secs()).unwrap_or(i64::MAX);
+            let limit = i64::try_from(
+                ctx.app
+                    .config
+                    .worker
+                    .runtime_prepare_retry_timeout
+                    .as_secs(),
+            )
+            .unwrap_or(i64::MAX);
             if run.age_seconds >= limit {
-                finish::finish(ctx, run, End::because(reason, error)).await.map(drop)
+                finish::finish(ctx, run, End::because(reason, error))
+                    .await
+                    .map(drop)
             } else {
                 Err(LaunchError::Later { reason, error })
             }
@@ -156,20 +203,32 @@ async fn live(ctx: &WorkerContext, run: &WorkerRun) -> Result<RunObservation, La
 
 async fn missing_job(ctx: &WorkerContext, run: &WorkerRun) -> Result<(), LaunchError> {
     if run.age_seconds >= JOB_MISSING_SECONDS {
-        let end = End::because(FinishReason::KubernetesJobNotFound, format!("job {} was not found", job_name(run.id)));
+        let end = End::because(
+            FinishReason::KubernetesJobNotFound,
+            format!("job {} was not found", job_name(run.id)),
+        );
         return finish::finish(ctx, run, end).await.map(drop);
     }
     if run.runtime_mode.as_deref() == Some("full-env") {
         return first_launch(ctx, run).await;
     }
-    Err(LaunchError::Later { reason: FinishReason::KubernetesJobNotFound, error: "the job of the run is missing".to_owned() })
+    Err(LaunchError::Later {
+        reason: FinishReason::KubernetesJobNotFound,
+        error: "the job of the run is missing".to_owned(),
+    })
 }
 
-async fn finish_failed(ctx: &WorkerContext, run: &WorkerRun, failure: PodFailure) -> Result<(), LaunchError> {
+async fn finish_failed(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    failure: PodFailure,
+) -> Result<(), LaunchError> {
     let end = if failure.exit_code == Some(EXIT_FAILED_PRECONDITION) {
         let mut conn = ctx.app.pool.acquire().await?;
         let stored = run_finish::stored_precondition(&mut conn, run.id).await?;
-        let error = stored.unwrap_or_else(|| "the runner reported a failed precondition without a text".to_owned());
+        let error = stored.unwrap_or_else(|| {
+            "the runner reported a failed precondition without a text".to_owned()
+        });
         End::because(FinishReason::FailedPrecondition, error)
     } else {
         let error = match failure.exit_code {
@@ -196,7 +255,10 @@ async fn time_out(ctx: &WorkerContext, run: &WorkerRun) -> Result<(), LaunchErro
         ctx.cluster.delete_job(namespace, &job_name(run.id)).await?;
     }
     let seconds = ctx.limits.run_timeout.as_secs();
-    let end = End::because(FinishReason::RunTimeout, format!("the run used up its {seconds} seconds"));
+    let end = End::because(
+        FinishReason::RunTimeout,
+        format!("the run used up its {seconds} seconds"),
+    );
     finish::finish(ctx, run, end).await.map(drop)
 }
 
@@ -214,7 +276,9 @@ async fn park(ctx: &WorkerContext, run: &WorkerRun) -> Result<(), LaunchError> {
 }
 
 async fn delete_job(ctx: &WorkerContext, run: &WorkerRun) {
-    let Some(namespace) = &run.job_namespace else { return };
+    let Some(namespace) = &run.job_namespace else {
+        return;
+    };
     if let Err(error) = ctx.cluster.delete_job(namespace, &job_name(run.id)).await {
         tracing::warn!(run_id = %run.id, %error, "failed to delete the job of an ended run");
     }
@@ -222,8 +286,17 @@ async fn delete_job(ctx: &WorkerContext, run: &WorkerRun) {
 
 /// Deletes the Jobs of runs that were canceled or timed out while their agents still work.
 pub async fn stop_jobs_of_ended_runs(ctx: &WorkerContext) -> Result<(), WorkerError> {
-    let working = ctx.view.observations().into_iter().filter(|(_, seen)| matches!(seen, RunObservation::Active { .. }));
-    delete_jobs(ctx, working.map(|(run_id, _)| run_id).collect(), |status, _| status != "succeeded").await
+    let working = ctx
+        .view
+        .observations()
+        .into_iter()
+        .filter(|(_, seen)| matches!(seen, RunObservation::Active { .. }));
+    delete_jobs(
+        ctx,
+        working.map(|(run_id, _)| run_id).collect(),
+        |status, _| status != "succeeded",
+    )
+    .await
 }
 
 /// Deletes Jobs that outlived their time by the platform's clock: the cluster's own TTL counts by another one (D-7).
@@ -244,10 +317,15 @@ async fn delete_jobs(
     let mut conn = ctx.app.pool.acquire().await?;
     let ended = runs::terminal_among(&mut conn, &runs).await?;
     drop(conn);
-    for (run_id, _, _) in ended.into_iter().filter(|(_, status, age_seconds)| wanted(status, *age_seconds)) {
+    for (run_id, _, _) in ended
+        .into_iter()
+        .filter(|(_, status, age_seconds)| wanted(status, *age_seconds))
+    {
         for job in ctx.cluster.find_jobs(run_id).await? {
             if job.metadata.deletion_timestamp.is_none() {
-                ctx.cluster.delete_job(&job.namespace().unwrap_or_default(), &job.name_any()).await?;
+                ctx.cluster
+                    .delete_job(&job.namespace().unwrap_or_default(), &job.name_any())
+                    .await?;
                 tracing::info!(%run_id, "deleted the job of an ended run");
             }
         }

@@ -39,7 +39,11 @@ pub async fn run(app: SharedApp) -> Result<(), WorkerError> {
     let warming = ctx.cluster.clone();
     watches.spawn(async move {
         let pings = (0..WARM_CONNECTIONS).map(|_| warming.ping());
-        for error in futures::future::join_all(pings).await.into_iter().filter_map(Result::err) {
+        for error in futures::future::join_all(pings)
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+        {
             tracing::debug!(%error, "failed to open a connection ahead");
         }
     });
@@ -56,11 +60,15 @@ async fn register(ctx: &WorkerContext, identity: &WorkerIdentity) -> bool {
     loop {
         let registered = async {
             let mut conn = ctx.app.pool.acquire().await?;
-            worker_instances::register(&mut conn, identity, ctx.app.config.worker.instance_ttl).await
+            worker_instances::register(&mut conn, identity, ctx.app.config.worker.instance_ttl)
+                .await
         };
         match registered.await {
             Ok(()) => return true,
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "failed to register, trying again"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "failed to register, trying again"
+            ),
         }
         tokio::select! {
             () = tokio::time::sleep(FAILURE_PAUSE) => {}
@@ -79,7 +87,9 @@ async fn beat(ctx: &Arc<WorkerContext>, identity: &WorkerIdentity) {
         }
         let refreshed = async {
             let mut conn = ctx.app.pool.acquire().await?;
-            if worker_instances::heartbeat(&mut conn, &identity.worker_id, settings.instance_ttl).await? {
+            if worker_instances::heartbeat(&mut conn, &identity.worker_id, settings.instance_ttl)
+                .await?
+            {
                 return Ok(());
             }
             // Somebody removed or closed the row of a living worker.
@@ -87,7 +97,10 @@ async fn beat(ctx: &Arc<WorkerContext>, identity: &WorkerIdentity) {
         };
         let refreshed: sqlx::Result<()> = refreshed.await;
         if let Err(error) = refreshed {
-            tracing::warn!(error = &error as &dyn std::error::Error, "failed to refresh the registry");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "failed to refresh the registry"
+            );
         }
         ctx.periodic.notify_one();
     }
@@ -95,14 +108,18 @@ async fn beat(ctx: &Arc<WorkerContext>, identity: &WorkerIdentity) {
 
 async fn make_passes(ctx: &Arc<WorkerContext>) {
     let settings = &ctx.app.config.worker;
-    let mut queue = ctx.app.wakeups.waiter(&[Channel::RunQueue], &ctx.app.shutdown);
+    let mut queue = ctx
+        .app
+        .wakeups
+        .waiter(&[Channel::RunQueue], &ctx.app.shutdown);
     let mut clock = ctx.app.wakeups.waiter(&[Channel::Clock], &ctx.app.shutdown);
     let mut cause = Cause::Periodic;
     loop {
         if ctx.app.shutdown.is_cancelled() {
             return;
         }
-        let again = match tokio::time::timeout(settings.tick_timeout, tick::tick(ctx, cause)).await {
+        let again = match tokio::time::timeout(settings.tick_timeout, tick::tick(ctx, cause)).await
+        {
             Ok(Ok(again)) => again,
             Ok(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a pass failed");
@@ -124,7 +141,10 @@ async fn make_passes(ctx: &Arc<WorkerContext>) {
             continue;
         }
         let poll = ctx.app.config.poll_interval;
-        let retry = ctx.in_flight.next_due().map_or(poll, |due| due.saturating_duration_since(Instant::now()));
+        let retry = ctx
+            .in_flight
+            .next_due()
+            .map_or(poll, |due| due.saturating_duration_since(Instant::now()));
         cause = tokio::select! {
             woken = queue.wait(poll) => match woken {
                 Woken::Notified => Cause::Woken,
@@ -144,11 +164,19 @@ async fn make_passes(ctx: &Arc<WorkerContext>) {
 
 async fn stop(ctx: &WorkerContext) {
     ctx.tasks.close();
-    if tokio::time::timeout(STOP_GRACE, ctx.tasks.wait()).await.is_err() {
-        tracing::warn!("some runs were left in the middle of a step; the next worker goes on with them");
+    if tokio::time::timeout(STOP_GRACE, ctx.tasks.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "some runs were left in the middle of a step; the next worker goes on with them"
+        );
     }
     if let Err(error) = leases::stop(ctx).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "failed to leave the registry; others find out by time");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "failed to leave the registry; others find out by time"
+        );
     }
 }
 

@@ -19,7 +19,12 @@ const SWEEP_LOCK: i64 = 0x636f_6465_785f_7377;
 /// Name prefix of stacks in development slots, which the sweep covers as well.
 const SLOT_PREFIX: &str = "codex-k8s-dev-";
 /// Owners that make a Pod part of the deployed stack.
-const STACK_OWNERS: [&str; 4] = ["ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController"];
+const STACK_OWNERS: [&str; 4] = [
+    "ReplicaSet",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicationController",
+];
 
 /// Who sweeps; `cleanup_command` of its events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,11 +54,17 @@ pub struct Swept {
 }
 
 /// One sweep, unless another worker is at it.
-pub async fn sweep(ctx: &WorkerContext, namespaces: Vec<NamespaceView>, command: Command) -> Result<Swept, WorkerError> {
+pub async fn sweep(
+    ctx: &WorkerContext,
+    namespaces: Vec<NamespaceView>,
+    command: Command,
+) -> Result<Swept, WorkerError> {
     // The lock lives in the session, so a worker that dies lets go of it.
     let mut guard = ctx.app.pool.acquire().await?.detach();
-    let locked: bool =
-        sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(SWEEP_LOCK).fetch_one(&mut guard).await?;
+    let locked: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+        .bind(SWEEP_LOCK)
+        .fetch_one(&mut guard)
+        .await?;
     if !locked {
         return Ok(Swept::default());
     }
@@ -67,8 +78,12 @@ pub async fn is_due(ctx: &WorkerContext) -> Result<Option<Vec<NamespaceView>>, W
     let namespaces = ctx.view.namespaces();
     let mut conn = ctx.app.pool.acquire().await?;
     let now = crate::store::clock::now(&mut *conn).await?;
-    let due = namespaces.iter().any(|view| in_scope(ctx, view) && !view.terminating && expiry(view).0 <= now)
-        || !namespace_leases::expired_open(&mut conn, 1).await?.is_empty();
+    let due = namespaces
+        .iter()
+        .any(|view| in_scope(ctx, view) && !view.terminating && expiry(view).0 <= now)
+        || !namespace_leases::expired_open(&mut conn, 1)
+            .await?
+            .is_empty();
     Ok(due.then_some(namespaces))
 }
 
@@ -79,7 +94,8 @@ async fn sweep_locked(
     command: Command,
 ) -> Result<Swept, WorkerError> {
     let now = crate::store::clock::now(&mut *conn).await?;
-    let limit = usize::try_from(ctx.app.config.worker.namespace_lease_sweep_limit).unwrap_or(usize::MAX);
+    let limit =
+        usize::try_from(ctx.app.config.worker.namespace_lease_sweep_limit).unwrap_or(usize::MAX);
     let mut expired: Vec<NamespaceView> = namespaces
         .into_iter()
         .filter(|view| in_scope(ctx, view) && !view.terminating && expiry(view).0 <= now)
@@ -89,7 +105,15 @@ async fn sweep_locked(
     let mut swept = Swept::default();
     if !ctx.app.config.worker.run_namespace_cleanup {
         if let Some(first) = expired.first() {
-            record(ctx, first, None, Outcome::Skipped("cleanup_disabled"), command, Vec::new()).await?;
+            record(
+                ctx,
+                first,
+                None,
+                Outcome::Skipped("cleanup_disabled"),
+                command,
+                Vec::new(),
+            )
+            .await?;
         }
         swept.kept = expired.len();
         return Ok(swept);
@@ -109,7 +133,8 @@ async fn sweep_locked(
 fn in_scope(ctx: &WorkerContext, view: &NamespaceView) -> bool {
     let worker = &ctx.app.config.worker;
     view.is_managed_by(ctx.cluster.names().instance())
-        && (view.name.starts_with(&worker.run_namespace_prefix) || view.name.starts_with(SLOT_PREFIX))
+        && (view.name.starts_with(&worker.run_namespace_prefix)
+            || view.name.starts_with(SLOT_PREFIX))
         && view.name != worker.production_namespace
         && view.name != worker.staging_namespace
         && view.name != worker.code_only_namespace
@@ -120,8 +145,13 @@ pub fn expiry(view: &NamespaceView) -> (DateTime<Utc>, &'static str) {
     match view.lease_expires_at() {
         Some(at) => (at, "annotation"),
         None => {
-            let created = view.created_at.unwrap_or(DateTime::<Utc>::MAX_UTC - TimeDelta::days(365));
-            (created + TimeDelta::seconds(DEFAULT_NAMESPACE_TTL_SECONDS), "created_at_fallback")
+            let created = view
+                .created_at
+                .unwrap_or(DateTime::<Utc>::MAX_UTC - TimeDelta::days(365));
+            (
+                created + TimeDelta::seconds(DEFAULT_NAMESPACE_TTL_SECONDS),
+                "created_at_fallback",
+            )
         }
     }
 }
@@ -140,7 +170,15 @@ async fn sweep_one(
     command: Command,
 ) -> Result<bool, WorkerError> {
     let Some(run_id) = view.run_id() else {
-        return keep(ctx, view, None, Outcome::Skipped("missing_run_id_label"), command, Vec::new()).await;
+        return keep(
+            ctx,
+            view,
+            None,
+            Outcome::Skipped("missing_run_id_label"),
+            command,
+            Vec::new(),
+        )
+        .await;
     };
     let run = match runs::summary(conn, run_id).await {
         Ok(run) => run,
@@ -151,10 +189,26 @@ async fn sweep_one(
     };
     if let Some((active, status)) = namespace_leases::active_run_in(conn, &view.name).await? {
         let details = vec![json!({"run_id": active, "run_status": status})];
-        return keep(ctx, view, run.as_ref(), Outcome::Skipped("active_run_in_db"), command, details).await;
+        return keep(
+            ctx,
+            view,
+            run.as_ref(),
+            Outcome::Skipped("active_run_in_db"),
+            command,
+            details,
+        )
+        .await;
     }
     if run.as_ref().is_some_and(|run| !is_terminal(&run.status)) {
-        return keep(ctx, view, run.as_ref(), Outcome::Skipped("active_run_in_db"), command, Vec::new()).await;
+        return keep(
+            ctx,
+            view,
+            run.as_ref(),
+            Outcome::Skipped("active_run_in_db"),
+            command,
+            Vec::new(),
+        )
+        .await;
     }
     match active_workloads(ctx, view, run.as_ref()).await {
         Err(error) => {
@@ -162,7 +216,15 @@ async fn sweep_one(
             return keep(ctx, view, run.as_ref(), outcome, command, Vec::new()).await;
         }
         Ok(active) if !active.is_empty() => {
-            return keep(ctx, view, run.as_ref(), Outcome::Skipped("active_workloads_present"), command, active).await;
+            return keep(
+                ctx,
+                view,
+                run.as_ref(),
+                Outcome::Skipped("active_workloads_present"),
+                command,
+                active,
+            )
+            .await;
         }
         Ok(_) => {}
     }
@@ -173,7 +235,15 @@ async fn sweep_one(
                 if !view.kept() {
                     mark_kept(ctx, view, json!(keys::KEEP_DEBUG)).await;
                 }
-                return keep(ctx, view, Some(run), Outcome::Skipped("debug_label_present"), command, Vec::new()).await;
+                return keep(
+                    ctx,
+                    view,
+                    Some(run),
+                    Outcome::Skipped("debug_label_present"),
+                    command,
+                    Vec::new(),
+                )
+                .await;
             }
             Ok(_) => {
                 if view.kept() {
@@ -183,7 +253,15 @@ async fn sweep_one(
             }
             Err(error) => {
                 tracing::warn!(namespace = view.name, %error, "failed to read the labels before a namespace is deleted");
-                return keep(ctx, view, Some(run), Outcome::Skipped("label_lookup_failed"), command, Vec::new()).await;
+                return keep(
+                    ctx,
+                    view,
+                    Some(run),
+                    Outcome::Skipped("label_lookup_failed"),
+                    command,
+                    Vec::new(),
+                )
+                .await;
             }
         }
     }
@@ -205,18 +283,43 @@ async fn delete(
             tracing::info!(namespace = view.name, "deleted an expired namespace");
             Ok(true)
         }
-        Ok(false) => keep(ctx, view, run, Outcome::Skipped("already_deleted"), command, Vec::new()).await,
+        Ok(false) => {
+            keep(
+                ctx,
+                view,
+                run,
+                Outcome::Skipped("already_deleted"),
+                command,
+                Vec::new(),
+            )
+            .await
+        }
         Err(error) => {
             namespace_leases::set_state(conn, &view.name, "active").await?;
-            keep(ctx, view, run, Outcome::Failed("delete_failed", error.to_string()), command, Vec::new()).await
+            keep(
+                ctx,
+                view,
+                run,
+                Outcome::Failed("delete_failed", error.to_string()),
+                command,
+                Vec::new(),
+            )
+            .await
         }
     }
 }
 
 /// Leases whose namespace is gone without a record: a sweep died in between, or somebody else deleted it.
-async fn close_vanished(ctx: &WorkerContext, conn: &mut PgConnection, command: Command) -> Result<(), WorkerError> {
+async fn close_vanished(
+    ctx: &WorkerContext,
+    conn: &mut PgConnection,
+    command: Command,
+) -> Result<(), WorkerError> {
     let limit = i64::from(ctx.app.config.worker.namespace_lease_sweep_limit);
-    for OpenLease { namespace, run_id, .. } in namespace_leases::expired_open(conn, limit).await? {
+    for OpenLease {
+        namespace, run_id, ..
+    } in namespace_leases::expired_open(conn, limit).await?
+    {
         match ctx.cluster.get_namespace(&namespace).await {
             Ok(Some(view)) if !view.terminating => continue,
             Ok(_) => {}
@@ -236,7 +339,15 @@ async fn close_vanished(ctx: &WorkerContext, conn: &mut PgConnection, command: C
             created_at: None,
             terminating: true,
         };
-        record(ctx, &gone, run.as_ref(), Outcome::Skipped("already_deleted"), command, Vec::new()).await?;
+        record(
+            ctx,
+            &gone,
+            run.as_ref(),
+            Outcome::Skipped("already_deleted"),
+            command,
+            Vec::new(),
+        )
+        .await?;
     }
     Ok(())
 }
@@ -250,12 +361,18 @@ async fn active_workloads(
     let (jobs, pods) = ctx.cluster.jobs_in(&view.name).await?;
     let mut active = Vec::new();
     for job in &jobs {
-        let by_cron_job = job.metadata.owner_references.iter().flatten().any(|owner| owner.kind == "CronJob");
+        let by_cron_job = job
+            .metadata
+            .owner_references
+            .iter()
+            .flatten()
+            .any(|owner| owner.kind == "CronJob");
         let status = job.status.as_ref();
         let over = status.is_some_and(|status| {
             status.completion_time.is_some()
                 || status.conditions.iter().flatten().any(|condition| {
-                    matches!(condition.type_.as_str(), "Failed" | "Complete") && condition.status == "True"
+                    matches!(condition.type_.as_str(), "Failed" | "Complete")
+                        && condition.status == "True"
                 })
         });
         if !by_cron_job && !over {
@@ -263,7 +380,10 @@ async fn active_workloads(
         }
     }
     for pod in &pods {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let phase = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref());
         let owners = || pod.metadata.owner_references.iter().flatten();
         let of_stack = owners().any(|owner| STACK_OWNERS.contains(&owner.kind.as_str()));
         // A Pod of a Job is judged by its Job; what is left works on its own.
@@ -316,7 +436,9 @@ async fn record(
         runtime_mode: view.labels.get(keys::RUNTIME_MODE).cloned(),
         namespace: Some(view.name.clone()),
         namespace_lease_ttl: view.lease_ttl(),
-        namespace_lease_expires_at: (view.lease_expires_at().is_some() || view.created_at.is_some()).then_some(expires_at),
+        namespace_lease_expires_at: (view.lease_expires_at().is_some()
+            || view.created_at.is_some())
+        .then_some(expires_at),
         namespace_reused: None,
         reason: Some(reason.to_owned()),
         run_status: run.map(|run| run.status.clone()),
@@ -367,14 +489,21 @@ async fn record(
 }
 
 /// Without a mirror row the journal itself tells whether the reason is new.
-async fn known_without_run(conn: &mut PgConnection, record: &domain::audit::AuditRecord) -> sqlx::Result<bool> {
+async fn known_without_run(
+    conn: &mut PgConnection,
+    record: &domain::audit::AuditRecord,
+) -> sqlx::Result<bool> {
     let last: Option<Option<String>> = sqlx::query_scalar(
         "SELECT payload ->> 'reason' FROM flow_events WHERE correlation_id = $1 AND event_type LIKE 'run.namespace.clean%' ORDER BY id DESC LIMIT 1",
     )
     .bind(record.correlation_id.as_str())
     .fetch_optional(conn)
     .await?;
-    let reason = record.payload().get("reason").and_then(Value::as_str).map(str::to_owned);
+    let reason = record
+        .payload()
+        .get("reason")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
     Ok(last.flatten() == reason)
 }
 
@@ -387,9 +516,22 @@ async fn cleaned_comment(conn: &mut PgConnection, run: &RunSummary) -> Result<()
         journal::starts_on_pull_request(&run.trigger_source),
     );
     let Some(thread) = thread else { return Ok(()) };
-    let effect = Effect::UpsertStatusComment { thread, run_id: RunId(run.id), phase: CommentPhase::NamespaceDeleted };
+    let effect = Effect::UpsertStatusComment {
+        thread,
+        run_id: RunId(run.id),
+        phase: CommentPhase::NamespaceDeleted,
+    };
     let idempotency_key = format!("{}:cleaned", effect.idempotency_key(""));
-    journal::plan(conn, Subject::from(run), &[PlannedEffect { effect, idempotency_key, after: None }]).await?;
+    journal::plan(
+        conn,
+        Subject::from(run),
+        &[PlannedEffect {
+            effect,
+            idempotency_key,
+            after: None,
+        }],
+    )
+    .await?;
     Ok(())
 }
 

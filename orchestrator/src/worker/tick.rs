@@ -57,7 +57,10 @@ async fn report_leaks(ctx: &WorkerContext) -> Result<(), WorkerError> {
 }
 
 /// The events of a report.
-pub async fn record_leaks(ctx: &WorkerContext, report: &hygiene::HygieneReport) -> Result<(), WorkerError> {
+pub async fn record_leaks(
+    ctx: &WorkerContext,
+    report: &hygiene::HygieneReport,
+) -> Result<(), WorkerError> {
     for finding in &report.findings {
         metrics::counter!("codexk8s_leaks_found_total", "kind" => finding.kind).increment(1);
         let mut tx = ctx.begin().await?;
@@ -80,9 +83,21 @@ pub async fn record_leaks(ctx: &WorkerContext, report: &hygiene::HygieneReport) 
                 domain::audit::AuditRecord::new(event, actor, correlation_id)
             }
         };
-        if !runs::leak_is_recorded(&mut tx, record.correlation_id.as_str(), finding.kind, &finding.object).await? {
+        if !runs::leak_is_recorded(
+            &mut tx,
+            record.correlation_id.as_str(),
+            finding.kind,
+            &finding.object,
+        )
+        .await?
+        {
             crate::store::events::record(&mut tx, &record).await?;
-            tracing::warn!(kind = finding.kind, namespace = finding.namespace, object = finding.object, "leak found");
+            tracing::warn!(
+                kind = finding.kind,
+                namespace = finding.namespace,
+                object = finding.object,
+                "leak found"
+            );
         }
         tx.commit().await?;
     }

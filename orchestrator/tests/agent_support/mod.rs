@@ -56,17 +56,28 @@ fn unavailable(doubles: &Doubles) -> Option<StatusCode> {
 }
 
 fn authorized(headers: &HeaderMap, token: &str) -> bool {
-    headers.get("authorization").is_some_and(|value| value == &format!("Bearer {token}"))
+    headers
+        .get("authorization")
+        .is_some_and(|value| value == &format!("Bearer {token}"))
 }
 
 async fn context(State(doubles): State<Doubles>, headers: HeaderMap) -> (StatusCode, Json<Value>) {
     if let Some(status) = unavailable(&doubles) {
-        return (status, Json(json!({"code": "unavailable", "message": "restarting"})));
+        return (
+            status,
+            Json(json!({"code": "unavailable", "message": "restarting"})),
+        );
     }
     if !authorized(&headers, RUN_TOKEN) {
-        return (StatusCode::UNAUTHORIZED, Json(json!({"code": "unauthorized", "message": "no"})));
+        return (
+            StatusCode::UNAUTHORIZED,
+            Json(json!({"code": "unauthorized", "message": "no"})),
+        );
     }
-    (StatusCode::OK, Json(doubles.seen.lock().unwrap().context.clone()))
+    (
+        StatusCode::OK,
+        Json(doubles.seen.lock().unwrap().context.clone()),
+    )
 }
 
 async fn session(State(doubles): State<Doubles>) -> (StatusCode, Json<Value>) {
@@ -77,15 +88,24 @@ async fn session(State(doubles): State<Doubles>) -> (StatusCode, Json<Value>) {
             last["snapshot_version"] = json!(seen.sessions.len());
             (StatusCode::OK, Json(last))
         }
-        None => (StatusCode::NOT_FOUND, Json(json!({"code": "not_found", "message": "none"}))),
+        None => (
+            StatusCode::NOT_FOUND,
+            Json(json!({"code": "not_found", "message": "none"})),
+        ),
     }
 }
 
-async fn save_session(State(doubles): State<Doubles>, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
+async fn save_session(
+    State(doubles): State<Doubles>,
+    Json(body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
     let mut seen = doubles.seen.lock().unwrap();
     if seen.conflicts > 0 {
         seen.conflicts -= 1;
-        return (StatusCode::CONFLICT, Json(json!({"code": "conflict", "message": "stale", "expected": 1, "actual": 2})));
+        return (
+            StatusCode::CONFLICT,
+            Json(json!({"code": "conflict", "message": "stale", "expected": 1, "actual": 2})),
+        );
     }
     seen.sessions.push(body);
     let answer = json!({"snapshot_version": seen.sessions.len(), "snapshot_checksum": "c"});
@@ -112,11 +132,18 @@ async fn list_pulls(
     Query(query): Query<HashMap<String, String>>,
 ) -> (StatusCode, Json<Value>) {
     if !authorized(&headers, BOT_TOKEN) {
-        return (StatusCode::UNAUTHORIZED, Json(json!({"message": "Bad credentials"})));
+        return (
+            StatusCode::UNAUTHORIZED,
+            Json(json!({"message": "Bad credentials"})),
+        );
     }
     let seen = doubles.seen.lock().unwrap();
     let wanted = query["head"].strip_prefix("acme:").unwrap().to_owned();
-    let found: Vec<&Value> = seen.pulls.iter().filter(|pull| pull["head"] == wanted.as_str()).collect();
+    let found: Vec<&Value> = seen
+        .pulls
+        .iter()
+        .filter(|pull| pull["head"] == wanted.as_str())
+        .collect();
     (StatusCode::OK, Json(json!(found)))
 }
 
@@ -135,12 +162,21 @@ async fn create_pull(
 
 fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = std::process::Command::new("git")
-        .args(["-c", "user.name=Owner", "-c", "user.email=owner@example.test"])
+        .args([
+            "-c",
+            "user.name=Owner",
+            "-c",
+            "user.email=owner@example.test",
+        ])
         .args(arguments)
         .current_dir(folder)
         .output()
         .unwrap();
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "git {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
@@ -157,20 +193,43 @@ impl World {
         git(&seed, &["add", "--all"]);
         git(&seed, &["commit", "--quiet", "-m", "Begin"]);
         std::fs::create_dir_all(folder.path().join("remotes/acme")).unwrap();
-        git(folder.path(), &["clone", "--quiet", "--bare", "seed", "remotes/acme/shop.git"]);
+        git(
+            folder.path(),
+            &[
+                "clone",
+                "--quiet",
+                "--bare",
+                "seed",
+                "remotes/acme/shop.git",
+            ],
+        );
 
-        let doubles = Doubles { seen: Arc::default(), changed: watch::Sender::new(0) };
+        let doubles = Doubles {
+            seen: Arc::default(),
+            changed: watch::Sender::new(0),
+        };
         let router = Router::new()
             .route(&format!("/internal/v1/runs/{RUN_ID}/context"), get(context))
-            .route(&format!("/internal/v1/runs/{RUN_ID}/session"), get(session).put(save_session))
+            .route(
+                &format!("/internal/v1/runs/{RUN_ID}/session"),
+                get(session).put(save_session),
+            )
             .route(&format!("/internal/v1/runs/{RUN_ID}/events"), post(event))
             .route(&format!("/internal/v1/runs/{RUN_ID}/logs"), post(log))
-            .route("/api/v3/repos/{owner}/{name}/pulls", get(list_pulls).post(create_pull))
+            .route(
+                "/api/v3/repos/{owner}/{name}/pulls",
+                get(list_pulls).post(create_pull),
+            )
             .with_state(doubles.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let mut world = Self { folder, address, doubles, environment: HashMap::new() };
+        let mut world = Self {
+            folder,
+            address,
+            doubles,
+            environment: HashMap::new(),
+        };
         world.set_defaults();
         world
     }
@@ -211,7 +270,8 @@ impl World {
     }
 
     pub fn set(&mut self, name: &str, value: &str) {
-        self.environment.insert(format!("CODEXK8S_{name}"), value.to_owned());
+        self.environment
+            .insert(format!("CODEXK8S_{name}"), value.to_owned());
     }
 
     pub fn with<T>(&self, change: impl FnOnce(&mut Seen) -> T) -> T {
@@ -242,7 +302,10 @@ impl World {
     pub async fn run(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.start(arguments).wait_with_output().await.unwrap();
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(!log.contains(BOT_TOKEN) && !log.contains(RUN_TOKEN), "a token in the log: {log}");
+        assert!(
+            !log.contains(BOT_TOKEN) && !log.contains(RUN_TOKEN),
+            "a token in the log: {log}"
+        );
         (output.status.code().unwrap(), log)
     }
 
@@ -259,8 +322,13 @@ impl World {
     }
 
     pub fn event_payload(&self, name: &str) -> Value {
-        self.with(|seen| seen.events.iter().find(|(seen, _)| seen == name).map(|(_, payload)| payload.clone()))
-            .unwrap_or_else(|| panic!("no event {name} in {:?}", self.event_names()))
+        self.with(|seen| {
+            seen.events
+                .iter()
+                .find(|(seen, _)| seen == name)
+                .map(|(_, payload)| payload.clone())
+        })
+        .unwrap_or_else(|| panic!("no event {name} in {:?}", self.event_names()))
     }
 
     pub fn last_session(&self) -> Value {
@@ -272,11 +340,16 @@ impl World {
     }
 
     pub fn remote_branches(&self) -> Vec<String> {
-        self.remote(&["for-each-ref", "--format=%(refname:short)", "refs/heads"]).lines().map(str::to_owned).collect()
+        self.remote(&["for-each-ref", "--format=%(refname:short)", "refs/heads"])
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     /// What the runner left in its temporary folder.
     pub fn leftovers(&self) -> usize {
-        std::fs::read_dir(self.folder.path().join("tmp")).unwrap().count()
+        std::fs::read_dir(self.folder.path().join("tmp"))
+            .unwrap()
+            .count()
     }
 }

@@ -30,20 +30,43 @@ impl StubGithub {
     pub async fn start() -> Self {
         let repository = Shared::default();
         let router = Router::new()
-            .route("/api/v3/repos/acme/shop", get(|| async { Json(json!({"id": 4711, "full_name": "acme/shop", "default_branch": "main"})) }))
-            .route("/api/v3/repos/acme/shop/hooks", get(hooks).post(create_hook))
+            .route(
+                "/api/v3/repos/acme/shop",
+                get(|| async {
+                    Json(json!({"id": 4711, "full_name": "acme/shop", "default_branch": "main"}))
+                }),
+            )
+            .route(
+                "/api/v3/repos/acme/shop/hooks",
+                get(hooks).post(create_hook),
+            )
             .route("/api/v3/repos/acme/shop/hooks/{id}", patch(update_hook))
-            .route("/api/v3/repos/acme/shop/labels", get(labels).post(create_label))
+            .route(
+                "/api/v3/repos/acme/shop/labels",
+                get(labels).post(create_label),
+            )
             .route("/api/v3/repos/acme/shop/labels/{name}", patch(update_label))
             .route("/api/v3/repos/acme/shop/commits/{name}", get(commit))
             .route("/api/v3/repos/acme/shop/contents/{*path}", get(contents))
-            .route("/api/v3/repos/acme/shop/issues/{number}", get(|Path(number): Path<i64>| async move { Json(json!({"number": number, "title": "A basket", "body": "It holds things."})) }))
+            .route(
+                "/api/v3/repos/acme/shop/issues/{number}",
+                get(|Path(number): Path<i64>| async move {
+                    Json(json!({"number": number, "title": "A basket", "body": "It holds things."}))
+                }),
+            )
             .fallback(|| async { not_found() })
             .with_state(repository.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
-        let address = listener.local_addr().expect("a bound listener has an address");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a loopback port is free");
+        let address = listener
+            .local_addr()
+            .expect("a bound listener has an address");
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { address, repository }
+        Self {
+            address,
+            repository,
+        }
     }
 
     pub fn api_base_url(&self) -> String {
@@ -51,7 +74,12 @@ impl StubGithub {
     }
 
     pub fn change(&self, change: impl FnOnce(&mut Repository)) {
-        change(&mut self.repository.lock().expect("no test panics while holding it"));
+        change(
+            &mut self
+                .repository
+                .lock()
+                .expect("no test panics while holding it"),
+        );
     }
 }
 
@@ -74,7 +102,11 @@ async fn create_hook(State(shared): State<Shared>, Json(mut hook): Json<Value>) 
     (StatusCode::CREATED, Json(hook)).into_response()
 }
 
-async fn update_hook(State(shared): State<Shared>, Path(id): Path<usize>, Json(mut hook): Json<Value>) -> Json<Value> {
+async fn update_hook(
+    State(shared): State<Shared>,
+    Path(id): Path<usize>,
+    Json(mut hook): Json<Value>,
+) -> Json<Value> {
     hook["id"] = json!(id);
     lock(&shared).hooks[id - 1] = hook.clone();
     Json(hook)
@@ -87,15 +119,27 @@ async fn labels(State(shared): State<Shared>) -> Json<Value> {
 async fn create_label(State(shared): State<Shared>, Json(label): Json<Value>) -> Response {
     let mut repository = lock(&shared);
     if repository.refuses_labels {
-        return (StatusCode::FORBIDDEN, Json(json!({"message": "Resource not accessible by personal access token"}))).into_response();
+        return (
+            StatusCode::FORBIDDEN,
+            Json(json!({"message": "Resource not accessible by personal access token"})),
+        )
+            .into_response();
     }
     repository.labels.push(label.clone());
     (StatusCode::CREATED, Json(label)).into_response()
 }
 
-async fn update_label(State(shared): State<Shared>, Path(name): Path<String>, Json(change): Json<Value>) -> Response {
+async fn update_label(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    Json(change): Json<Value>,
+) -> Response {
     let mut repository = lock(&shared);
-    match repository.labels.iter_mut().find(|label| label["name"] == name.as_str()) {
+    match repository
+        .labels
+        .iter_mut()
+        .find(|label| label["name"] == name.as_str())
+    {
         Some(label) => {
             label["color"] = change["color"].clone();
             Json(label.clone()).into_response()
@@ -105,13 +149,20 @@ async fn update_label(State(shared): State<Shared>, Path(name): Path<String>, Js
 }
 
 async fn commit(Path(name): Path<String>) -> Response {
-    if name == "main" { Json(json!({"sha": HEAD})).into_response() } else { not_found() }
+    if name == "main" {
+        Json(json!({"sha": HEAD})).into_response()
+    } else {
+        not_found()
+    }
 }
 
 async fn contents(State(shared): State<Shared>) -> Response {
     use base64::Engine;
     match &lock(&shared).services_yaml {
-        Some(text) => Json(json!({"content": base64::engine::general_purpose::STANDARD.encode(text)})).into_response(),
+        Some(text) => {
+            Json(json!({"content": base64::engine::general_purpose::STANDARD.encode(text)}))
+                .into_response()
+        }
         None => not_found(),
     }
 }

@@ -54,7 +54,9 @@ impl Lab {
         let github = StubGithub::start().await;
         let shutdown = CancellationToken::new();
         let app = app(&database_url, &github, &shutdown).await;
-        migrations::migrate(&app.pool).await.expect("the schema applies");
+        migrations::migrate(&app.pool)
+            .await
+            .expect("the schema applies");
         sqlx::query("INSERT INTO users (email, is_platform_admin, is_platform_owner) VALUES ('owner@example.org', true, true)")
             .execute(&app.pool)
             .await
@@ -68,17 +70,37 @@ impl Lab {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a loopback port is free");
-        let base = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
+        let base = format!(
+            "http://{}",
+            listener
+                .local_addr()
+                .expect("a bound listener has an address")
+        );
         tokio::spawn(http_api::serve(listener, router, "test", shutdown.clone()));
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(20))
             .build()
             .expect("a plain client");
-        Self { app, github, client, base, shutdown }
+        Self {
+            app,
+            github,
+            client,
+            base,
+            shutdown,
+        }
     }
 
-    pub async fn send(&self, method: Method, path: &str, token: &str, body: Option<Value>) -> Answer {
-        let mut request = self.client.request(method, format!("{}{path}", self.base)).bearer_auth(token);
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = self
+            .client
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(token);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -95,11 +117,23 @@ impl Lab {
 
     /// A project with the stub's repository bound.
     pub async fn project_with_repository(&self) -> Uuid {
-        let project = self.post("/api/v1/staff/projects", json!({"slug": "shop", "name": "Shop"})).await.expect(201);
-        let id: Uuid = project.body["id"].as_str().and_then(|id| id.parse().ok()).expect("a project has an id");
-        self.post(&format!("/api/v1/staff/projects/{id}/repositories"), json!({"owner": "acme", "name": "shop", "token": "ghp_management"}))
+        let project = self
+            .post(
+                "/api/v1/staff/projects",
+                json!({"slug": "shop", "name": "Shop"}),
+            )
             .await
             .expect(201);
+        let id: Uuid = project.body["id"]
+            .as_str()
+            .and_then(|id| id.parse().ok())
+            .expect("a project has an id");
+        self.post(
+            &format!("/api/v1/staff/projects/{id}/repositories"),
+            json!({"owner": "acme", "name": "shop", "token": "ghp_management"}),
+        )
+        .await
+        .expect(201);
         id
     }
 
@@ -125,7 +159,14 @@ impl Lab {
     pub async fn run_token(&self, run_id: Uuid, correlation_id: &str, project_id: Uuid) -> String {
         let token_id = Uuid::new_v4();
         let mut connection = self.app.pool.acquire().await.expect("a connection");
-        let issued = tokens::issue_run_token(&mut connection, run_id, token_id, chrono::Duration::hours(24)).await.expect("a generation is stored");
+        let issued = tokens::issue_run_token(
+            &mut connection,
+            run_id,
+            token_id,
+            chrono::Duration::hours(24),
+        )
+        .await
+        .expect("a generation is stored");
         let subject = RunTokenSubject {
             run_id,
             correlation_id: correlation_id.to_owned(),
@@ -133,17 +174,36 @@ impl Lab {
             namespace: "codex-issue-7".to_owned(),
             runtime_mode: "full-env".to_owned(),
         };
-        let issue = RunTokenIssue { token_id, generation: issued.generation, issued_at: issued.issued_at };
-        let keys = self.app.run_tokens.as_ref().expect("a control plane has run token keys");
-        keys.mint(&subject, issue).expect("it signs").expose_secret().to_owned()
+        let issue = RunTokenIssue {
+            token_id,
+            generation: issued.generation,
+            issued_at: issued.issued_at,
+        };
+        let keys = self
+            .app
+            .run_tokens
+            .as_ref()
+            .expect("a control plane has run token keys");
+        keys.mint(&subject, issue)
+            .expect("it signs")
+            .expose_secret()
+            .to_owned()
     }
 
     pub fn service_token(&self, caller: Service) -> String {
-        self.app.service_token.mint(caller, Service::ControlPlane).expect("it signs").expose_secret().to_owned()
+        self.app
+            .service_token
+            .mint(caller, Service::ControlPlane)
+            .expect("it signs")
+            .expose_secret()
+            .to_owned()
     }
 
     pub async fn count(&self, query: &'static str) -> i64 {
-        sqlx::query_scalar(query).fetch_one(&self.app.pool).await.expect("a count")
+        sqlx::query_scalar(query)
+            .fetch_one(&self.app.pool)
+            .await
+            .expect("a count")
     }
 }
 
@@ -157,7 +217,11 @@ pub async fn read(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.expect("the listener answers");
     let (status, headers) = (response.status(), response.headers().clone());
     let text = response.text().await.expect("a body of text");
-    Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::Null) }
+    Answer {
+        status,
+        headers,
+        body: serde_json::from_str(&text).unwrap_or(Value::Null),
+    }
 }
 
 async fn app(database_url: &str, github: &StubGithub, shutdown: &CancellationToken) -> SharedApp {
@@ -168,7 +232,10 @@ async fn app(database_url: &str, github: &StubGithub, shutdown: &CancellationTok
         ("GIT_BOT_TOKEN", "ghp_bot"),
         ("GIT_BOT_USERNAME", BOT_LOGIN),
         ("GITHUB_WEBHOOK_SECRET", "webhook-secret"),
-        ("GITHUB_WEBHOOK_URL", "http://gateway.example/api/v1/webhooks/github"),
+        (
+            "GITHUB_WEBHOOK_URL",
+            "http://gateway.example/api/v1/webhooks/github",
+        ),
         ("STAFF_LOCAL_TOKEN", OWNER_TOKEN),
         ("TOKEN_ENCRYPTION_KEY", &"1a".repeat(32)),
         ("MCP_TOKEN_SIGNING_KEY", &"2b".repeat(32)),
@@ -179,8 +246,13 @@ async fn app(database_url: &str, github: &StubGithub, shutdown: &CancellationTok
     ]
     .map(|(key, value)| (format!("CODEXK8S_{key}"), value.to_owned()));
     let environment = Environment::from_pairs(pairs).expect("pairs load");
-    let config = Config::load(ProcessKind::ControlPlane, &environment).expect("the configuration is whole");
-    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder().handle();
-    let app = App::new(config, metrics, shutdown.clone()).await.expect("the app is set up");
+    let config =
+        Config::load(ProcessKind::ControlPlane, &environment).expect("the configuration is whole");
+    let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
+        .build_recorder()
+        .handle();
+    let app = App::new(config, metrics, shutdown.clone())
+        .await
+        .expect("the app is set up");
     Arc::clone(&app)
 }

@@ -37,8 +37,15 @@ static SERVER: OnceLock<Server> = OnceLock::new();
 
 /// The address of a new, empty database.
 pub async fn database() -> String {
-    let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(start)).await.expect("the server starts");
-    let url = |name: &str| format!("postgres:///{name}?host={}&user=postgres", server.folder.display());
+    let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(start))
+        .await
+        .expect("the server starts");
+    let url = |name: &str| {
+        format!(
+            "postgres:///{name}?host={}&user=postgres",
+            server.folder.display()
+        )
+    };
     // Connecting is the only sign of readiness a server gives.
     let connected = tokio::time::timeout(START_LIMIT, async {
         loop {
@@ -50,7 +57,10 @@ pub async fn database() -> String {
     });
     let mut connection = connected.await.expect("postgres accepts connections");
     let name = format!("test_{}", Uuid::new_v4().simple());
-    connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await.expect("a database is created");
+    connection
+        .execute(AssertSqlSafe(format!("CREATE DATABASE {name}")))
+        .await
+        .expect("a database is created");
     url(&name)
 }
 
@@ -63,14 +73,23 @@ fn start() -> Server {
     let binaries = binaries();
     let command = |program: PathBuf| {
         let mut command = Command::new(program);
-        command.current_dir("/").stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .current_dir("/")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         if as_root {
             command.uid(NOBODY).gid(NOBODY);
         }
         command
     };
     let initialised = command(binaries.join("initdb"))
-        .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", "--pgdata"])
+        .args([
+            "--auth=trust",
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--no-sync",
+            "--pgdata",
+        ])
         .arg(folder.join("data"))
         .status()
         .expect("initdb runs");
@@ -84,7 +103,10 @@ fn start() -> Server {
         .process_group(0)
         .spawn()
         .expect("the shell starts");
-    Server { folder, _keeper: keeper }
+    Server {
+        folder,
+        _keeper: keeper,
+    }
 }
 
 /// The newest installed version.
@@ -97,6 +119,7 @@ fn binaries() -> PathBuf {
         .filter(|path| path.join("initdb").exists())
         .collect();
     found.sort();
-    let on_path = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).find(|path| path.join("initdb").exists());
+    let on_path = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .find(|path| path.join("initdb").exists());
     found.pop().or(on_path).expect("these tests need the programs initdb and postgres, e.g. from the Debian package postgresql")
 }

@@ -49,10 +49,14 @@ pub(super) fn markdown(
         counts.rules
     ));
     for stand_in in &run.stand_ins {
-        lines.push(format!("- A stand-in was used for {stand_in} ([environment](environment.json))."));
+        lines.push(format!(
+            "- A stand-in was used for {stand_in} ([environment](environment.json))."
+        ));
     }
     for lowered in &criteria.lowered {
-        lines.push(format!("- Demanded less than the specification: {lowered} ([criteria](gate.yaml))."));
+        lines.push(format!(
+            "- Demanded less than the specification: {lowered} ([criteria](gate.yaml))."
+        ));
     }
     let blocking: Vec<_> = verdict
         .findings
@@ -117,12 +121,19 @@ pub(super) fn markdown(
         counts.booked, counts.leaked
     ));
     lines.push("\n## Risks to decide".into());
-    let open: Vec<_> = journals.risks.iter().filter(|risk| risk.decision.is_none()).collect();
+    let open: Vec<_> = journals
+        .risks
+        .iter()
+        .filter(|risk| risk.decision.is_none())
+        .collect();
     if open.is_empty() {
         lines.push("- None recorded ([risks](risks.json)).".into());
     }
     for risk in open {
-        lines.push(format!("- {} {}: {} ([risks](risks.json)).", risk.severity, risk.id, risk.title));
+        lines.push(format!(
+            "- {} {}: {} ([risks](risks.json)).",
+            risk.severity, risk.id, risk.title
+        ));
     }
     lines.push("\n## Change and cost".into());
     lines.push(match &journals.baseline {

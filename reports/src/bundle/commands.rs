@@ -29,7 +29,11 @@ pub(super) fn markdown(journals: &Journals, specification: &Specification) -> St
         // Writing to a String cannot fail.
         let _ = writeln!(text, "\n## {}\n{}\n", row.id, row.must_show);
         for (scenario, source, query) in queries {
-            let _ = writeln!(text, "- {scenario}, {source}: `{}`", query.replace('`', "'"));
+            let _ = writeln!(
+                text,
+                "- {scenario}, {source}: `{}`",
+                query.replace('`', "'")
+            );
         }
     }
     text

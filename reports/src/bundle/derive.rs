@@ -30,21 +30,43 @@ pub(super) fn derive(
     };
     put("verdict.json", json("verdict.json", &judgement.verdict)?);
     put("verdict.schema.json", VERDICT_SCHEMA.as_bytes().to_vec());
-    put("coverage/labels.json", json("coverage/labels.json", &judgement.coverage.labels)?);
-    put("coverage/rules.json", json("coverage/rules.json", &judgement.coverage.rules)?);
-    put("coverage/rows.json", json("coverage/rows.json", &judgement.coverage.rows)?);
-    put("coverage/scenarios.json", json("coverage/scenarios.json", &judgement.coverage.scenarios)?);
+    put(
+        "coverage/labels.json",
+        json("coverage/labels.json", &judgement.coverage.labels)?,
+    );
+    put(
+        "coverage/rules.json",
+        json("coverage/rules.json", &judgement.coverage.rules)?,
+    );
+    put(
+        "coverage/rows.json",
+        json("coverage/rows.json", &judgement.coverage.rows)?,
+    );
+    put(
+        "coverage/scenarios.json",
+        json("coverage/scenarios.json", &judgement.coverage.scenarios)?,
+    );
     put("ledger.json", json("ledger.json", &judgement.ledger)?);
-    put("timelines.json", json("timelines.json", &judgement.timelines)?);
+    put(
+        "timelines.json",
+        json("timelines.json", &judgement.timelines)?,
+    );
     let chains = traceability::chains(&judgement, specification);
     put("traceability.json", json("traceability.json", &chains)?);
-    put("commands.md", commands::markdown(journals, specification).into_bytes());
-    put("brief.md", brief::markdown(journals, criteria, &judgement, specification).into_bytes());
+    put(
+        "commands.md",
+        commands::markdown(journals, specification).into_bytes(),
+    );
+    put(
+        "brief.md",
+        brief::markdown(journals, criteria, &judgement, specification).into_bytes(),
+    );
     put("junit.xml", junit::xml(journals)?.into_bytes());
     for (path, bytes) in scenarios(journals, &judgement)? {
         put(&path, bytes);
     }
-    let page = html::page(journals, criteria, &judgement, specification).map_err(BundleError::Page)?;
+    let page =
+        html::page(journals, criteria, &judgement, specification).map_err(BundleError::Page)?;
     put("index.html", page.into_bytes());
     Ok(Derived { judgement, files })
 }

@@ -37,7 +37,10 @@ fn case(result: &ScenarioResult) -> TestCase {
             .unwrap_or_else(|| result.state.title().to_owned());
         status.set_message(message);
         if let Some(step) = step {
-            status.set_description(format!("{} {} ({}:{})", step.keyword, step.text, result.file, step.line));
+            status.set_description(format!(
+                "{} {} ({}:{})",
+                step.keyword, step.text, result.file, step.line
+            ));
         }
         status
     };
@@ -56,7 +59,10 @@ fn case(result: &ScenarioResult) -> TestCase {
         }
     };
     let mut case = TestCase::new(
-        format!("{} {} (line {}, attempt {})", result.key.scenario, result.name, result.key.line, result.key.attempt),
+        format!(
+            "{} {} (line {}, attempt {})",
+            result.key.scenario, result.name, result.key.line, result.key.attempt
+        ),
         status,
     );
     case.set_classname(format!("features.{}", result.feature));

@@ -52,7 +52,12 @@ pub fn of_folder(folder: &Path) -> Result<Manifest, BundleError> {
             size: bytes.len() as u64,
             sha256: hex::encode(Sha256::digest(&bytes)),
             media_type: media_type(&path).to_owned(),
-            source: if recorded(&path) { "journal" } else { "derived" }.to_owned(),
+            source: if recorded(&path) {
+                "journal"
+            } else {
+                "derived"
+            }
+            .to_owned(),
             path,
         });
     }

@@ -76,7 +76,10 @@ fn digests(folder: &Path) -> Result<Vec<Problem>, VerifyError> {
         .ok()
         .and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let Some(stored) = stored else {
-        return Ok(vec![problem(manifest::FILE, "is missing or cannot be read")]);
+        return Ok(vec![problem(
+            manifest::FILE,
+            "is missing or cannot be read",
+        )]);
     };
     let mut problems = Vec::new();
     if manifest::root(&stored.files) != stored.root {

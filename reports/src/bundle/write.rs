@@ -68,7 +68,11 @@ pub fn write(
         put(folder, path, bytes)?;
     }
     let manifest = manifest::of_folder(folder)?;
-    put(folder, manifest::FILE, &derive::json(manifest::FILE, &manifest)?)?;
+    put(
+        folder,
+        manifest::FILE,
+        &derive::json(manifest::FILE, &manifest)?,
+    )?;
     Ok(Written {
         archive: archive::write(folder)?,
         root: manifest.root,

@@ -17,7 +17,10 @@ pub(super) fn of(secret: &str) -> Vec<Form> {
         form("url", url_encoded(secret).into_bytes()),
     ];
     let quoted = serde_json::Value::from(secret).to_string();
-    forms.push(form("json", quoted.as_bytes()[1..quoted.len() - 1].to_vec()));
+    forms.push(form(
+        "json",
+        quoted.as_bytes()[1..quoted.len() - 1].to_vec(),
+    ));
     for (offset, name) in ["base64", "base64+1", "base64+2"].into_iter().enumerate() {
         forms.push(form(name, base64_core(&STANDARD_NO_PAD, secret, offset)));
         forms.push(form(name, base64_core(&URL_SAFE_NO_PAD, secret, offset)));

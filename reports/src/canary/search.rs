@@ -170,7 +170,9 @@ fn occurrences<'a>(bytes: &'a [u8], pattern: &'a [u8]) -> impl Iterator<Item = u
     bytes
         .iter()
         .enumerate()
-        .filter(move |(offset, byte)| Some(**byte) == first && bytes[*offset..].starts_with(pattern))
+        .filter(move |(offset, byte)| {
+            Some(**byte) == first && bytes[*offset..].starts_with(pattern)
+        })
         .map(|(offset, _)| offset)
 }
 
@@ -235,8 +237,7 @@ mod tests {
     }
 
     fn gzip(text: &str) -> Vec<u8> {
-        let mut encoder =
-            flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(text.as_bytes()).expect("memory");
         encoder.finish().expect("memory")
     }
@@ -275,6 +276,12 @@ mod tests {
         let result = searcher.finish();
         assert!(result.planted_found);
         assert!(result.hits.is_empty());
-        assert_eq!(result.searched["logs"], SinkResult { sinks: 1, bytes: 24 });
+        assert_eq!(
+            result.searched["logs"],
+            SinkResult {
+                sinks: 1,
+                bytes: 24
+            }
+        );
     }
 }

@@ -76,7 +76,12 @@ pub(super) fn compute(journals: &Journals, specification: &Specification) -> Lab
         .iter()
         .filter_map(|line| line.value.label_change())
         .map(|(_, label)| label.to_owned())
-        .filter(|seen| !specification.labels.iter().any(|known| same(&known.name, seen)))
+        .filter(|seen| {
+            !specification
+                .labels
+                .iter()
+                .any(|known| same(&known.name, seen))
+        })
         .collect();
     foreign.sort();
     foreign.dedup();
@@ -115,9 +120,10 @@ fn reported(journals: &Journals, label: &Label, cell: &LabelCell) -> ReportedCel
 }
 
 fn effect(journals: &Journals, label: &Label) -> Found {
-    let set = world(journals, label, LabelChange::Added)
-        .ok_or("GitHub's journal never shows it set")?;
-    let by_lane = |find: &dyn Fn(&LaneSlices) -> Option<String>| journals.lanes.values().find_map(find);
+    let set =
+        world(journals, label, LabelChange::Added).ok_or("GitHub's journal never shows it set")?;
+    let by_lane =
+        |find: &dyn Fn(&LaneSlices) -> Option<String>| journals.lanes.values().find_map(find);
     let followed = match label.group {
         LabelGroup::Trigger => by_lane(&|lane| {
             lane.runs
@@ -177,12 +183,14 @@ fn guard_or_state(journals: &Journals, label: &Label) -> Result<String, &'static
     };
     match label.name.as_str() {
         "state:blocked" => ignored("issue_state_blocked").ok_or("no trigger was refused for it"),
-        "state:abandoned" => ignored("issue_state_abandoned").ok_or("no trigger was refused for it"),
-        "need:input" => ignored("issue_need_input_open").ok_or("no trigger was refused for it"),
-        "state:in-review" | "state:superseded" => {
-            applied(journals, label, "add", |payload| payload["source"] == "system")
-                .ok_or("the platform never set it")
+        "state:abandoned" => {
+            ignored("issue_state_abandoned").ok_or("no trigger was refused for it")
         }
+        "need:input" => ignored("issue_need_input_open").ok_or("no trigger was refused for it"),
+        "state:in-review" | "state:superseded" => applied(journals, label, "add", |payload| {
+            payload["source"] == "system"
+        })
+        .ok_or("the platform never set it"),
         _ => Err("nothing reads this effect from the journals yet"),
     }
 }
@@ -193,7 +201,9 @@ fn refused(journals: &Journals, label: &Label) -> Found {
             lane.events_of("webhook.ignored")
                 .find(|line| {
                     let payload = &line.value["payload"];
-                    payload["label"].as_str().is_some_and(|seen| same(seen, &label.name))
+                    payload["label"]
+                        .as_str()
+                        .is_some_and(|seen| same(seen, &label.name))
                         && payload["reason"].as_str().is_some_and(wanted)
                 })
                 .map(Line::pointer)
@@ -213,9 +223,10 @@ fn refused(journals: &Journals, label: &Label) -> Found {
 
 fn conflict(journals: &Journals, label: &Label) -> Found {
     let names = |value: &Value| {
-        value
-            .as_array()
-            .is_some_and(|list| list.iter().any(|item| item.as_str().is_some_and(|seen| same(seen, &label.name))))
+        value.as_array().is_some_and(|list| {
+            list.iter()
+                .any(|item| item.as_str().is_some_and(|seen| same(seen, &label.name)))
+        })
     };
     let found = journals.lanes.values().find_map(|lane| {
         let found = match label.group {

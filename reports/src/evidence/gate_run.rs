@@ -61,7 +61,6 @@ pub struct LaneFacts {
     pub purpose: String,
 }
 
-
 /// A phase of the run with its evidence (E-13).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TargetPhase {

@@ -206,11 +206,10 @@ impl Recorder {
 
     /// Writes a JSON file of the bundle whole, redacted, in one step.
     pub fn write_json<T: Serialize>(&self, file: &str, value: &T) -> Result<(), EvidenceError> {
-        let text =
-            serde_json::to_string_pretty(value).map_err(|source| EvidenceError::Encode {
-                path: self.inner.folder.join(file),
-                source,
-            })?;
+        let text = serde_json::to_string_pretty(value).map_err(|source| EvidenceError::Encode {
+            path: self.inner.folder.join(file),
+            source,
+        })?;
         self.write_text(file, &(text + "\n"))
     }
 
@@ -248,11 +247,7 @@ impl Recorder {
     }
 }
 
-fn append_line(
-    files: &mut BTreeMap<PathBuf, File>,
-    path: &Path,
-    line: &[u8],
-) -> io::Result<()> {
+fn append_line(files: &mut BTreeMap<PathBuf, File>, path: &Path, line: &[u8]) -> io::Result<()> {
     if let Some(file) = files.get_mut(path) {
         return file.write_all(line);
     }

@@ -94,7 +94,10 @@ mod tests {
     #[test]
     fn secrets_are_replaced_by_their_name_in_plain_and_json_form() {
         let redactor = Redactor::new(vec![SecretValue::new("pat", "line\"one-secret")]);
-        assert_eq!(redactor.redact("a line\"one-secret b"), "a [redacted:pat] b");
+        assert_eq!(
+            redactor.redact("a line\"one-secret b"),
+            "a [redacted:pat] b"
+        );
         assert_eq!(
             redactor.redact(r#"{"v":"line\"one-secret"}"#),
             r#"{"v":"[redacted:pat]"}"#

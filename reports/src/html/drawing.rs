@@ -41,7 +41,10 @@ pub(super) struct DrawnRun {
 
 pub(super) fn draw(run: &RunTimeline) -> DrawnRun {
     let spans: Vec<u64> = run.hops.iter().map(|hop| hop.since_before_ms).collect();
-    let breaks = spans.iter().filter(|span| **span > LONGEST_DRAWN_MS).count();
+    let breaks = spans
+        .iter()
+        .filter(|span| **span > LONGEST_DRAWN_MS)
+        .count();
     let linear: u64 = spans.iter().filter(|span| **span <= LONGEST_DRAWN_MS).sum();
     let reserved = BREAK_WIDTH * breaks as f64 + LEAST_WIDTH * (spans.len() - breaks) as f64;
     let scale = (WIDTH - reserved).max(0.0) / (linear.max(1) as f64);
@@ -83,7 +86,10 @@ pub(super) fn draw(run: &RunTimeline) -> DrawnRun {
         thread: run.thread.clone(),
         instance: run.instance.clone(),
         status: run.status.clone(),
-        pull_request: run.pr_number.map(|number| format!("#{number}")).unwrap_or_default(),
+        pull_request: run
+            .pr_number
+            .map(|number| format!("#{number}"))
+            .unwrap_or_default(),
         total: words::duration(linear),
         gaps: run.gaps.join(", "),
         segments,

@@ -40,11 +40,18 @@ pub(super) fn groups(coverage: &LabelCoverage, criteria: &Criteria) -> Vec<Group
     GROUPS
         .into_iter()
         .map(|(group, title)| {
-            let labels = || coverage.labels.iter().filter(move |label| label.group == group);
+            let labels = || {
+                coverage
+                    .labels
+                    .iter()
+                    .filter(move |label| label.group == group)
+            };
             let cells = || labels().flat_map(|label| &label.cells);
             Group {
                 title,
-                proven: cells().filter(|cell| cell.state == CellState::Proven).count(),
+                proven: cells()
+                    .filter(|cell| cell.state == CellState::Proven)
+                    .count(),
                 cells: cells().count(),
                 rows: labels()
                     .map(|label| Row {
@@ -74,11 +81,19 @@ fn cell(found: Option<&crate::coverage::ReportedCell>, demanded: bool) -> Cell {
         };
     };
     let (class, glyph, title) = match cell.state {
-        CellState::Proven => ("proven", "✓", format!("{}: {}", cell.rule, cell.evidence.join(", "))),
+        CellState::Proven => (
+            "proven",
+            "✓",
+            format!("{}: {}", cell.rule, cell.evidence.join(", ")),
+        ),
         CellState::Open => (
             "open",
             "○",
-            format!("{}: {}", cell.rule, cell.reason.as_deref().unwrap_or("open")),
+            format!(
+                "{}: {}",
+                cell.rule,
+                cell.reason.as_deref().unwrap_or("open")
+            ),
         ),
         CellState::NotProvableHere => ("elsewhere", "–", "not provable here".into()),
     };

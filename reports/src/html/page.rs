@@ -142,8 +142,14 @@ pub(crate) fn page(
         lowered: &criteria.lowered,
         outside: &verdict.rows_outside_scope,
         speaks_of: match verdict.verdict {
-            Outcome::Go => format!("for {} of {} rows", verdict.counts.rows_proven, verdict.counts.rows),
-            _ => format!("{} of {} rows proven", verdict.counts.rows_proven, verdict.counts.rows),
+            Outcome::Go => format!(
+                "for {} of {} rows",
+                verdict.counts.rows_proven, verdict.counts.rows
+            ),
+            _ => format!(
+                "{} of {} rows proven",
+                verdict.counts.rows_proven, verdict.counts.rows
+            ),
         },
         deciding,
         reported,
@@ -152,7 +158,9 @@ pub(crate) fn page(
         groups: labels::groups(&judgement.coverage.labels, criteria),
         foreign: &judgement.coverage.labels.foreign,
         demanded: (
-            demanded().filter(|cell| cell.state == CellState::Proven).count(),
+            demanded()
+                .filter(|cell| cell.state == CellState::Proven)
+                .count(),
             demanded().count(),
         ),
         features: scenarios::features(journals, specification),
@@ -186,7 +194,10 @@ pub(crate) fn page(
 fn chapters(rules: &[RuleCoverage]) -> Vec<Chapter<'_>> {
     let mut chapters: Vec<Chapter<'_>> = Vec::new();
     for rule in rules {
-        let index = match chapters.iter().position(|chapter| chapter.name == rule.chapter) {
+        let index = match chapters
+            .iter()
+            .position(|chapter| chapter.name == rule.chapter)
+        {
             Some(index) => index,
             None => {
                 chapters.push(Chapter {

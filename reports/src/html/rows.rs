@@ -40,11 +40,16 @@ pub(super) fn tiles(rows: &[RowCoverage], criteria: &Criteria) -> Vec<Tile> {
                     percent: format!("{:.2}", number as f64 * 100.0 / bound.max(1) as f64),
                 })
             };
-            let missing: Vec<&str> = [&row.failed, &row.waiting, &row.not_provable_here, &row.not_run]
-                .into_iter()
-                .flatten()
-                .map(String::as_str)
-                .collect();
+            let missing: Vec<&str> = [
+                &row.failed,
+                &row.waiting,
+                &row.not_provable_here,
+                &row.not_run,
+            ]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
             Tile {
                 id: row.id.clone(),
                 must_show: row.must_show.clone(),

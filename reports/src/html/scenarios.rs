@@ -76,7 +76,10 @@ pub(super) fn features(journals: &Journals, specification: &Specification) -> Ve
                 .collect();
             (!scenarios.is_empty()).then(|| Feature {
                 name: file.name.clone(),
-                passed: scenarios.iter().filter(|played| played.class == "passed").count(),
+                passed: scenarios
+                    .iter()
+                    .filter(|played| played.class == "passed")
+                    .count(),
                 scenarios,
                 not_run,
             })
@@ -112,7 +115,11 @@ fn scenario(
             .map_or("", |scenario| specification.severity(scenario)),
         reason: result.reason.clone().unwrap_or_default(),
         duration: words::duration(result.duration_ms()),
-        rows: specification.rows_of(id).into_iter().map(ToOwned::to_owned).collect(),
+        rows: specification
+            .rows_of(id)
+            .into_iter()
+            .map(ToOwned::to_owned)
+            .collect(),
         runs: result.runs.clone(),
         steps: steps(result, &observations),
         observations: observations.len(),

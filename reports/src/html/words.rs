@@ -78,7 +78,10 @@ mod tests {
     #[test]
     fn durations_keep_two_units_at_most() {
         let texts = [85, 3_240, 250_000, 7_500_000, 273_600_000].map(duration);
-        assert_eq!(texts, ["85 ms", "3.2 s", "4 min 10 s", "2 h 5 min", "3 d 4 h"]);
+        assert_eq!(
+            texts,
+            ["85 ms", "3.2 s", "4 min 10 s", "2 h 5 min", "3 d 4 h"]
+        );
         assert_eq!(bytes(12_345_678), "12.3 MB");
         assert_eq!(file("journals/github.ndjson:12"), "journals/github.ndjson");
         assert_eq!(file("scenarios/SL-07/"), "scenarios/SL-07/");

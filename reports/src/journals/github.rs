@@ -50,11 +50,7 @@ impl GithubRecord {
 
     /// Value of a field at the top, in the detail or in the body.
     pub fn field(&self, pointer: &str) -> Option<&Value> {
-        let nested = |root: &str| {
-            self.rest
-                .get(root)
-                .and_then(|value| value.pointer(pointer))
-        };
+        let nested = |root: &str| self.rest.get(root).and_then(|value| value.pointer(pointer));
         let top = pointer
             .strip_prefix('/')
             .filter(|key| !key.contains('/'))

@@ -56,8 +56,16 @@ pub(crate) fn time(value: &Value) -> Option<DateTime<Utc>> {
     let text = value.as_str()?;
     text.parse()
         .ok()
-        .or_else(|| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%#z").ok().map(Into::into))
-        .or_else(|| DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z").ok().map(Into::into))
+        .or_else(|| {
+            DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%#z")
+                .ok()
+                .map(Into::into)
+        })
+        .or_else(|| {
+            DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z")
+                .ok()
+                .map(Into::into)
+        })
 }
 
 /// Text of a field, empty when absent.

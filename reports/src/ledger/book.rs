@@ -50,7 +50,11 @@ pub fn compute(journals: &Journals) -> Ledger {
     for entry in &entries {
         totals.entry(entry.kind.clone()).or_default().add(entry);
         let account = accounts.entry(entry.account.clone()).or_default();
-        account.kinds.entry(entry.kind.clone()).or_default().add(entry);
+        account
+            .kinds
+            .entry(entry.kind.clone())
+            .or_default()
+            .add(entry);
         account.leaked += usize::from(entry.leaked());
     }
     Ledger {

@@ -25,12 +25,10 @@ pub(super) fn entries(journals: &Journals) -> Vec<Entry> {
         }
         match booking(record) {
             Some(Booking::Made(kind, name)) if record.actor.as_deref() == Some(bot) => {
-                living
-                    .entry((kind, name.clone()))
-                    .or_insert_with(|| {
-                        entries.push(entry(journals, line, kind, name));
-                        entries.len() - 1
-                    });
+                living.entry((kind, name.clone())).or_insert_with(|| {
+                    entries.push(entry(journals, line, kind, name));
+                    entries.len() - 1
+                });
             }
             // Whoever removes it, it is gone.
             Some(Booking::Gone(kind, name)) => {
@@ -56,7 +54,9 @@ fn booking(record: &GithubRecord) -> Option<Booking> {
         .rest
         .get("thread")
         .and_then(serde_json::Value::as_u64)
-        .map_or(repository.clone(), |thread| format!("{repository}#{thread}"));
+        .map_or(repository.clone(), |thread| {
+            format!("{repository}#{thread}")
+        });
     let label = || Some(format!("{thread} {}", record.text("/label")?));
     let comment = || Some(format!("{thread} comment {}", record.field("/comment")?));
     Some(match record.text("/event")? {

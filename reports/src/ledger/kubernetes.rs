@@ -52,8 +52,8 @@ pub(super) fn entries(journals: &Journals) -> Vec<Entry> {
             }
         } else if record.finalised_namespace() {
             living.retain(|(resource, namespace, name), index| {
-                let gone = *namespace == record.name
-                    || (resource == "namespaces" && *name == record.name);
+                let gone =
+                    *namespace == record.name || (resource == "namespaces" && *name == record.name);
                 if gone {
                     entries[*index].deleted = Some(line.pointer());
                 }
@@ -62,9 +62,15 @@ pub(super) fn entries(journals: &Journals) -> Vec<Entry> {
         }
     }
     for ((resource, namespace, name), index) in living {
-        let home = if resource == "namespaces" { &name } else { &namespace };
+        let home = if resource == "namespaces" {
+            &name
+        } else {
+            &namespace
+        };
         entries[index].kept = if entries[index].account == TARGET {
-            owners.target_went_down.then(|| "goes_with_target".to_owned())
+            owners
+                .target_went_down
+                .then(|| "goes_with_target".to_owned())
         } else {
             owners.kept_namespaces.get(home).cloned()
         };
@@ -108,6 +114,12 @@ const SHORT_RUN_ID: usize = 12;
 
 impl Owners {
     fn read(journals: &Journals) -> Self {
+        let lane_namespaces: Vec<String> = journals
+            .gate_run
+            .lanes
+            .iter()
+            .flat_map(|lane| lane.namespaces.clone())
+            .collect();
         let mut namespaces = BTreeMap::new();
         let mut runs = Vec::new();
         let mut kept_namespaces = BTreeMap::new();
@@ -117,9 +129,16 @@ impl Owners {
                 let account = journals
                     .scenario_of_run(id, field_text(&line.value, "repository_full_name"))
                     .map_or(UNKNOWN.to_owned(), |result| result.key.scenario.clone());
-                let short: String = id.chars().filter(|c| *c != '-').take(SHORT_RUN_ID).collect();
+                let short: String = id
+                    .chars()
+                    .filter(|c| *c != '-')
+                    .take(SHORT_RUN_ID)
+                    .collect();
                 let namespace = field_text(&line.value, "namespace");
-                if !namespace.is_empty() {
+                // Code-only runs share a namespace of the lane, which is nobody's own.
+                if !namespace.is_empty()
+                    && !lane_namespaces.iter().any(|shared| shared == namespace)
+                {
                     namespaces
                         .entry(namespace.to_owned())
                         .or_insert_with(|| account.clone());
@@ -133,12 +152,7 @@ impl Owners {
         Self {
             namespaces,
             runs,
-            lane_namespaces: journals
-                .gate_run
-                .lanes
-                .iter()
-                .flat_map(|lane| lane.namespaces.clone())
-                .collect(),
+            lane_namespaces,
             kept_namespaces,
             target_went_down: journals
                 .gate_run
@@ -165,16 +179,20 @@ impl Owners {
                 .find(|(short, _)| home.contains(short) || record.name.contains(short))
                 .map(|(_, account)| account.clone())
         };
-        self.namespaces.get(home).cloned().or_else(of_run).or_else(|| {
-            if self.lane_namespaces.contains(home) {
-                Some(TARGET.to_owned())
-            } else {
-                record
-                    .user
-                    .starts_with(ORCHESTRATOR_USER)
-                    .then(|| UNKNOWN.to_owned())
-            }
-        })
+        self.namespaces
+            .get(home)
+            .cloned()
+            .or_else(of_run)
+            .or_else(|| {
+                if self.lane_namespaces.contains(home) {
+                    Some(TARGET.to_owned())
+                } else {
+                    record
+                        .user
+                        .starts_with(ORCHESTRATOR_USER)
+                        .then(|| UNKNOWN.to_owned())
+                }
+            })
     }
 }
 

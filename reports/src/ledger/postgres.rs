@@ -14,7 +14,9 @@ pub(super) fn entries(journals: &Journals) -> Vec<Entry> {
                 .find(|line| field_text(&line.value, "id") == run);
             let mut make = |kind: &str, name: String, held: Option<&Line<serde_json::Value>>| {
                 let terminal = row.filter(|line| !line.value["finished_at"].is_null());
-                let kept = held.filter(|_| terminal.is_none()).map(|_| "lease_not_over".to_owned());
+                let kept = held
+                    .filter(|_| terminal.is_none())
+                    .map(|_| "lease_not_over".to_owned());
                 entries.push(Entry {
                     kind: kind.to_owned(),
                     name,

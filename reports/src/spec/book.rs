@@ -78,7 +78,9 @@ impl Specification {
         for row in &self.rows {
             for id in &row.scenarios {
                 match self.scenario(id) {
-                    None => return disagree(format!("{} binds {id}, which no chapter lists", row.id)),
+                    None => {
+                        return disagree(format!("{} binds {id}, which no chapter lists", row.id));
+                    }
                     Some(scenario) if scenario.comfort => {
                         return disagree(format!("{} binds {id}, which E-2 calls `@p2`", row.id));
                     }
@@ -90,12 +92,19 @@ impl Specification {
             if !scenario.comfort && self.rows_of(&scenario.id).is_empty() {
                 return disagree(format!("{} is bound to no row", scenario.id));
             }
-            if !self.features.iter().any(|file| file.name == scenario.feature) {
+            if !self
+                .features
+                .iter()
+                .any(|file| file.name == scenario.feature)
+            {
                 return disagree(format!("{}.feature has no folder", scenario.feature));
             }
             for rule in &scenario.rules {
                 if !self.rules.iter().any(|known| known.id == *rule) {
-                    return disagree(format!("{} names {rule}, which no chapter defines", scenario.id));
+                    return disagree(format!(
+                        "{} names {rule}, which no chapter defines",
+                        scenario.id
+                    ));
                 }
             }
         }
@@ -129,14 +138,20 @@ mod tests {
                 .filter(|scenario| book.severity(scenario) == wanted)
                 .count()
         };
-        assert_eq!((severity("p0"), severity("p1"), severity("p2")), (163, 369, 14));
+        assert_eq!(
+            (severity("p0"), severity("p1"), severity("p2")),
+            (163, 369, 14)
+        );
     }
 
     #[test]
     fn every_label_has_an_effect_and_a_removal() {
         for label in &book().labels {
             for kind in [CellKind::Effect, CellKind::Removal] {
-                assert!(label.cells.iter().any(|cell| cell.kind == kind), "{label:?}");
+                assert!(
+                    label.cells.iter().any(|cell| cell.kind == kind),
+                    "{label:?}"
+                );
             }
         }
     }
@@ -145,30 +160,57 @@ mod tests {
     fn cells_follow_the_tables() {
         let book = book();
         let kinds = |name: &str| -> Vec<CellKind> {
-            let label = book.labels.iter().find(|label| label.name == name).expect(name);
+            let label = book
+                .labels
+                .iter()
+                .find(|label| label.name == name)
+                .expect(name);
             label.cells.iter().map(|cell| cell.kind).collect()
         };
         use CellKind::{ConflictOrGuard, Effect, RefusedActor, Removal};
-        assert_eq!(kinds("run:dev"), [Effect, RefusedActor, ConflictOrGuard, Removal]);
+        assert_eq!(
+            kinds("run:dev"),
+            [Effect, RefusedActor, ConflictOrGuard, Removal]
+        );
         assert_eq!(kinds("run:debug"), [Effect, RefusedActor, Removal]);
         assert_eq!(kinds("state:blocked"), [Effect, Removal]);
-        assert_eq!(kinds("state:approved"), [Effect, RefusedActor, ConflictOrGuard, Removal]);
+        assert_eq!(
+            kinds("state:approved"),
+            [Effect, RefusedActor, ConflictOrGuard, Removal]
+        );
         assert_eq!(kinds("need:pm"), [Effect, Removal]);
-        assert_eq!(kinds("need:reviewer"), [Effect, RefusedActor, ConflictOrGuard, Removal]);
-        assert_eq!(kinds("[ai-model-gpt-5.2]"), [Effect, ConflictOrGuard, Removal]);
+        assert_eq!(
+            kinds("need:reviewer"),
+            [Effect, RefusedActor, ConflictOrGuard, Removal]
+        );
+        assert_eq!(
+            kinds("[ai-model-gpt-5.2]"),
+            [Effect, ConflictOrGuard, Removal]
+        );
     }
 
     #[test]
     fn names_turn_into_kinds_and_values() {
         let book = book();
-        let label = |name: &str| book.labels.iter().find(|label| label.name == name).expect(name);
+        let label = |name: &str| {
+            book.labels
+                .iter()
+                .find(|label| label.name == name)
+                .expect(name)
+        };
         assert_eq!(
             label("run:doc-audit:revise").trigger_kind().as_deref(),
             Some("doc_audit_revise")
         );
         assert_eq!(label("run:debug").trigger_kind(), None);
-        assert_eq!(label("[ai-reasoning-extra-high]").configured_value(), Some("xhigh"));
-        assert_eq!(label("[ai-model-gpt-5.4]").configured_value(), Some("gpt-5.4"));
+        assert_eq!(
+            label("[ai-reasoning-extra-high]").configured_value(),
+            Some("xhigh")
+        );
+        assert_eq!(
+            label("[ai-model-gpt-5.4]").configured_value(),
+            Some("gpt-5.4")
+        );
         assert_eq!(label("run:debug").group, LabelGroup::Modifier);
     }
 

@@ -221,7 +221,11 @@ fn service(name: &str, effect: &str, set_by: &str, exclusive: &[String]) -> Labe
     } else if set_by.contains("never") || !set_by.contains("agent") {
         cells.push(cell(
             CellKind::RefusedActor,
-            if name == "state:approved" { "L-76" } else { "L-17" },
+            if name == "state:approved" {
+                "L-76"
+            } else {
+                "L-17"
+            },
         ));
     }
     if exclusive.iter().any(|state| state == name) {

@@ -45,7 +45,9 @@ pub(super) fn read(text: &SpecText) -> Vec<Rule> {
 
 fn definition(line: &str) -> Option<(&str, &str)> {
     // `**L-46**` opens a paragraph with a table instead of a list item.
-    let bold = line.strip_prefix("- **").or_else(|| line.strip_prefix("**"));
+    let bold = line
+        .strip_prefix("- **")
+        .or_else(|| line.strip_prefix("**"));
     if let Some(rest) = bold {
         let (id, rest) = rest.split_once("**")?;
         return (rule_id(id) == Some(id)).then_some((id, rest));
@@ -57,9 +59,10 @@ fn definition(line: &str) -> Option<(&str, &str)> {
 
 /// The rule id that a text begins with.
 pub(super) fn rule_id(text: &str) -> Option<&str> {
-    let prefix = PREFIXES
-        .into_iter()
-        .find(|prefix| text.strip_prefix(prefix).is_some_and(|r| r.starts_with('-')))?;
+    let prefix = PREFIXES.into_iter().find(|prefix| {
+        text.strip_prefix(prefix)
+            .is_some_and(|r| r.starts_with('-'))
+    })?;
     let digits = text[prefix.len() + 1..]
         .bytes()
         .take_while(u8::is_ascii_digit)

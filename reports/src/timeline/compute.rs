@@ -124,8 +124,8 @@ fn timeline(
             || field_text(&line.value, "run_id") == id
     });
     if let Some(line) = delivery
-        && let Some(at) = field_time(&line.value["received_at"])
-            .or_else(|| field_time(&line.value["created_at"]))
+        && let Some(at) =
+            field_time(&line.value["received_at"]).or_else(|| field_time(&line.value["created_at"]))
     {
         points.push(("delivery", at, line.pointer()));
     }
@@ -171,7 +171,9 @@ fn timeline(
             .map(|result| result.key.scenario.clone()),
         instance: instance.to_owned(),
         trigger_label: field_text(&row.value, "trigger_label").to_owned(),
-        thread: number.map_or(repository.to_owned(), |number| format!("{repository}#{number}")),
+        thread: number.map_or(repository.to_owned(), |number| {
+            format!("{repository}#{number}")
+        }),
         status: field_text(&row.value, "status").to_owned(),
         pr_number: row.value["pr_number"].as_i64(),
         hops,
@@ -188,7 +190,11 @@ fn gaps(
     let mut wanted = vec!["decision"];
     if matches!(
         field_text(&row.value, "trigger_source"),
-        "issue_label" | "issue_comment" | "pull_request_label" | "pull_request_review" | "push_main"
+        "issue_label"
+            | "issue_comment"
+            | "pull_request_label"
+            | "pull_request_review"
+            | "push_main"
     ) {
         wanted.insert(0, "delivery");
     }

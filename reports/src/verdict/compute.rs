@@ -123,7 +123,11 @@ pub struct RowVerdict {
 }
 
 /// Judges a run.
-pub fn compute(journals: &Journals, criteria: &Criteria, specification: &Specification) -> Judgement {
+pub fn compute(
+    journals: &Journals,
+    criteria: &Criteria,
+    specification: &Specification,
+) -> Judgement {
     let coverage = coverage::compute(journals, specification);
     let ledger = ledger::compute(journals);
     let timelines = timeline::compute(journals);
@@ -151,10 +155,15 @@ pub fn compute(journals: &Journals, criteria: &Criteria, specification: &Specifi
             .then_with(|| (&a.check, &a.subject).cmp(&(&b.check, &b.subject)))
     });
     // What a run that was cut off shows as broken may be broken by the cut: it establishes nothing (gate.md 8).
-    let cut_off = findings.iter().any(|finding| finding.check == "run_interrupted");
+    let cut_off = findings
+        .iter()
+        .any(|finding| finding.check == "run_interrupted");
     let outcome = if cut_off {
         Outcome::Inconclusive
-    } else if findings.iter().any(|finding| finding.effect == Effect::NoGo) {
+    } else if findings
+        .iter()
+        .any(|finding| finding.effect == Effect::NoGo)
+    {
         Outcome::NoGo
     } else if findings
         .iter()

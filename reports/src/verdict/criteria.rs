@@ -132,12 +132,20 @@ impl Criteria {
             }
         }
         for feature in &self.scope.features {
-            if !specification.features.iter().any(|known| known.name == *feature) {
+            if !specification
+                .features
+                .iter()
+                .any(|known| known.name == *feature)
+            {
                 return Err(unknown("feature", feature));
             }
         }
         for cell in &self.labels.cells {
-            if !specification.labels.iter().any(|known| known.name == cell.label) {
+            if !specification
+                .labels
+                .iter()
+                .any(|known| known.name == cell.label)
+            {
                 return Err(unknown("label", &cell.label));
             }
         }
@@ -170,7 +178,11 @@ mod tests {
         let criteria = Criteria::walking_gate();
         criteria.check(&specification).expect("every name is known");
         let cells = || criteria.labels.cells.iter().flat_map(|cells| &cells.kinds);
-        let all: usize = specification.labels.iter().map(|label| label.cells.len()).sum();
+        let all: usize = specification
+            .labels
+            .iter()
+            .map(|label| label.cells.len())
+            .sum();
         assert!(
             criteria.lowered[0].starts_with(&format!("{} of {all} label cells", cells().count())),
             "{:?} and {all}",

@@ -5,7 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::criteria::DemandedCells;
-use super::{Baseline, Criteria, LabelDemand, Outcome, Risk, Scope, SelfCheckDemand, Verdict, compute};
+use super::{
+    Baseline, Criteria, LabelDemand, Outcome, Risk, Scope, SelfCheckDemand, Verdict, compute,
+};
 use crate::canary::{CanaryHit, CanarySearch};
 use crate::evidence::{
     Capability, CapabilityState, GateRun, Observation, ObservationSource, PhaseFacts, ScenarioKey,
@@ -113,7 +115,9 @@ fn created(name: &str) -> AuditRecord {
 const NAMESPACE: &str = "codex-issue-aaaaaaaaaaaa-i1-r0123456789ab";
 
 fn green(specification: &Specification) -> Journals {
-    let ids = ["SL-07", "RL-01", "LC-08", "LC-09", "LC-10", "RL-11", "PH-01", "PH-02"];
+    let ids = [
+        "SL-07", "RL-01", "LC-08", "LC-09", "LC-10", "RL-11", "PH-01", "PH-02",
+    ];
     let finalised = AuditRecord {
         verb: "update".into(),
         user: "system:serviceaccount:kube-system:namespace-controller".into(),
@@ -171,7 +175,13 @@ fn green(specification: &Specification) -> Journals {
         scenarios: ids
             .iter()
             .enumerate()
-            .map(|(index, id)| line("journals/scenarios.ndjson", index + 1, result(id, specification)))
+            .map(|(index, id)| {
+                line(
+                    "journals/scenarios.ndjson",
+                    index + 1,
+                    result(id, specification),
+                )
+            })
             .collect(),
         observations: ids
             .iter()
@@ -184,7 +194,10 @@ fn green(specification: &Specification) -> Journals {
             line("journals/audit.ndjson", 2, finalised),
         ]),
         lanes: BTreeMap::from([("common".into(), lane)]),
-        logs: vec![("journals/orchestrator/common/worker.log".into(), "{\"level\":\"INFO\"}".into())],
+        logs: vec![(
+            "journals/orchestrator/common/worker.log".into(),
+            "{\"level\":\"INFO\"}".into(),
+        )],
         canaries: Some(CanarySearch {
             planted_found: true,
             ..CanarySearch::default()
@@ -222,12 +235,24 @@ type Change = fn(&mut Journals, &mut Criteria);
 
 /// Name of the check that must find it, the verdict that must follow, and the defect.
 const DEFECTS: &[(&str, Outcome, Change)] = &[
-    ("scenario_failed", Outcome::NoGo, |j, _| j.scenarios[0].value.state = ScenarioState::Failed),
-    ("row_not_proven", Outcome::NoGo, |j, _| j.scenarios[0].value.state = ScenarioState::Failed),
-    ("scenario_flaky", Outcome::NoGo, |j, _| j.scenarios[0].value.state = ScenarioState::Flaky),
-    ("step_undefined", Outcome::NoGo, |j, _| j.scenarios[0].value.state = ScenarioState::Undefined),
-    ("scenario_skipped", Outcome::NoGo, |j, _| j.scenarios[0].value.state = ScenarioState::Skipped),
-    ("unknown_scenario", Outcome::NoGo, |j, _| j.scenarios[0].value.key.scenario = "XX-01".into()),
+    ("scenario_failed", Outcome::NoGo, |j, _| {
+        j.scenarios[0].value.state = ScenarioState::Failed
+    }),
+    ("row_not_proven", Outcome::NoGo, |j, _| {
+        j.scenarios[0].value.state = ScenarioState::Failed
+    }),
+    ("scenario_flaky", Outcome::NoGo, |j, _| {
+        j.scenarios[0].value.state = ScenarioState::Flaky
+    }),
+    ("step_undefined", Outcome::NoGo, |j, _| {
+        j.scenarios[0].value.state = ScenarioState::Undefined
+    }),
+    ("scenario_skipped", Outcome::NoGo, |j, _| {
+        j.scenarios[0].value.state = ScenarioState::Skipped
+    }),
+    ("unknown_scenario", Outcome::NoGo, |j, _| {
+        j.scenarios[0].value.key.scenario = "XX-01".into()
+    }),
     ("row_not_proven", Outcome::Inconclusive, |j, _| {
         j.scenarios[0].value.state = ScenarioState::Waiting;
         j.scenarios[0].value.tags.push("waits-mcp".into());
@@ -255,12 +280,18 @@ const DEFECTS: &[(&str, Outcome, Change)] = &[
     ("then_without_observation", Outcome::NoGo, |j, _| {
         j.observations.remove(0);
     }),
-    ("observation_disagrees", Outcome::NoGo, |j, _| j.observations[0].value.ok = false),
-    ("contradiction", Outcome::NoGo, |j, _| j.observations[0].value.contradiction = true),
+    ("observation_disagrees", Outcome::NoGo, |j, _| {
+        j.observations[0].value.ok = false
+    }),
+    ("contradiction", Outcome::NoGo, |j, _| {
+        j.observations[0].value.contradiction = true
+    }),
     ("ledger_leak", Outcome::NoGo, |j, _| {
         j.audit.as_mut().expect("audit").remove(1);
     }),
-    ("ledger_not_established", Outcome::Inconclusive, |j, _| j.audit = None),
+    ("ledger_not_established", Outcome::Inconclusive, |j, _| {
+        j.audit = None
+    }),
     ("canary_found", Outcome::NoGo, |j, _| {
         j.canaries.as_mut().expect("search").hits.push(CanaryHit {
             sink: "logs".into(),
@@ -273,16 +304,24 @@ const DEFECTS: &[(&str, Outcome, Change)] = &[
     ("canary_search_void", Outcome::Inconclusive, |j, _| {
         j.canaries.as_mut().expect("search").planted_found = false;
     }),
-    ("canary_search_absent", Outcome::Inconclusive, |j, _| j.canaries = None),
-    ("probe_absent", Outcome::Inconclusive, |j, _| j.capabilities = None),
+    ("canary_search_absent", Outcome::Inconclusive, |j, _| {
+        j.canaries = None
+    }),
+    ("probe_absent", Outcome::Inconclusive, |j, _| {
+        j.capabilities = None
+    }),
     ("capability", Outcome::Inconclusive, |j, _| {
         j.capabilities.as_mut().expect("probe")[0].state = CapabilityState::Unknown;
     }),
-    ("self_check", Outcome::Inconclusive, |j, _| j.self_check = None),
+    ("self_check", Outcome::Inconclusive, |j, _| {
+        j.self_check = None
+    }),
     ("self_check", Outcome::Inconclusive, |j, _| {
         j.self_check.as_mut().expect("check").at -= TimeDelta::hours(25);
     }),
-    ("self_check", Outcome::NoGo, |j, _| j.self_check.as_mut().expect("check").passed = false),
+    ("self_check", Outcome::NoGo, |j, _| {
+        j.self_check.as_mut().expect("check").passed = false
+    }),
     ("risk_undecided", Outcome::NoGo, |j, _| {
         j.risks.push(Risk {
             id: "RISK-1".into(),
@@ -294,19 +333,35 @@ const DEFECTS: &[(&str, Outcome, Change)] = &[
             decision: None,
         });
     }),
-    ("log_panic", Outcome::NoGo, |j, _| j.logs[0].1 = "thread 'main' panicked at x.rs:1".into()),
-    ("log_error", Outcome::NoGo, |j, _| j.logs[0].1 = "{\"level\":\"ERROR\",\"message\":\"x\"}".into()),
+    ("log_panic", Outcome::NoGo, |j, _| {
+        j.logs[0].1 = "thread 'main' panicked at x.rs:1".into()
+    }),
+    ("log_error", Outcome::NoGo, |j, _| {
+        j.logs[0].1 = "{\"level\":\"ERROR\",\"message\":\"x\"}".into()
+    }),
     ("unknown_route", Outcome::NoGo, |j, _| {
         let record = json!({"seq": 1, "at": "2026-11-21T12:00:00Z", "kind": "unknown_route", "method": "GET", "path": "/x"});
-        j.github.push(line("journals/github.ndjson", 1, serde_json::from_value(record).expect("record")));
+        j.github.push(line(
+            "journals/github.ndjson",
+            1,
+            serde_json::from_value(record).expect("record"),
+        ));
     }),
-    ("phase", Outcome::NoGo, |j, _| j.gate_run.phases[1].facts[0].ok = false),
-    ("phase", Outcome::Inconclusive, |j, _| j.gate_run.phases[0].ok = false),
+    ("phase", Outcome::NoGo, |j, _| {
+        j.gate_run.phases[1].facts[0].ok = false
+    }),
+    ("phase", Outcome::Inconclusive, |j, _| {
+        j.gate_run.phases[0].ok = false
+    }),
     ("phase", Outcome::Inconclusive, |j, _| {
         j.gate_run.phases.pop();
     }),
-    ("run_interrupted", Outcome::Inconclusive, |j, _| j.gate_run.finished_at = None),
-    ("run_interrupted", Outcome::Inconclusive, |j, _| j.gate_run.interrupted = Some("Ctrl-C".into())),
+    ("run_interrupted", Outcome::Inconclusive, |j, _| {
+        j.gate_run.finished_at = None
+    }),
+    ("run_interrupted", Outcome::Inconclusive, |j, _| {
+        j.gate_run.interrupted = Some("Ctrl-C".into())
+    }),
     ("vacuous_run", Outcome::Inconclusive, |j, _| {
         j.scenarios.clear();
         j.gate_run.features.clear();
@@ -319,8 +374,12 @@ const DEFECTS: &[(&str, Outcome, Change)] = &[
         j.gate_run.features.push("revise".into());
         c.scope.features.push("revise".into());
     }),
-    ("feature_without_scenario", Outcome::Inconclusive, |_, c| c.scope.features.push("revise".into())),
-    ("label_cell_open", Outcome::Inconclusive, |_, c| c.labels.all = true),
+    ("feature_without_scenario", Outcome::Inconclusive, |_, c| {
+        c.scope.features.push("revise".into())
+    }),
+    ("label_cell_open", Outcome::Inconclusive, |_, c| {
+        c.labels.all = true
+    }),
     ("scope_shrunk", Outcome::NoGo, |j, c| {
         let mut scope = c.scope.clone();
         scope.rows.push("S2-2".into());
@@ -340,9 +399,15 @@ fn every_kind_of_defect_turns_the_verdict() {
         let (mut journals, mut criteria) = (green(&specification), criteria());
         change(&mut journals, &mut criteria);
         let verdict = judge(&journals, &criteria, &specification);
-        assert_eq!(verdict.verdict, *expected, "defect {number}, {check}: {verdict:#?}");
+        assert_eq!(
+            verdict.verdict, *expected,
+            "defect {number}, {check}: {verdict:#?}"
+        );
         assert!(
-            verdict.findings.iter().any(|finding| finding.check == *check),
+            verdict
+                .findings
+                .iter()
+                .any(|finding| finding.check == *check),
             "defect {number}: {check} not among {:#?}",
             verdict.findings
         );
@@ -357,7 +422,9 @@ fn what_is_out_of_scope_or_mere_comfort_is_reported_without_turning_the_verdict(
         let mut journals = green(&specification);
         let mut failed = result(id, &specification);
         failed.state = ScenarioState::Failed;
-        journals.scenarios.push(line("journals/scenarios.ndjson", 99, failed));
+        journals
+            .scenarios
+            .push(line("journals/scenarios.ndjson", 99, failed));
         let verdict = judge(&journals, &criteria(), &specification);
         assert_eq!(verdict.verdict, Outcome::Go, "{id}");
         assert!(verdict.findings.iter().any(|finding| finding.subject == id));
@@ -372,7 +439,9 @@ fn what_cannot_be_proven_here_leaves_the_row_proven_in_part_and_out_of_the_numbe
     let verdict = judge(&journals, &criteria(), &specification);
     assert_eq!(verdict.verdict, Outcome::Go, "{:#?}", verdict.findings);
     assert!(
-        verdict.headline.starts_with("GO for 1 of 32 rows (S2-1 in part, S2-13 processes only)"),
+        verdict
+            .headline
+            .starts_with("GO for 1 of 32 rows (S2-1 in part, S2-13 processes only)"),
         "{}",
         verdict.headline
     );

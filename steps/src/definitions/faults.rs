@@ -2,7 +2,10 @@
 
 use anyhow::Context;
 use cucumber::{given, then, when};
-use reports::evidence::{AnnouncedLog, ObservationSource::{Orchestrator, Postgres}};
+use reports::evidence::{
+    AnnouncedLog,
+    ObservationSource::{Orchestrator, Postgres},
+};
 
 use crate::{
     wait::{DECISION_DEADLINE, Reading, until},
@@ -10,8 +13,13 @@ use crate::{
 };
 
 fn announce(world: &GateWorld, contains: &str, reason: &str) {
-    let log = AnnouncedLog { contains: contains.to_owned(), reason: reason.to_owned() };
-    world.gate.with_facts(&world.key, |facts| facts.announced.push(log));
+    let log = AnnouncedLog {
+        contains: contains.to_owned(),
+        reason: reason.to_owned(),
+    };
+    world
+        .gate
+        .with_facts(&world.key, |facts| facts.announced.push(log));
 }
 
 #[given("GitHub refuses comments for the repository")]
@@ -66,26 +74,63 @@ async fn logged_warning(world: &mut GateWorld, #[step] step: &gherkin::Step) -> 
     let run = world.run()?;
     let id = text(&run, "id")?;
     let platform = world.platform();
-    let found = until("a warning about the status comment", DECISION_DEADLINE, async || {
-        let logs = platform.logs().await?;
-        let found = logs
-            .lines()
-            .find(|line| line.contains("\"WARN\"") && line.contains("status_comment") && line.contains(&id))
-            .map(str::to_owned);
-        Ok(found.map_or_else(|| Reading::NotYet("no such line".to_owned()), Reading::Reached))
-    })
+    let found = until(
+        "a warning about the status comment",
+        DECISION_DEADLINE,
+        async || {
+            let logs = platform.logs().await?;
+            let found = logs
+                .lines()
+                .find(|line| {
+                    line.contains("\"WARN\"")
+                        && line.contains("status_comment")
+                        && line.contains(&id)
+                })
+                .map(str::to_owned);
+            Ok(found.map_or_else(
+                || Reading::NotYet("no such line".to_owned()),
+                Reading::Reached,
+            ))
+        },
+    )
     .await;
     let (ok, seen) = found.map_or_else(|error| (false, format!("{error:#}")), |line| (true, line));
-    world.holds(&["R-30"], Orchestrator, "log of the platform", "log lines: level WARN, status_comment, run id", "a warning", seen, ok)?;
-    let comments = world.gate.github.refused_comments(&world.place()?.repository);
-    world.holds(&["R-30"], reports::evidence::ObservationSource::Github, "comments that GitHub refused", "journal of the stand-in", "at least 1", comments, comments > 0)?;
+    world.holds(
+        &["R-30"],
+        Orchestrator,
+        "log of the platform",
+        "log lines: level WARN, status_comment, run id",
+        "a warning",
+        seen,
+        ok,
+    )?;
+    let comments = world
+        .gate
+        .github
+        .refused_comments(&world.place()?.repository);
+    world.holds(
+        &["R-30"],
+        reports::evidence::ObservationSource::Github,
+        "comments that GitHub refused",
+        "journal of the stand-in",
+        "at least 1",
+        comments,
+        comments > 0,
+    )?;
     Ok(())
 }
 
 #[when("the owner cancels the finished run")]
 async fn cancels_finished(world: &mut GateWorld) -> Step {
-    let run = world.previous_run.clone().context("there is no finished run")?;
-    let (status, answer) = world.platform().staff.cancel(&text(&run, "id")?, true).await?;
+    let run = world
+        .previous_run
+        .clone()
+        .context("there is no finished run")?;
+    let (status, answer) = world
+        .platform()
+        .staff
+        .cancel(&text(&run, "id")?, true)
+        .await?;
     world.answer = Some((status.as_u16(), answer));
     Ok(())
 }
@@ -94,20 +139,38 @@ async fn cancels_finished(world: &mut GateWorld) -> Step {
 async fn already_over(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
     let (status, answer) = world.answer.clone().context("there is no answer")?;
-    world.equal(&["R-29", "DA-8"], Orchestrator, "answer to the cancel", "POST /api/v1/staff/runs/{id}/cancel", "200, already_terminal: true", format!("{status}, already_terminal: {}", answer["already_terminal"]))?;
+    world.equal(
+        &["R-29", "DA-8"],
+        Orchestrator,
+        "answer to the cancel",
+        "POST /api/v1/staff/runs/{id}/cancel",
+        "200, already_terminal: true",
+        format!("{status}, already_terminal: {}", answer["already_terminal"]),
+    )?;
     Ok(())
 }
 
 #[then("the database refuses to change the status of the run")]
 async fn database_refuses(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
-    let run = world.previous_run.clone().context("there is no finished run")?;
+    let run = world
+        .previous_run
+        .clone()
+        .context("there is no finished run")?;
     let id = text(&run, "id")?;
     let platform = world.platform();
     // An attack, not a set-up: the strongest actor there is tries it in a transaction that is rolled back anyway.
     for status in ["running", "failed", "canceled"] {
         let refusal = platform.try_to_change_status(&id, status).await?;
-        world.holds(&["R-29", "R-16", "D-17"], Postgres, &format!("change from succeeded to {status}"), "UPDATE agent_runs SET status = … (pg_trigger refuses)", "refused by the database", &refusal, refusal != "accepted")?;
+        world.holds(
+            &["R-29", "R-16", "D-17"],
+            Postgres,
+            &format!("change from succeeded to {status}"),
+            "UPDATE agent_runs SET status = … (pg_trigger refuses)",
+            "refused by the database",
+            &refusal,
+            refusal != "accepted",
+        )?;
     }
     Ok(())
 }

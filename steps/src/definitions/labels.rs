@@ -11,7 +11,9 @@ use crate::{
 };
 
 fn is_trigger_label(label: &str) -> bool {
-    crate::expected::trigger_labels().iter().any(|trigger| trigger == label)
+    crate::expected::trigger_labels()
+        .iter()
+        .any(|trigger| trigger == label)
 }
 
 /// The member sets `label` on the Issue; remembers the delivery and the run it made, if any.
@@ -19,9 +21,14 @@ pub async fn set_label(world: &mut GateWorld, label: &str) -> anyhow::Result<()>
     let place = world.place()?;
     let gate = world.gate.clone();
     let before = mark(&gate, &place.repository);
-    place.member.add_labels(&place.repository, place.issue, &[label]).await?;
-    let delivery =
-        delivery_after(&gate, &place.repository, before, label, |delivery| is_labeled(delivery, "issues", label)).await?;
+    place
+        .member
+        .add_labels(&place.repository, place.issue, &[label])
+        .await?;
+    let delivery = delivery_after(&gate, &place.repository, before, label, |delivery| {
+        is_labeled(delivery, "issues", label)
+    })
+    .await?;
     world.deliveries.push(delivery);
     world.take_run();
     Ok(())
@@ -56,8 +63,16 @@ async fn member_has_set_foreign(world: &mut GateWorld, label: String) -> Step {
 async fn member_sets_again(world: &mut GateWorld, label: String) -> Step {
     world.previous_run = world.take_run();
     let place = world.place()?;
-    if place.member.labels(&place.repository, place.issue).await?.contains(&label) {
-        place.member.remove_label(&place.repository, place.issue, &label).await?;
+    if place
+        .member
+        .labels(&place.repository, place.issue)
+        .await?
+        .contains(&label)
+    {
+        place
+            .member
+            .remove_label(&place.repository, place.issue, &label)
+            .await?;
     }
     Ok(set_label(world, &label).await?)
 }
@@ -72,9 +87,14 @@ pub async fn outsider_sets(world: &mut GateWorld, label: &str) -> anyhow::Result
     let place = world.place()?;
     let gate = world.gate.clone();
     let before = mark(&gate, &place.repository);
-    place.outsider.add_labels(&place.repository, place.issue, &[label]).await?;
-    let delivery =
-        delivery_after(&gate, &place.repository, before, label, |delivery| is_labeled(delivery, "issues", label)).await?;
+    place
+        .outsider
+        .add_labels(&place.repository, place.issue, &[label])
+        .await?;
+    let delivery = delivery_after(&gate, &place.repository, before, label, |delivery| {
+        is_labeled(delivery, "issues", label)
+    })
+    .await?;
     world.deliveries.push(delivery);
     Ok(())
 }
@@ -92,9 +112,14 @@ async fn member_sets_on_pull_request(world: &mut GateWorld, label: String) -> St
 async fn set_label_on_pull_request(world: &mut GateWorld, label: &str) -> anyhow::Result<()> {
     let place = world.place()?;
     let gate = world.gate.clone();
-    let number = world.pull_request.ok_or_else(|| anyhow::anyhow!("the scenario has no pull request"))?;
+    let number = world
+        .pull_request
+        .ok_or_else(|| anyhow::anyhow!("the scenario has no pull request"))?;
     let before = mark(&gate, &place.repository);
-    place.member.add_labels(&place.repository, number, &[label]).await?;
+    place
+        .member
+        .add_labels(&place.repository, number, &[label])
+        .await?;
     let delivery = delivery_after(&gate, &place.repository, before, label, |delivery| {
         is_labeled(delivery, "pull_request", label)
     })
@@ -108,10 +133,15 @@ async fn member_sets_two(world: &mut GateWorld, first: String, second: String) -
     let place = world.place()?;
     let gate = world.gate.clone();
     let before = mark(&gate, &place.repository);
-    place.member.add_labels(&place.repository, place.issue, &[&first, &second]).await?;
+    place
+        .member
+        .add_labels(&place.repository, place.issue, &[&first, &second])
+        .await?;
     for label in [first, second] {
-        let delivery =
-            delivery_after(&gate, &place.repository, before, &label, |delivery| is_labeled(delivery, "issues", &label)).await?;
+        let delivery = delivery_after(&gate, &place.repository, before, &label, |delivery| {
+            is_labeled(delivery, "issues", &label)
+        })
+        .await?;
         world.deliveries.push(delivery);
     }
     Ok(())
@@ -120,15 +150,24 @@ async fn member_sets_two(world: &mut GateWorld, first: String, second: String) -
 #[when(expr = "the member removes {string} and sets {string} again")]
 async fn member_removes_and_sets(world: &mut GateWorld, removed: String, set: String) -> Step {
     let place = world.place()?;
-    place.member.remove_label(&place.repository, place.issue, &removed).await?;
-    place.member.remove_label(&place.repository, place.issue, &set).await?;
+    place
+        .member
+        .remove_label(&place.repository, place.issue, &removed)
+        .await?;
+    place
+        .member
+        .remove_label(&place.repository, place.issue, &set)
+        .await?;
     Ok(set_label(world, &set).await?)
 }
 
 #[given(expr = "the label {string} of the repository is renamed to {string}")]
 async fn label_is_renamed(world: &mut GateWorld, label: String, new_name: String) -> Step {
     let place = world.place()?;
-    place.maintainer.rename_label(&place.repository, &label, &new_name).await?;
+    place
+        .maintainer
+        .rename_label(&place.repository, &label, &new_name)
+        .await?;
     Ok(())
 }
 
@@ -138,11 +177,20 @@ async fn in_review(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step 
     let place = world.place()?;
     let pull_request = crate::definitions::pull_requests::number_of_branch(world).await?;
     for (subject, number) in [("Issue", place.issue), ("pull request", pull_request)] {
-        let seen = until(&format!("the labels of the {subject}"), DECISION_DEADLINE, async || {
-            let labels = place.member.labels(&place.repository, number).await?;
-            let reached = labels.contains(&"state:in-review".to_owned()) && !labels.iter().any(|label| is_trigger_label(label));
-            Ok(if reached { Reading::Reached(labels) } else { Reading::NotYet(labels.join(", ")) })
-        })
+        let seen = until(
+            &format!("the labels of the {subject}"),
+            DECISION_DEADLINE,
+            async || {
+                let labels = place.member.labels(&place.repository, number).await?;
+                let reached = labels.contains(&"state:in-review".to_owned())
+                    && !labels.iter().any(|label| is_trigger_label(label));
+                Ok(if reached {
+                    Reading::Reached(labels)
+                } else {
+                    Reading::NotYet(labels.join(", "))
+                })
+            },
+        )
         .await;
         let (ok, seen) = match seen {
             Ok(labels) => (true, labels.join(", ")),
@@ -168,12 +216,17 @@ async fn not_in_review(world: &mut GateWorld, #[step] step: &gherkin::Step) -> S
     let run = world.run()?;
     await_labels_settled(world, &run).await?;
     let labels = place.member.labels(&place.repository, place.issue).await?;
-    let ok = !labels.iter().any(|label| is_trigger_label(label) || label == "state:in-review");
+    let ok = !labels
+        .iter()
+        .any(|label| is_trigger_label(label) || label == "state:in-review");
     world.holds(
         &["L-72", "L-73"],
         Github,
         &format!("labels of the Issue {}#{}", place.repository, place.issue),
-        &format!("GET /repos/{}/issues/{}/labels", place.repository, place.issue),
+        &format!(
+            "GET /repos/{}/issues/{}/labels",
+            place.repository, place.issue
+        ),
         "no trigger label, no state:in-review",
         format!("[{}]", labels.join(", ")),
         ok,
@@ -204,7 +257,10 @@ async fn still_carries(world: &mut GateWorld, label: String, #[step] step: &gher
         &["L-3"],
         Github,
         "labels of the Issue",
-        &format!("GET /repos/{}/issues/{}/labels", place.repository, place.issue),
+        &format!(
+            "GET /repos/{}/issues/{}/labels",
+            place.repository, place.issue
+        ),
         &label,
         labels.join(", "),
         labels.contains(&label),
@@ -213,7 +269,11 @@ async fn still_carries(world: &mut GateWorld, label: String, #[step] step: &gher
 }
 
 #[then(expr = "the Issue does not carry {string}")]
-async fn does_not_carry(world: &mut GateWorld, label: String, #[step] step: &gherkin::Step) -> Step {
+async fn does_not_carry(
+    world: &mut GateWorld,
+    label: String,
+    #[step] step: &gherkin::Step,
+) -> Step {
     world.then(step);
     let place = world.place()?;
     // The conflict comment comes after any label of the same delivery (L-43); it was read in the step before.
@@ -222,7 +282,10 @@ async fn does_not_carry(world: &mut GateWorld, label: String, #[step] step: &ghe
         &["L-42"],
         Github,
         "labels of the Issue",
-        &format!("GET /repos/{}/issues/{}/labels", place.repository, place.issue),
+        &format!(
+            "GET /repos/{}/issues/{}/labels",
+            place.repository, place.issue
+        ),
         format!("not {label}, but the labels that people set"),
         labels.join(", "),
         !labels.contains(&label) && !labels.is_empty(),
@@ -231,17 +294,39 @@ async fn does_not_carry(world: &mut GateWorld, label: String, #[step] step: &ghe
 }
 
 #[then(expr = "the pull request carries {string}")]
-async fn pull_request_carries(world: &mut GateWorld, label: String, #[step] step: &gherkin::Step) -> Step {
+async fn pull_request_carries(
+    world: &mut GateWorld,
+    label: String,
+    #[step] step: &gherkin::Step,
+) -> Step {
     world.then(step);
     let place = world.place()?;
-    let number = world.pull_request.ok_or_else(|| anyhow::anyhow!("the scenario has no pull request"))?;
-    let seen = until("the label of the pull request", DECISION_DEADLINE, async || {
-        let labels = place.member.labels(&place.repository, number).await?;
-        Ok(if labels.contains(&label) { Reading::Reached(labels.join(", ")) } else { Reading::NotYet(labels.join(", ")) })
-    })
+    let number = world
+        .pull_request
+        .ok_or_else(|| anyhow::anyhow!("the scenario has no pull request"))?;
+    let seen = until(
+        "the label of the pull request",
+        DECISION_DEADLINE,
+        async || {
+            let labels = place.member.labels(&place.repository, number).await?;
+            Ok(if labels.contains(&label) {
+                Reading::Reached(labels.join(", "))
+            } else {
+                Reading::NotYet(labels.join(", "))
+            })
+        },
+    )
     .await;
     let (ok, seen) = seen.map_or_else(|error| (false, format!("{error:#}")), |seen| (true, seen));
-    world.holds(&["L-42", "L-59"], Github, "labels of the pull request", &format!("GET /repos/{}/issues/{number}/labels", place.repository), &label, seen, ok)?;
+    world.holds(
+        &["L-42", "L-59"],
+        Github,
+        "labels of the pull request",
+        &format!("GET /repos/{}/issues/{number}/labels", place.repository),
+        &label,
+        seen,
+        ok,
+    )?;
     Ok(())
 }
 
@@ -249,7 +334,14 @@ async fn pull_request_carries(world: &mut GateWorld, label: String, #[step] step
 async fn trigger_is(world: &mut GateWorld, label: String, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
     let run = crate::definitions::outcome::current_run(world).await?;
-    world.equal(&["L-2"], Postgres, "trigger label of the run", "agent_runs.trigger_label", label, run["trigger_label"].as_str().unwrap_or("-"))?;
+    world.equal(
+        &["L-2"],
+        Postgres,
+        "trigger label of the run",
+        "agent_runs.trigger_label",
+        label,
+        run["trigger_label"].as_str().unwrap_or("-"),
+    )?;
     Ok(())
 }
 
@@ -257,6 +349,23 @@ async fn trigger_is(world: &mut GateWorld, label: String, #[step] step: &gherkin
 async fn kind_is(world: &mut GateWorld, kind: String, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
     let run = crate::definitions::outcome::current_run(world).await?;
-    world.equal(&["L-2", "L-4"], Postgres, "kind of the run", "agent_runs.trigger_kind", kind, run["trigger_kind"].as_str().unwrap_or("-"))?;
+    world.equal(
+        &["L-2", "L-4"],
+        Postgres,
+        "kind of the run",
+        "agent_runs.trigger_kind",
+        kind,
+        run["trigger_kind"].as_str().unwrap_or("-"),
+    )?;
+    Ok(())
+}
+
+#[when(expr = "the member removes {string} from the Issue")]
+async fn member_removes(world: &mut GateWorld, label: String) -> Step {
+    let place = world.place()?;
+    place
+        .member
+        .remove_label(&place.repository, place.issue, &label)
+        .await?;
     Ok(())
 }

@@ -49,12 +49,22 @@ pub async fn end_of(world: &mut GateWorld, id: &str) -> anyhow::Result<Value> {
     let platform = world.platform();
     until(&format!("the end of run {id}"), RUN_DEADLINE, async || {
         let run = platform.database.run(id).await?.unwrap_or_default();
-        if run["status"].as_str().is_some_and(|status| TERMINAL.contains(&status)) {
+        if run["status"]
+            .as_str()
+            .is_some_and(|status| TERMINAL.contains(&status))
+        {
             return Ok(Reading::Reached(run));
         }
         let events = platform.database.events_of_run(id).await?;
-        let last = events.last().and_then(|event| event["event_type"].as_str()).unwrap_or("none").to_owned();
-        Ok(Reading::NotYet(format!("status {}, queue reason {}, last event {last}", run["status"], run["queue_reason"])))
+        let last = events
+            .last()
+            .and_then(|event| event["event_type"].as_str())
+            .unwrap_or("none")
+            .to_owned();
+        Ok(Reading::NotYet(format!(
+            "status {}, queue reason {}, last event {last}",
+            run["status"], run["queue_reason"]
+        )))
     })
     .await
 }
@@ -64,16 +74,28 @@ pub async fn await_event(world: &mut GateWorld, event_type: &str) -> anyhow::Res
     let run = current_run(world).await?;
     let id = text(&run, "id")?;
     let platform = world.platform();
-    until(&format!("the event {event_type}"), RUN_DEADLINE, async || {
-        let events = platform.database.events_of_run(&id).await?;
-        Ok(match events.iter().find(|event| event["event_type"] == event_type) {
-            Some(event) => Reading::Reached(event.clone()),
-            None => {
-                let seen: Vec<_> = events.iter().filter_map(|event| event["event_type"].as_str()).collect();
-                Reading::NotYet(format!("events: {}", seen.join(", ")))
-            }
-        })
-    })
+    until(
+        &format!("the event {event_type}"),
+        RUN_DEADLINE,
+        async || {
+            let events = platform.database.events_of_run(&id).await?;
+            Ok(
+                match events
+                    .iter()
+                    .find(|event| event["event_type"] == event_type)
+                {
+                    Some(event) => Reading::Reached(event.clone()),
+                    None => {
+                        let seen: Vec<_> = events
+                            .iter()
+                            .filter_map(|event| event["event_type"].as_str())
+                            .collect();
+                        Reading::NotYet(format!("events: {}", seen.join(", ")))
+                    }
+                },
+            )
+        },
+    )
     .await
 }
 
@@ -81,46 +103,115 @@ pub async fn await_event(world: &mut GateWorld, event_type: &str) -> anyhow::Res
 async fn ends_as_succeeded(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
     let run = await_end(world).await?;
-    let seen = format!("{} ({})", run["status"].as_str().unwrap_or("-"), run["finish_reason"].as_str().unwrap_or("no reason"));
-    let detail = if run["status"] == "succeeded" { seen } else { format!("{seen}; {}", terminal_event(world, &run).await?) };
-    world.holds(&["R-18", "L-48"], Postgres, "end of the run", "agent_runs.status, finish_reason", "succeeded (no reason)", &detail, detail == "succeeded (no reason)")?;
+    let seen = format!(
+        "{} ({})",
+        run["status"].as_str().unwrap_or("-"),
+        run["finish_reason"].as_str().unwrap_or("no reason")
+    );
+    let detail = if run["status"] == "succeeded" {
+        seen
+    } else {
+        format!("{seen}; {}", terminal_event(world, &run).await?)
+    };
+    world.holds(
+        &["R-18", "L-48"],
+        Postgres,
+        "end of the run",
+        "agent_runs.status, finish_reason",
+        "succeeded (no reason)",
+        &detail,
+        detail == "succeeded (no reason)",
+    )?;
     // The world's witness: the Pod of the Job ended with exit code 0.
     let job = text(&run, "job_name")?;
     let code = exit_code(world, &run).await?;
-    world.equal(&["R-18", "R-86"], Kubernetes, &format!("exit code of the Job {job}"), &format!("pods of Job {job}: containerStatuses[run].state.terminated.exitCode"), 0, code)?;
+    world.equal(
+        &["R-18", "R-86"],
+        Kubernetes,
+        &format!("exit code of the Job {job}"),
+        &format!("pods of Job {job}: containerStatuses[run].state.terminated.exitCode"),
+        0,
+        code,
+    )?;
     Ok(())
 }
 
 #[then(expr = "the run ends as failed because {string}")]
-async fn ends_as_failed(world: &mut GateWorld, reason: String, #[step] step: &gherkin::Step) -> Step {
+async fn ends_as_failed(
+    world: &mut GateWorld,
+    reason: String,
+    #[step] step: &gherkin::Step,
+) -> Step {
     world.then(step);
     let run = await_end(world).await?;
-    let seen = format!("{} ({})", run["status"].as_str().unwrap_or("-"), run["finish_reason"].as_str().unwrap_or("no reason"));
-    world.equal(&["L-46", "L-48", "R-18"], Postgres, "end of the run", "agent_runs.status, finish_reason", format!("failed ({reason})"), seen)?;
+    let seen = format!(
+        "{} ({})",
+        run["status"].as_str().unwrap_or("-"),
+        run["finish_reason"].as_str().unwrap_or("no reason")
+    );
+    world.equal(
+        &["L-46", "L-48", "R-18"],
+        Postgres,
+        "end of the run",
+        "agent_runs.status, finish_reason",
+        format!("failed ({reason})"),
+        seen,
+    )?;
     Ok(())
 }
 
 async fn terminal_event(world: &mut GateWorld, run: &Value) -> anyhow::Result<String> {
-    let events = world.platform().database.events_of_run(&text(run, "id")?).await?;
-    let event = events.iter().rev().find(|event| event["event_type"].as_str().is_some_and(|kind| kind.starts_with("run.failed")));
-    Ok(event.map(|event| format!("{} {}", event["event_type"], event["payload"]["error"])).unwrap_or_default())
+    let events = world
+        .platform()
+        .database
+        .events_of_run(&text(run, "id")?)
+        .await?;
+    let event = events.iter().rev().find(|event| {
+        event["event_type"]
+            .as_str()
+            .is_some_and(|kind| kind.starts_with("run.failed"))
+    });
+    Ok(event
+        .map(|event| format!("{} {}", event["event_type"], event["payload"]["error"]))
+        .unwrap_or_default())
 }
 
 /// Exit code of the agent's container, read from the Pod; from the audit log's last status when the Pod is gone.
 pub async fn exit_code(world: &mut GateWorld, run: &Value) -> anyhow::Result<String> {
     let namespace = text(run, "job_namespace")?;
     let job = text(run, "job_name")?;
-    let pods: kube::Api<k8s_openapi::api::core::v1::Pod> = kube::Api::namespaced(world.gate.kube.clone(), &namespace);
+    let pods: kube::Api<k8s_openapi::api::core::v1::Pod> =
+        kube::Api::namespaced(world.gate.kube.clone(), &namespace);
     let selector = kube::api::ListParams::default().labels(&format!("job-name={job}"));
-    until("the exit code of the agent's container", DECISION_DEADLINE, async || {
-        let list = pods.list(&selector).await?;
-        let code = list.items.iter().find_map(|pod| {
-            let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-            let status = statuses.iter().find(|status| status.name == "run")?;
-            Some(status.state.as_ref()?.terminated.as_ref()?.exit_code.to_string())
-        });
-        Ok(code.map_or_else(|| Reading::NotYet(format!("{} Pods of the Job, none terminated", list.items.len())), Reading::Reached))
-    })
+    until(
+        "the exit code of the agent's container",
+        DECISION_DEADLINE,
+        async || {
+            let list = pods.list(&selector).await?;
+            let code = list.items.iter().find_map(|pod| {
+                let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+                let status = statuses.iter().find(|status| status.name == "run")?;
+                Some(
+                    status
+                        .state
+                        .as_ref()?
+                        .terminated
+                        .as_ref()?
+                        .exit_code
+                        .to_string(),
+                )
+            });
+            Ok(code.map_or_else(
+                || {
+                    Reading::NotYet(format!(
+                        "{} Pods of the Job, none terminated",
+                        list.items.len()
+                    ))
+                },
+                Reading::Reached,
+            ))
+        },
+    )
     .await
 }
 
@@ -129,7 +220,14 @@ async fn exit_code_is_42(world: &mut GateWorld, #[step] step: &gherkin::Step) ->
     world.then(step);
     let run = current_run(world).await?;
     let code = exit_code(world, &run).await?;
-    world.equal(&["L-47", "R-75", "R-86"], Kubernetes, "exit code of the agent's container", "pods: containerStatuses[run].state.terminated.exitCode", 42, code)?;
+    world.equal(
+        &["L-47", "R-75", "R-86"],
+        Kubernetes,
+        "exit code of the agent's container",
+        "pods: containerStatuses[run].state.terminated.exitCode",
+        42,
+        code,
+    )?;
     Ok(())
 }
 
@@ -137,8 +235,19 @@ async fn exit_code_is_42(world: &mut GateWorld, #[step] step: &gherkin::Step) ->
 async fn no_run(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
     let place = world.place()?;
-    let runs = world.platform().database.runs_of_issue(&place.repository, place.issue).await?;
-    world.equal(&["L-29"], Postgres, &format!("runs of {}#{}", place.repository, place.issue), "agent_runs by repository and Issue", 0, runs.len())?;
+    let runs = world
+        .platform()
+        .database
+        .runs_of_issue(&place.repository, place.issue)
+        .await?;
+    world.equal(
+        &["L-29"],
+        Postgres,
+        &format!("runs of {}#{}", place.repository, place.issue),
+        "agent_runs by repository and Issue",
+        0,
+        runs.len(),
+    )?;
     Ok(())
 }
 
@@ -146,7 +255,9 @@ async fn no_run(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
 async fn no_run_of_pull_request(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
     let place = world.place()?;
-    let number = world.pull_request.ok_or_else(|| anyhow::anyhow!("the scenario has no pull request"))?;
+    let number = world
+        .pull_request
+        .ok_or_else(|| anyhow::anyhow!("the scenario has no pull request"))?;
     let runs = world
         .platform()
         .database
@@ -155,7 +266,14 @@ async fn no_run_of_pull_request(world: &mut GateWorld, #[step] step: &gherkin::S
             &[&place.repository, &number.to_string()],
         )
         .await?;
-    world.equal(&["L-35", "L-57"], Postgres, &format!("runs of {}#{number}", place.repository), "agent_runs by repository and pull request", 0, runs.len())?;
+    world.equal(
+        &["L-35", "L-57"],
+        Postgres,
+        &format!("runs of {}#{number}", place.repository),
+        "agent_runs by repository and pull request",
+        0,
+        runs.len(),
+    )?;
     Ok(())
 }
 
@@ -176,18 +294,35 @@ async fn runs_are(world: &mut GateWorld, count: usize) -> anyhow::Result<()> {
     let place = world.place()?;
     let platform = world.platform();
     let reached = until("the runs of the Issue", DECISION_DEADLINE, async || {
-        let runs = platform.database.runs_of_issue(&place.repository, place.issue).await?;
-        Ok(if runs.len() >= count { Reading::Reached(runs) } else { Reading::NotYet(format!("{} runs", runs.len())) })
+        let runs = platform
+            .database
+            .runs_of_issue(&place.repository, place.issue)
+            .await?;
+        Ok(if runs.len() >= count {
+            Reading::Reached(runs)
+        } else {
+            Reading::NotYet(format!("{} runs", runs.len()))
+        })
     })
     .await;
     if reached.is_ok() {
         crate::definitions::requests::fence(world).await?;
     }
-    let runs = platform.database.runs_of_issue(&place.repository, place.issue).await?;
+    let runs = platform
+        .database
+        .runs_of_issue(&place.repository, place.issue)
+        .await?;
     if let Some(run) = runs.last() {
         world.set_run(run.clone());
     }
-    world.equal(&["L-25", "R-1", "D-1"], Postgres, &format!("runs of {}#{}", place.repository, place.issue), "agent_runs by repository and Issue", count, runs.len())
+    world.equal(
+        &["L-25", "R-1", "D-1"],
+        Postgres,
+        &format!("runs of {}#{}", place.repository, place.issue),
+        "agent_runs by repository and Issue",
+        count,
+        runs.len(),
+    )
 }
 
 #[then("the run had exactly one Job")]
@@ -199,7 +334,14 @@ async fn had_one_job(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Ste
     };
     let job = text(&run, "job_name")?;
     let created = world.gate.audit.writes("create", "jobs", &job).await?;
-    world.equal(&["R-14", "R-17", "R-25"], Kubernetes, &format!("creations of the Job {job}"), "audit log: create jobs, 2xx", 1, created.len())?;
+    world.equal(
+        &["R-14", "R-17", "R-25"],
+        Kubernetes,
+        &format!("creations of the Job {job}"),
+        "audit log: create jobs, 2xx",
+        1,
+        created.len(),
+    )?;
     Ok(())
 }
 
@@ -207,7 +349,11 @@ async fn had_one_job(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Ste
 async fn seen_states(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
     let run = current_run(world).await?;
-    let events = world.platform().database.events_of_run(&text(&run, "id")?).await?;
+    let events = world
+        .platform()
+        .database
+        .events_of_run(&text(&run, "id")?)
+        .await?;
     let order: Vec<_> = events
         .iter()
         .filter_map(|event| match event["event_type"].as_str() {
@@ -217,24 +363,50 @@ async fn seen_states(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Ste
             _ => None,
         })
         .collect();
-    world.equal(&["R-3", "R-18"], Postgres, "states of the run", "flow_events of the run in id order", "pending, running, succeeded", order.join(", "))?;
+    world.equal(
+        &["R-3", "R-18"],
+        Postgres,
+        "states of the run",
+        "flow_events of the run in id order",
+        "pending, running, succeeded",
+        order.join(", "),
+    )?;
     Ok(())
 }
 
 #[then("the run is still succeeded with one terminal event")]
 async fn still_succeeded(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
-    let run = world.previous_run.clone().ok_or_else(|| anyhow::anyhow!("there is no finished run"))?;
+    let run = world
+        .previous_run
+        .clone()
+        .ok_or_else(|| anyhow::anyhow!("there is no finished run"))?;
     let id = text(&run, "id")?;
     let platform = world.platform();
     let now = platform.database.run(&id).await?.unwrap_or_default();
-    world.equal(&["R-29", "D-17"], Postgres, "status of the run", "agent_runs.status", "succeeded", now["status"].as_str().unwrap_or("-"))?;
+    world.equal(
+        &["R-29", "D-17"],
+        Postgres,
+        "status of the run",
+        "agent_runs.status",
+        "succeeded",
+        now["status"].as_str().unwrap_or("-"),
+    )?;
     let events = platform.database.events_of_run(&id).await?;
     let terminal: Vec<_> = events
         .iter()
         .filter_map(|event| event["event_type"].as_str())
-        .filter(|kind| *kind == "run.succeeded" || *kind == "run.canceled" || kind.starts_with("run.failed"))
+        .filter(|kind| {
+            *kind == "run.succeeded" || *kind == "run.canceled" || kind.starts_with("run.failed")
+        })
         .collect();
-    world.equal(&["R-29", "DF-5"], Postgres, "terminal events of the run", "flow_events of the run", "run.succeeded", terminal.join(", "))?;
+    world.equal(
+        &["R-29", "DF-5"],
+        Postgres,
+        "terminal events of the run",
+        "flow_events of the run",
+        "run.succeeded",
+        terminal.join(", "),
+    )?;
     Ok(())
 }

@@ -30,19 +30,42 @@ async fn one_pull_request(world: &mut GateWorld, #[step] step: &gherkin::Step) -
     let place = world.place()?;
     let branch = format!("codex/issue-{}", place.issue);
     let pull_requests = place.member.pull_requests(&place.repository).await?;
-    let of_branch: Vec<_> = pull_requests.iter().filter(|pull_request| pull_request["head"]["ref"] == branch.as_str()).collect();
+    let of_branch: Vec<_> = pull_requests
+        .iter()
+        .filter(|pull_request| pull_request["head"]["ref"] == branch.as_str())
+        .collect();
     let bot = world.gate.github.bot_login();
     let seen: Vec<_> = of_branch
         .iter()
         .map(|pull_request| {
-            let linked = pull_request["body"].as_str().is_some_and(|body| body.contains(&format!("#{}", place.issue)));
-            format!("by {}, {}, linked: {linked}", pull_request["user"]["login"].as_str().unwrap_or("-"), pull_request["state"].as_str().unwrap_or("-"))
+            let linked = pull_request["body"]
+                .as_str()
+                .is_some_and(|body| body.contains(&format!("#{}", place.issue)));
+            format!(
+                "by {}, {}, linked: {linked}",
+                pull_request["user"]["login"].as_str().unwrap_or("-"),
+                pull_request["state"].as_str().unwrap_or("-")
+            )
         })
         .collect();
-    world.equal(&["R-82", "L-49", "L-50", "L-65"], Github, &format!("pull requests from {branch}"), &format!("GET /repos/{}/pulls?state=all", place.repository), format!("by {bot}, open, linked: true"), seen.join("; "))?;
+    world.equal(
+        &["R-82", "L-49", "L-50", "L-65"],
+        Github,
+        &format!("pull requests from {branch}"),
+        &format!("GET /repos/{}/pulls?state=all", place.repository),
+        format!("by {bot}, open, linked: true"),
+        seen.join("; "),
+    )?;
     let number = number_of_branch(world).await?;
     let event = crate::definitions::outcome::await_event(world, "run.pr.created").await?;
-    world.equal(&["R-82", "L-49"], Postgres, "pull request of run.pr.created", "flow_events run.pr.created", number, &event["payload"]["pr_number"])?;
+    world.equal(
+        &["R-82", "L-49"],
+        Postgres,
+        "pull request of run.pr.created",
+        "flow_events run.pr.created",
+        number,
+        &event["payload"]["pr_number"],
+    )?;
     Ok(())
 }
 
@@ -50,13 +73,26 @@ async fn one_pull_request(world: &mut GateWorld, #[step] step: &gherkin::Step) -
 async fn new_commits(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
     let place = world.place()?;
-    let before = world.pull_request.context("the scenario has no pull request")?;
+    let before = world
+        .pull_request
+        .context("the scenario has no pull request")?;
     let commits_before = world.commits_before;
     let pull_requests = place.member.pull_requests(&place.repository).await?;
     let branch = format!("codex/issue-{}", place.issue);
-    let count = pull_requests.iter().filter(|pull_request| pull_request["head"]["ref"] == branch.as_str()).count();
+    let count = pull_requests
+        .iter()
+        .filter(|pull_request| pull_request["head"]["ref"] == branch.as_str())
+        .count();
     let commits = place.member.commits(&place.repository, before).await?.len();
-    world.holds(&["L-51", "R-82"], Github, &format!("pull requests from {branch} and commits of #{before}"), &format!("GET /repos/{}/pulls, …/{before}/commits", place.repository), format!("1 pull request, more than {commits_before} commits"), format!("{count} pull requests, {commits} commits"), count == 1 && commits > commits_before)?;
+    world.holds(
+        &["L-51", "R-82"],
+        Github,
+        &format!("pull requests from {branch} and commits of #{before}"),
+        &format!("GET /repos/{}/pulls, …/{before}/commits", place.repository),
+        format!("1 pull request, more than {commits_before} commits"),
+        format!("{count} pull requests, {commits} commits"),
+        count == 1 && commits > commits_before,
+    )?;
     Ok(())
 }
 
@@ -65,12 +101,38 @@ async fn never_pushed(world: &mut GateWorld, #[step] step: &gherkin::Step) -> St
     world.then(step);
     let place = world.place()?;
     let branch = format!("codex/issue-{}", place.issue);
-    let exists = place.member.branch_exists(&place.repository, &branch).await?;
+    let exists = place
+        .member
+        .branch_exists(&place.repository, &branch)
+        .await?;
     // The positive control: the same read finds the default branch.
-    let main = place.member.branch_exists(&place.repository, "main").await?;
-    world.equal(&["L-9", "R-81"], Github, &format!("branches of {}", place.repository), &format!("GET /repos/{}/git/ref/heads/…", place.repository), format!("main: true, {branch}: false"), format!("main: {main}, {branch}: {exists}"))?;
-    let pushes = world.gate.github.deliveries(&place.repository).iter().filter(|delivery| delivery.event == "push").count();
-    world.equal(&["L-9", "R-81"], Github, "push deliveries", "journal of the stand-in", 0, pushes)?;
+    let main = place
+        .member
+        .branch_exists(&place.repository, "main")
+        .await?;
+    world.equal(
+        &["L-9", "R-81"],
+        Github,
+        &format!("branches of {}", place.repository),
+        &format!("GET /repos/{}/git/ref/heads/…", place.repository),
+        format!("main: true, {branch}: false"),
+        format!("main: {main}, {branch}: {exists}"),
+    )?;
+    let pushes = world
+        .gate
+        .github
+        .deliveries(&place.repository)
+        .iter()
+        .filter(|delivery| delivery.event == "push")
+        .count();
+    world.equal(
+        &["L-9", "R-81"],
+        Github,
+        "push deliveries",
+        "journal of the stand-in",
+        0,
+        pushes,
+    )?;
     Ok(())
 }
 
@@ -79,14 +141,28 @@ async fn no_pull_request(world: &mut GateWorld, #[step] step: &gherkin::Step) ->
     world.then(step);
     let place = world.place()?;
     let pull_requests = place.member.pull_requests(&place.repository).await?;
-    world.equal(&["L-9", "R-81"], Github, &format!("pull requests of {}", place.repository), &format!("GET /repos/{}/pulls?state=all", place.repository), 0, pull_requests.len())?;
+    world.equal(
+        &["L-9", "R-81"],
+        Github,
+        &format!("pull requests of {}", place.repository),
+        &format!("GET /repos/{}/pulls?state=all", place.repository),
+        0,
+        pull_requests.len(),
+    )?;
     Ok(())
 }
 
 #[given("the maintainer has opened another pull request from the branch of the Issue")]
 async fn another_from_branch(world: &mut GateWorld) -> Step {
     let place = world.place()?;
-    let number = place.maintainer.open_pull_request(&place.repository, &format!("codex/issue-{}", place.issue), "Carry on by hand").await?;
+    let number = place
+        .maintainer
+        .open_pull_request(
+            &place.repository,
+            &format!("codex/issue-{}", place.issue),
+            "Carry on by hand",
+        )
+        .await?;
     world.pull_request = Some(number);
     Ok(())
 }
@@ -94,7 +170,10 @@ async fn another_from_branch(world: &mut GateWorld) -> Step {
 #[given("the maintainer has opened a pull request from a branch of their own")]
 async fn own_branch(world: &mut GateWorld) -> Step {
     let place = world.place()?;
-    let number = place.maintainer.open_pull_request(&place.repository, "by-hand", "Work by hand").await?;
+    let number = place
+        .maintainer
+        .open_pull_request(&place.repository, "by-hand", "Work by hand")
+        .await?;
     world.pull_request = Some(number);
     Ok(())
 }
@@ -115,13 +194,22 @@ async fn comments(world: &mut GateWorld) -> Step {
 async fn dismisses(world: &mut GateWorld) -> Step {
     let id = review(world, "APPROVE", "submitted").await?;
     let place = world.place()?;
-    let number = world.pull_request.context("the scenario has no pull request")?;
+    let number = world
+        .pull_request
+        .context("the scenario has no pull request")?;
     let gate = world.gate.clone();
     let before = mark(&gate, &place.repository);
-    place.maintainer.dismiss_review(&place.repository, number, id).await?;
-    let delivery = delivery_after(&gate, &place.repository, before, "the dismissal", |delivery| {
-        delivery.event == "pull_request_review" && delivery.action == "dismissed"
-    })
+    place
+        .maintainer
+        .dismiss_review(&place.repository, number, id)
+        .await?;
+    let delivery = delivery_after(
+        &gate,
+        &place.repository,
+        before,
+        "the dismissal",
+        |delivery| delivery.event == "pull_request_review" && delivery.action == "dismissed",
+    )
     .await?;
     world.deliveries.push(delivery);
     Ok(())
@@ -129,11 +217,21 @@ async fn dismisses(world: &mut GateWorld) -> Step {
 
 async fn review(world: &mut GateWorld, event: &str, action: &str) -> anyhow::Result<u64> {
     let place = world.place()?;
-    let number = world.pull_request.context("the scenario has no pull request")?;
+    let number = world
+        .pull_request
+        .context("the scenario has no pull request")?;
     let gate = world.gate.clone();
     let before = mark(&gate, &place.repository);
     world.commits_before = place.member.commits(&place.repository, number).await?.len();
-    let id = place.member.review(&place.repository, number, event, "Please say hello in two languages.").await?;
+    let id = place
+        .member
+        .review(
+            &place.repository,
+            number,
+            event,
+            "Please say hello in two languages.",
+        )
+        .await?;
     let delivery = delivery_after(&gate, &place.repository, before, "the review", |delivery| {
         delivery.event == "pull_request_review" && delivery.action == action
     })
@@ -149,9 +247,21 @@ async fn review(world: &mut GateWorld, event: &str, action: &str) -> anyhow::Res
 async fn same_threads(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
     let place = world.place()?;
-    let number = world.pull_request.context("the scenario has no pull request")?;
+    let number = world
+        .pull_request
+        .context("the scenario has no pull request")?;
     let run = current_run(world).await?;
-    world.equal(&["L-54", "L-56", "L-58"], Postgres, "threads of the run", "agent_runs.issue_number, pr_number", format!("Issue {}, pull request {number}", place.issue), format!("Issue {}, pull request {}", run["issue_number"], run["pr_number"]))?;
+    world.equal(
+        &["L-54", "L-56", "L-58"],
+        Postgres,
+        "threads of the run",
+        "agent_runs.issue_number, pr_number",
+        format!("Issue {}, pull request {number}", place.issue),
+        format!(
+            "Issue {}, pull request {}",
+            run["issue_number"], run["pr_number"]
+        ),
+    )?;
     Ok(())
 }
 
@@ -159,12 +269,31 @@ async fn same_threads(world: &mut GateWorld, #[step] step: &gherkin::Step) -> St
 async fn built_from_head(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
     let place = world.place()?;
-    let number = world.pull_request.context("the scenario has no pull request")?;
+    let number = world
+        .pull_request
+        .context("the scenario has no pull request")?;
     let run = current_run(world).await?;
-    let build_ref = crate::definitions::namespaces::job_environment(world, &run, &["CODEXK8S_RUNTIME_BUILD_REF"]).await?.join("");
+    let build_ref = crate::definitions::namespaces::job_environment(
+        world,
+        &run,
+        &["CODEXK8S_RUNTIME_BUILD_REF"],
+    )
+    .await?
+    .join("");
     let commits = place.member.commits(&place.repository, number).await?;
-    let head_before = commits.get(world.commits_before.saturating_sub(1)).and_then(|commit| commit["sha"].as_str()).unwrap_or("-").to_owned();
-    world.equal(&["L-65"], Kubernetes, "build ref of the Job", "Job: env CODEXK8S_RUNTIME_BUILD_REF, beside GET /pulls/…/commits", head_before, build_ref)?;
+    let head_before = commits
+        .get(world.commits_before.saturating_sub(1))
+        .and_then(|commit| commit["sha"].as_str())
+        .unwrap_or("-")
+        .to_owned();
+    world.equal(
+        &["L-65"],
+        Kubernetes,
+        "build ref of the Job",
+        "Job: env CODEXK8S_RUNTIME_BUILD_REF, beside GET /pulls/…/commits",
+        head_before,
+        build_ref,
+    )?;
     let _ = text(&run, "id")?;
     Ok(())
 }

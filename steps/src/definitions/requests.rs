@@ -20,20 +20,35 @@ pub async fn fence(world: &mut GateWorld) -> anyhow::Result<u64> {
     let place = world.place()?;
     let gate = world.gate.clone();
     let platform = world.platform();
-    let issue = place.member.open_issue(&place.repository, "A later and independent wish", "").await?;
+    let issue = place
+        .member
+        .open_issue(&place.repository, "A later and independent wish", "")
+        .await?;
     let before = mark(&gate, &place.repository);
-    place.member.add_labels(&place.repository, issue, &["run:intake"]).await?;
+    place
+        .member
+        .add_labels(&place.repository, issue, &["run:intake"])
+        .await?;
     let delivery = delivery_after(&gate, &place.repository, before, "the fence", |delivery| {
         is_labeled(delivery, "issues", "run:intake") && delivery.payload["issue"]["number"] == issue
     })
     .await?;
     until("the decision of the fence", DECISION_DEADLINE, async || {
-        let stored = platform.database.delivery(&delivery.guid).await?.unwrap_or_default();
-        Ok(if stored["status"].as_str().is_some_and(|status| status != "processing") {
-            Reading::Reached(())
-        } else {
-            Reading::NotYet(stored.to_string())
-        })
+        let stored = platform
+            .database
+            .delivery(&delivery.guid)
+            .await?
+            .unwrap_or_default();
+        Ok(
+            if stored["status"]
+                .as_str()
+                .is_some_and(|status| status != "processing")
+            {
+                Reading::Reached(())
+            } else {
+                Reading::NotYet(stored.to_string())
+            },
+        )
     })
     .await?;
     Ok(issue)
@@ -44,45 +59,104 @@ async fn positive_control(world: &mut GateWorld, #[step] step: &gherkin::Step) -
     world.then(step);
     let place = world.place()?;
     let issue = fence(world).await?;
-    let runs = world.platform().database.runs_of_issue(&place.repository, issue).await?;
-    world.equal(&["L-44", "E-5"], Postgres, &format!("runs of {}#{issue}", place.repository), "agent_runs by repository and Issue", 1, runs.len())?;
+    let runs = world
+        .platform()
+        .database
+        .runs_of_issue(&place.repository, issue)
+        .await?;
+    world.equal(
+        &["L-44", "E-5"],
+        Postgres,
+        &format!("runs of {}#{issue}", place.repository),
+        "agent_runs by repository and Issue",
+        1,
+        runs.len(),
+    )?;
     Ok(())
 }
 
 #[when(expr = "a request {word} delivery id reaches the door")]
 async fn without_delivery_id(world: &mut GateWorld, _without: String) -> Step {
     let place = world.place()?;
-    Ok(post(world, &place, Malformed { delivery_id: false, ..Malformed::default() }).await?)
+    Ok(post(
+        world,
+        &place,
+        Malformed {
+            delivery_id: false,
+            ..Malformed::default()
+        },
+    )
+    .await?)
 }
 
 #[when(expr = "a request {word} event reaches the door")]
 async fn without_event(world: &mut GateWorld, _without: String) -> Step {
     let place = world.place()?;
-    Ok(post(world, &place, Malformed { event: false, ..Malformed::default() }).await?)
+    Ok(post(
+        world,
+        &place,
+        Malformed {
+            event: false,
+            ..Malformed::default()
+        },
+    )
+    .await?)
 }
 
 #[when(expr = "a request {word} signature reaches the door")]
 async fn without_signature(world: &mut GateWorld, _without: String) -> Step {
     let place = world.place()?;
-    Ok(post(world, &place, Malformed { signature: Signature::Missing, ..Malformed::default() }).await?)
+    Ok(post(
+        world,
+        &place,
+        Malformed {
+            signature: Signature::Missing,
+            ..Malformed::default()
+        },
+    )
+    .await?)
 }
 
 #[when("a request with a wrong signature reaches the door")]
 async fn wrong_signature(world: &mut GateWorld) -> Step {
     let place = world.place()?;
-    Ok(post(world, &place, Malformed { signature: Signature::Wrong, ..Malformed::default() }).await?)
+    Ok(post(
+        world,
+        &place,
+        Malformed {
+            signature: Signature::Wrong,
+            ..Malformed::default()
+        },
+    )
+    .await?)
 }
 
 #[when(expr = "a request of {int} bytes reaches the door")]
 async fn too_large(world: &mut GateWorld, bytes: usize) -> Step {
     let place = world.place()?;
-    Ok(post(world, &place, Malformed { padded_to: Some(bytes), ..Malformed::default() }).await?)
+    Ok(post(
+        world,
+        &place,
+        Malformed {
+            padded_to: Some(bytes),
+            ..Malformed::default()
+        },
+    )
+    .await?)
 }
 
 #[when("a request with invalid JSON reaches the door")]
 async fn invalid_json(world: &mut GateWorld) -> Step {
     let place = world.place()?;
-    Ok(post(world, &place, Malformed { valid_json: false, ..Malformed::default() }).await?)
+    Ok(post(
+        world,
+        &place,
+        Malformed {
+            valid_json: false,
+            ..Malformed::default()
+        },
+    )
+    .await?)
 }
 
 enum Signature {
@@ -102,13 +176,20 @@ struct Malformed {
 
 impl Default for Malformed {
     fn default() -> Self {
-        Self { delivery_id: true, event: true, signature: Signature::Right, padded_to: None, valid_json: true }
+        Self {
+            delivery_id: true,
+            event: true,
+            signature: Signature::Right,
+            padded_to: None,
+            valid_json: true,
+        }
     }
 }
 
 async fn post(world: &mut GateWorld, place: &Place, malformed: Malformed) -> anyhow::Result<()> {
     let guid = uuid::Uuid::new_v4().to_string();
-    let mut body = labeled_payload(world, place, "run:dev", &place.member.login, "User")?.to_string();
+    let mut body =
+        labeled_payload(world, place, "run:dev", &place.member.login, "User")?.to_string();
     if let Some(size) = malformed.padded_to {
         body.extend(std::iter::repeat_n(' ', size.saturating_sub(body.len())));
     }
@@ -121,9 +202,19 @@ async fn post(world: &mut GateWorld, place: &Place, malformed: Malformed) -> any
     Ok(())
 }
 
-async fn send(world: &mut GateWorld, event: &str, guid: &str, body: String, malformed: &Malformed) -> anyhow::Result<(u16, Value)> {
+async fn send(
+    world: &mut GateWorld,
+    event: &str,
+    guid: &str,
+    body: String,
+    malformed: &Malformed,
+) -> anyhow::Result<(u16, Value)> {
     let platform = world.platform();
-    let mut request = world.gate.http.post(platform.webhook_url()).header("Content-Type", "application/json");
+    let mut request = world
+        .gate
+        .http
+        .post(platform.webhook_url())
+        .header("Content-Type", "application/json");
     if malformed.delivery_id {
         request = request.header("X-GitHub-Delivery", guid);
     }
@@ -131,25 +222,48 @@ async fn send(world: &mut GateWorld, event: &str, guid: &str, body: String, malf
         request = request.header("X-GitHub-Event", event);
     }
     request = match malformed.signature {
-        Signature::Right => request.header("X-Hub-Signature-256", sign(&platform.webhook_secret(), body.as_bytes())?),
-        Signature::Wrong => request.header("X-Hub-Signature-256", sign("not the secret", body.as_bytes())?),
+        Signature::Right => request.header(
+            "X-Hub-Signature-256",
+            sign(&platform.webhook_secret(), body.as_bytes())?,
+        ),
+        Signature::Wrong => request.header(
+            "X-Hub-Signature-256",
+            sign("not the secret", body.as_bytes())?,
+        ),
         Signature::Missing => request,
     };
-    let response = request.body(body).send().await.context("failed to reach the door")?;
+    let response = request
+        .body(body)
+        .send()
+        .await
+        .context("failed to reach the door")?;
     let status = response.status().as_u16();
     let answer = response.json().await.unwrap_or(Value::Null);
     Ok((status, answer))
 }
 
 fn sign(secret: &str, body: &[u8]) -> anyhow::Result<String> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).context("failed to use the webhook secret")?;
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
+        .context("failed to use the webhook secret")?;
     mac.update(body);
-    Ok(format!("sha256={}", hex::encode(mac.finalize().into_bytes())))
+    Ok(format!(
+        "sha256={}",
+        hex::encode(mac.finalize().into_bytes())
+    ))
 }
 
 /// An `issues.labeled` payload as GitHub sends it, with a sender of choice.
-fn labeled_payload(world: &GateWorld, place: &Place, label: &str, login: &str, kind: &str) -> anyhow::Result<Value> {
-    let mut payload = world.gate.github.issue_payload(&place.repository, place.issue, "labeled")?;
+fn labeled_payload(
+    world: &GateWorld,
+    place: &Place,
+    label: &str,
+    login: &str,
+    kind: &str,
+) -> anyhow::Result<Value> {
+    let mut payload = world
+        .gate
+        .github
+        .issue_payload(&place.repository, place.issue, "labeled")?;
     payload["label"] = json!({"id": 1, "node_id": "LA_1", "url": "", "name": label, "color": "1f6feb", "default": false, "description": null});
     if let Some(labels) = payload["issue"]["labels"].as_array_mut() {
         labels.push(payload_label(label));
@@ -164,27 +278,57 @@ fn payload_label(label: &str) -> Value {
 }
 
 #[then(expr = "it is refused with status {int} and code {string}")]
-async fn is_refused(world: &mut GateWorld, status: u16, code: String, #[step] step: &gherkin::Step) -> Step {
+async fn is_refused(
+    world: &mut GateWorld,
+    status: u16,
+    code: String,
+    #[step] step: &gherkin::Step,
+) -> Step {
     world.then(step);
     let (seen, answer) = world.answer.clone().context("there is no answer")?;
-    world.equal(&["L-20", "L-21", "DA-2"], Orchestrator, "answer of the door", "POST /api/v1/webhooks/github", format!("{status} {code}"), format!("{seen} {}", answer["code"].as_str().unwrap_or("-")))?;
+    world.equal(
+        &["L-20", "L-21", "DA-2"],
+        Orchestrator,
+        "answer of the door",
+        "POST /api/v1/webhooks/github",
+        format!("{status} {code}"),
+        format!("{seen} {}", answer["code"].as_str().unwrap_or("-")),
+    )?;
     Ok(())
 }
 
 #[then("nothing was stored for it, while a proper delivery is stored")]
 async fn nothing_stored(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
-    let guid = world.remembered.get("guid").cloned().context("there is no request")?;
+    let guid = world
+        .remembered
+        .get("guid")
+        .cloned()
+        .context("there is no request")?;
     fence(world).await?;
     let platform = world.platform();
     let stored = platform.database.delivery(&guid).await?.is_some();
     let events = platform.database.events(&guid).await?.len();
-    world.equal(&["L-21", "DA-12"], Postgres, "delivery row and events of the refused request", "webhook_deliveries, flow_events by delivery id", "stored: false, events: 0", format!("stored: {stored}, events: {events}"))?;
+    world.equal(
+        &["L-21", "DA-12"],
+        Postgres,
+        "delivery row and events of the refused request",
+        "webhook_deliveries, flow_events by delivery id",
+        "stored: false, events: 0",
+        format!("stored: {stored}, events: {events}"),
+    )?;
     let place = world.place()?;
     let proper = world.gate.github.deliveries(&place.repository);
     let proper = proper.last().context("the fence sent no delivery")?;
     let stored = platform.database.delivery(&proper.guid).await?.is_some();
-    world.equal(&["L-22", "D-2"], Postgres, "delivery row of a proper request", "webhook_deliveries by delivery id", true, stored)?;
+    world.equal(
+        &["L-22", "D-2"],
+        Postgres,
+        "delivery row of a proper request",
+        "webhook_deliveries by delivery id",
+        true,
+        stored,
+    )?;
     Ok(())
 }
 
@@ -202,7 +346,12 @@ async fn the_owner(world: &mut GateWorld, label: String) -> Step {
 #[when(expr = "a bot sets {string} on the Issue")]
 async fn a_bot(world: &mut GateWorld, label: String) -> Step {
     let place = world.place()?;
-    let suffix: String = uuid::Uuid::new_v4().simple().to_string().chars().take(8).collect();
+    let suffix: String = uuid::Uuid::new_v4()
+        .simple()
+        .to_string()
+        .chars()
+        .take(8)
+        .collect();
     let login = format!("robot-{suffix}[bot]");
     world.gate.github.create_bot(&place.repository, &login)?;
     Ok(as_somebody(world, &login, &label).await?)
@@ -223,12 +372,26 @@ async fn a_foreigner(world: &mut GateWorld, label: String) -> Step {
 }
 
 /// A platform user with GitHub access to the repository, and a role in the project or none.
-async fn known_user(world: &mut GateWorld, place: &Place, role: Option<&str>) -> anyhow::Result<String> {
-    let suffix: String = uuid::Uuid::new_v4().simple().to_string().chars().take(8).collect();
+async fn known_user(
+    world: &mut GateWorld,
+    place: &Place,
+    role: Option<&str>,
+) -> anyhow::Result<String> {
+    let suffix: String = uuid::Uuid::new_v4()
+        .simple()
+        .to_string()
+        .chars()
+        .take(8)
+        .collect();
     let login = format!("known-{suffix}");
-    world.gate.github.create_collaborator(&place.repository, &login)?;
+    world
+        .gate
+        .github
+        .create_collaborator(&place.repository, &login)?;
     let staff = world.platform().staff.clone();
-    let user = staff.create_user(&format!("{login}@people.example"), &login).await?;
+    let user = staff
+        .create_user(&format!("{login}@people.example"), &login)
+        .await?;
     if let Some(role) = role {
         staff.add_member(&place.project_id, &user, role).await?;
     }
@@ -241,8 +404,13 @@ async fn as_somebody(world: &mut GateWorld, login: &str, label: &str) -> anyhow:
     let token = gate.github.token_of(&place.repository, login)?;
     let person = Person::new(login, gate.github.as_user(&token));
     let before = mark(&gate, &place.repository);
-    person.add_labels(&place.repository, place.issue, &[label]).await?;
-    let delivery = delivery_after(&gate, &place.repository, before, label, |delivery| is_labeled(delivery, "issues", label)).await?;
+    person
+        .add_labels(&place.repository, place.issue, &[label])
+        .await?;
+    let delivery = delivery_after(&gate, &place.repository, before, label, |delivery| {
+        is_labeled(delivery, "issues", label)
+    })
+    .await?;
     world.deliveries.push(delivery);
     Ok(())
 }
@@ -260,7 +428,10 @@ async fn deliver(world: &mut GateWorld, event: &str, payload: Value) -> anyhow::
     let gate = world.gate.clone();
     let before = mark(&gate, &place.repository);
     let guid = gate.github.deliver(&place.repository, event, &payload)?;
-    let delivery = delivery_after(&gate, &place.repository, before, event, |delivery| delivery.guid == guid).await?;
+    let delivery = delivery_after(&gate, &place.repository, before, event, |delivery| {
+        delivery.guid == guid
+    })
+    .await?;
     world.deliveries.push(delivery);
     Ok(())
 }
@@ -270,8 +441,18 @@ async fn opening(world: &mut GateWorld) -> Step {
     let mut place = world.place()?;
     let gate = world.gate.clone();
     let before = mark(&gate, &place.repository);
-    place.issue = place.member.open_issue(&place.repository, "One more wish", "").await?;
-    let delivery = delivery_after(&gate, &place.repository, before, "the opening", |delivery| delivery.event == "issues" && delivery.action == "opened").await?;
+    place.issue = place
+        .member
+        .open_issue(&place.repository, "One more wish", "")
+        .await?;
+    let delivery = delivery_after(
+        &gate,
+        &place.repository,
+        before,
+        "the opening",
+        |delivery| delivery.event == "issues" && delivery.action == "opened",
+    )
+    .await?;
     world.deliveries.push(delivery);
     world.set_place(place);
     Ok(())
@@ -282,8 +463,18 @@ async fn editing(world: &mut GateWorld) -> Step {
     let place = world.place()?;
     let gate = world.gate.clone();
     let before = mark(&gate, &place.repository);
-    place.member.edit_issue(&place.repository, place.issue, json!({"title": "Greet every visitor"})).await?;
-    let delivery = delivery_after(&gate, &place.repository, before, "the edit", |delivery| delivery.event == "issues" && delivery.action == "edited").await?;
+    place
+        .member
+        .edit_issue(
+            &place.repository,
+            place.issue,
+            json!({"title": "Greet every visitor"}),
+        )
+        .await?;
+    let delivery = delivery_after(&gate, &place.repository, before, "the edit", |delivery| {
+        delivery.event == "issues" && delivery.action == "edited"
+    })
+    .await?;
     world.deliveries.push(delivery);
     Ok(())
 }
@@ -296,7 +487,10 @@ async fn a_label(world: &mut GateWorld, label: String) -> Step {
 #[when(regex = r"^an edit with U\+0000 in the title happens to the Issue$")]
 async fn nul_in_title(world: &mut GateWorld) -> Step {
     let place = world.place()?;
-    let mut payload = world.gate.github.issue_payload(&place.repository, place.issue, "edited")?;
+    let mut payload = world
+        .gate
+        .github
+        .issue_payload(&place.repository, place.issue, "edited")?;
     payload["issue"]["title"] = json!("Greet\u{0}the visitor");
     Ok(deliver(world, "issues", payload).await?)
 }
@@ -315,7 +509,11 @@ async fn both_replicas(world: &mut GateWorld, label: String) -> Step {
     let platform = world.platform();
     let payload = labeled_payload(world, &place, &label, &place.member.login, "User")?.to_string();
     // The live labels must agree with the payload, as they do when a person has just clicked.
-    world.gate.github.set_label_silently(&place.repository, place.issue, &label).await?;
+    world
+        .gate
+        .github
+        .set_label_silently(&place.repository, place.issue, &label)
+        .await?;
     let guid = uuid::Uuid::new_v4().to_string();
     let signature = sign(&platform.webhook_secret(), payload.as_bytes())?;
     let http = world.gate.http.clone();
@@ -340,7 +538,10 @@ async fn both_replicas(world: &mut GateWorld, label: String) -> Step {
     };
     let (first, second) = tokio::try_join!(to(first.clone()), to(second.clone()))?;
     world.remembered.insert("guid".to_owned(), guid);
-    world.remembered.insert("answers".to_owned(), json!([first.1["status"], second.1["status"]]).to_string());
+    world.remembered.insert(
+        "answers".to_owned(),
+        json!([first.1["status"], second.1["status"]]).to_string(),
+    );
     Ok(())
 }
 
@@ -349,19 +550,64 @@ async fn stored_once(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Ste
     world.then(step);
     let place = world.place()?;
     let platform = world.platform();
-    let guid = world.remembered.get("guid").cloned().context("there is no delivery")?;
+    let guid = world
+        .remembered
+        .get("guid")
+        .cloned()
+        .context("there is no delivery")?;
     let answers = world.remembered.get("answers").cloned().unwrap_or_default();
-    let one_of_each = answers == "[\"accepted\",\"duplicate\"]" || answers == "[\"duplicate\",\"accepted\"]";
-    world.holds(&["L-24"], Orchestrator, "answers of the two replicas", "POST /api/v1/webhooks/github on both", "one accepted, one duplicate", answers, one_of_each)?;
+    let one_of_each =
+        answers == "[\"accepted\",\"duplicate\"]" || answers == "[\"duplicate\",\"accepted\"]";
+    world.holds(
+        &["L-24"],
+        Orchestrator,
+        "answers of the two replicas",
+        "POST /api/v1/webhooks/github on both",
+        "one accepted, one duplicate",
+        answers,
+        one_of_each,
+    )?;
     fence(world).await?;
-    let rows = platform.database.rows("SELECT to_jsonb(d.delivery_id) FROM webhook_deliveries d WHERE delivery_id = $1", &[&guid]).await?.len();
-    world.equal(&["L-24", "D-2"], Postgres, "rows of the delivery", "webhook_deliveries by delivery id", 1, rows)?;
-    let runs = platform.database.runs_of_issue(&place.repository, place.issue).await?;
+    let rows = platform
+        .database
+        .rows(
+            "SELECT to_jsonb(d.delivery_id) FROM webhook_deliveries d WHERE delivery_id = $1",
+            &[&guid],
+        )
+        .await?
+        .len();
+    world.equal(
+        &["L-24", "D-2"],
+        Postgres,
+        "rows of the delivery",
+        "webhook_deliveries by delivery id",
+        1,
+        rows,
+    )?;
+    let runs = platform
+        .database
+        .runs_of_issue(&place.repository, place.issue)
+        .await?;
     if let Some(run) = runs.first() {
         world.set_run(run.clone());
     }
-    world.equal(&["L-25", "D-1"], Postgres, "runs of the Issue", "agent_runs by repository and Issue", 1, runs.len())?;
+    world.equal(
+        &["L-25", "D-1"],
+        Postgres,
+        "runs of the Issue",
+        "agent_runs by repository and Issue",
+        1,
+        runs.len(),
+    )?;
     let labels = place.member.labels(&place.repository, place.issue).await?;
-    world.holds(&["L-24"], Github, "labels of the Issue", "GET /repos/…/issues/…/labels", "the trigger label or what the run made of it", format!("[{}]", labels.join(", ")), !labels.is_empty())?;
+    world.holds(
+        &["L-24"],
+        Github,
+        "labels of the Issue",
+        "GET /repos/…/issues/…/labels",
+        "the trigger label or what the run made of it",
+        format!("[{}]", labels.join(", ")),
+        !labels.is_empty(),
+    )?;
     Ok(())
 }

@@ -58,15 +58,30 @@ async fn agent_waits(world: &mut GateWorld) -> Step {
 
 /// A file that no other scenario uses; the agent goes on when it exists.
 pub fn signal_file(world: &GateWorld) -> String {
-    world.gate.signals.join(uuid::Uuid::new_v4().simple().to_string()).display().to_string()
+    world
+        .gate
+        .signals
+        .join(uuid::Uuid::new_v4().simple().to_string())
+        .display()
+        .to_string()
 }
 
 #[given("a repository with our webhook that is bound to no project")]
 async fn an_unbound_repository(world: &mut GateWorld) -> Step {
     let platform = world.platform();
     let mut place = unbound_repository(&world.gate.clone(), stories::works()).await?;
-    place.maintainer.add_webhook(&place.repository, &platform.webhook_url(), &platform.webhook_secret()).await?;
-    place.issue = place.member.open_issue(&place.repository, "Greet the visitor", "").await?;
+    place
+        .maintainer
+        .add_webhook(
+            &place.repository,
+            &platform.webhook_url(),
+            &platform.webhook_secret(),
+        )
+        .await?;
+    place.issue = place
+        .member
+        .open_issue(&place.repository, "Greet the visitor", "")
+        .await?;
     world.set_place(place);
     Ok(())
 }
@@ -78,22 +93,49 @@ async fn own_platform(world: &mut GateWorld) -> Step {
 
 #[given(expr = "a platform with {int} workers")]
 async fn platform_with_workers(world: &mut GateWorld, workers: usize) -> Step {
-    lease(world, PlatformSpec { workers, ..PlatformSpec::default() }).await
+    lease(
+        world,
+        PlatformSpec {
+            workers,
+            ..PlatformSpec::default()
+        },
+    )
+    .await
 }
 
 #[given("a platform with two replicas of every process")]
 async fn platform_with_replicas(world: &mut GateWorld) -> Step {
-    lease(world, PlatformSpec { workers: 2, replicas: 2, ..PlatformSpec::default() }).await
+    lease(
+        world,
+        PlatformSpec {
+            workers: 2,
+            replicas: 2,
+            ..PlatformSpec::default()
+        },
+    )
+    .await
 }
 
 #[given(expr = "a platform whose dev label is configured as {string}")]
 async fn platform_with_label(world: &mut GateWorld, label: String) -> Step {
     let settings = BTreeMap::from([("CODEXK8S_RUN_DEV_LABEL".to_owned(), label)]);
-    lease(world, PlatformSpec { settings, ..PlatformSpec::default() }).await
+    lease(
+        world,
+        PlatformSpec {
+            settings,
+            ..PlatformSpec::default()
+        },
+    )
+    .await
 }
 
 async fn lease(world: &mut GateWorld, spec: PlatformSpec) -> Step {
-    let platform = world.gate.clone().platforms.lease(spec, &world.key.scenario).await?;
+    let platform = world
+        .gate
+        .clone()
+        .platforms
+        .lease(spec, &world.key.scenario)
+        .await?;
     world.use_own_platform(platform);
     Ok(())
 }
@@ -108,7 +150,10 @@ async fn a_finished_run(world: &mut GateWorld, label: String) -> Step {
 pub async fn finish_run(world: &mut GateWorld, label: &str) -> anyhow::Result<()> {
     set_label(world, label).await?;
     let run = await_end(world).await?;
-    anyhow::ensure!(run["status"] == "succeeded", "the run before did not succeed: {run}");
+    anyhow::ensure!(
+        run["status"] == "succeeded",
+        "the run before did not succeed: {run}"
+    );
     let place = world.place()?;
     let branch = format!("codex/issue-{}", place.issue);
     let pull_requests = place.member.pull_requests(&place.repository).await?;
@@ -129,7 +174,9 @@ pub async fn finish_run(world: &mut GateWorld, label: &str) -> anyhow::Result<()
 async fn a_merged_run(world: &mut GateWorld, label: String) -> Step {
     finish_run(world, &label).await?;
     let place = world.place()?;
-    let number = world.pull_request.ok_or_else(|| anyhow::anyhow!("the run made no pull request"))?;
+    let number = world
+        .pull_request
+        .ok_or_else(|| anyhow::anyhow!("the run made no pull request"))?;
     place.member.merge(&place.repository, number).await?;
     Ok(())
 }
@@ -144,6 +191,13 @@ async fn a_running_run(world: &mut GateWorld, label: String) -> Step {
 #[given("the member has closed the Issue")]
 async fn closed_issue(world: &mut GateWorld) -> Step {
     let place = world.place()?;
-    place.member.edit_issue(&place.repository, place.issue, serde_json::json!({"state": "closed"})).await?;
+    place
+        .member
+        .edit_issue(
+            &place.repository,
+            place.issue,
+            serde_json::json!({"state": "closed"}),
+        )
+        .await?;
     Ok(())
 }

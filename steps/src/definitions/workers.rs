@@ -8,6 +8,7 @@ use reports::evidence::ObservationSource::{Kubernetes, Postgres};
 use crate::{
     definitions::outcome::{current_run, end_of},
     place::{bound_repository, delivery_after, is_labeled, mark},
+    wait::{DECISION_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
 
@@ -23,7 +24,14 @@ async fn many_runs(world: &mut GateWorld, count: usize) -> Step {
         let place = bound_repository(&gate, &platform, stories::works()).await?;
         world.set_place(place.clone());
         for index in 0..count / RACE_PROJECTS {
-            let issue = if index == 0 { place.issue } else { place.member.open_issue(&place.repository, "One more wish", "").await? };
+            let issue = if index == 0 {
+                place.issue
+            } else {
+                place
+                    .member
+                    .open_issue(&place.repository, "One more wish", "")
+                    .await?
+            };
             let mut place = place.clone();
             place.issue = issue;
             places.push(place);
@@ -33,11 +41,16 @@ async fn many_runs(world: &mut GateWorld, count: usize) -> Step {
         let gate = gate.clone();
         async move {
             let before = mark(&gate, &place.repository);
-            place.member.add_labels(&place.repository, place.issue, &["run:dev"]).await?;
-            let delivery = delivery_after(&gate, &place.repository, before, "run:dev", |delivery| {
-                is_labeled(delivery, "issues", "run:dev") && delivery.payload["issue"]["number"] == place.issue
-            })
-            .await?;
+            place
+                .member
+                .add_labels(&place.repository, place.issue, &["run:dev"])
+                .await?;
+            let delivery =
+                delivery_after(&gate, &place.repository, before, "run:dev", |delivery| {
+                    is_labeled(delivery, "issues", "run:dev")
+                        && delivery.payload["issue"]["number"] == place.issue
+                })
+                .await?;
             anyhow::Ok((place, delivery))
         }
     });
@@ -50,13 +63,33 @@ async fn all_succeed(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Ste
     world.then(step);
     let mut ends = std::collections::BTreeMap::<String, usize>::new();
     for (_, delivery) in world.many.clone() {
-        let run = world.platform().database.run_by_correlation(&delivery.guid).await?.with_context(|| format!("delivery {} made no run", delivery.guid))?;
+        let platform = world.platform();
+        let run = until("the run of a delivery", DECISION_DEADLINE, async || {
+            let run = platform.database.run_by_correlation(&delivery.guid).await?;
+            Ok(run.map_or_else(
+                || Reading::NotYet(format!("delivery {} made no run", delivery.guid)),
+                Reading::Reached,
+            ))
+        })
+        .await?;
         let run = end_of(world, &text(&run, "id")?).await?;
         world.set_run(run.clone());
-        *ends.entry(run["status"].as_str().unwrap_or("-").to_owned()).or_default() += 1;
+        *ends
+            .entry(run["status"].as_str().unwrap_or("-").to_owned())
+            .or_default() += 1;
     }
-    let seen: Vec<_> = ends.iter().map(|(status, count)| format!("{status} ×{count}")).collect();
-    world.equal(&["R-10", "R-3"], Postgres, "ends of the runs", "agent_runs.status by correlation id", format!("succeeded ×{}", world.many.len()), seen.join(", "))?;
+    let seen: Vec<_> = ends
+        .iter()
+        .map(|(status, count)| format!("{status} ×{count}"))
+        .collect();
+    world.equal(
+        &["R-10", "R-3"],
+        Postgres,
+        "ends of the runs",
+        "agent_runs.status by correlation id",
+        format!("succeeded ×{}", world.many.len()),
+        seen.join(", "),
+    )?;
     Ok(())
 }
 
@@ -67,14 +100,47 @@ async fn one_job_each(world: &mut GateWorld, event: String, #[step] step: &gherk
     let mut events = Vec::new();
     for (_, delivery) in world.many.clone() {
         let platform = world.platform();
-        let run = platform.database.run_by_correlation(&delivery.guid).await?.context("the run is gone")?;
+        let run = platform
+            .database
+            .run_by_correlation(&delivery.guid)
+            .await?
+            .context("the run is gone")?;
         let id = text(&run, "id")?;
-        jobs.push(world.gate.audit.writes("create", "jobs", &text(&run, "job_name")?).await?.len());
-        events.push(platform.database.events_of_run(&id).await?.iter().filter(|found| found["event_type"] == event.as_str()).count());
+        jobs.push(
+            world
+                .gate
+                .audit
+                .writes("create", "jobs", &text(&run, "job_name")?)
+                .await?
+                .len(),
+        );
+        events.push(
+            platform
+                .database
+                .events_of_run(&id)
+                .await?
+                .iter()
+                .filter(|found| found["event_type"] == event.as_str())
+                .count(),
+        );
     }
     let ones = vec![1; world.many.len()];
-    world.equal(&["R-10", "R-17"], Kubernetes, "Jobs of each run", "audit log: create jobs, 2xx", format!("{ones:?}"), format!("{jobs:?}"))?;
-    world.equal(&["R-17"], Postgres, &format!("{event} of each run"), "flow_events by run id", format!("{ones:?}"), format!("{events:?}"))?;
+    world.equal(
+        &["R-10", "R-17"],
+        Kubernetes,
+        "Jobs of each run",
+        "audit log: create jobs, 2xx",
+        format!("{ones:?}"),
+        format!("{jobs:?}"),
+    )?;
+    world.equal(
+        &["R-17"],
+        Postgres,
+        &format!("{event} of each run"),
+        "flow_events by run id",
+        format!("{ones:?}"),
+        format!("{events:?}"),
+    )?;
     Ok(())
 }
 
@@ -85,13 +151,21 @@ async fn owner_is_killed(world: &mut GateWorld) -> Step {
     let platform = world.platform();
     platform.kill_worker(&owner).await?;
     let key = world.key.clone();
-    world.gate.with_facts(&key, |facts| facts.restarts.push(owner));
+    world
+        .gate
+        .with_facts(&key, |facts| facts.restarts.push(owner));
     Ok(())
 }
 
 #[when("the agent may go on")]
 async fn agent_may_go_on(world: &mut GateWorld) -> Step {
-    let signal = world.remembered.get("signal").cloned().context("no agent waits")?;
-    tokio::fs::write(&signal, "go").await.context("failed to signal the agent")?;
+    let signal = world
+        .remembered
+        .get("signal")
+        .cloned()
+        .context("no agent waits")?;
+    tokio::fs::write(&signal, "go")
+        .await
+        .context("failed to signal the agent")?;
     Ok(())
 }

@@ -26,8 +26,14 @@ pub(super) enum AdapterError {
     #[error("failed to read the story: {0}")]
     BadStory(String),
     /// No part of the script is meant for this run.
-    #[error("no story matches trigger kind {trigger_kind}, agent {agent}, template {template_kind}")]
-    NoMatch { trigger_kind: String, agent: String, template_kind: String },
+    #[error(
+        "no story matches trigger kind {trigger_kind}, agent {agent}, template {template_kind}"
+    )]
+    NoMatch {
+        trigger_kind: String,
+        agent: String,
+        template_kind: String,
+    },
     /// A step went wrong.
     #[error("step {number} of the story failed: {reason}")]
     Step { number: usize, reason: String },

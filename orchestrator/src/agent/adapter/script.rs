@@ -29,22 +29,42 @@ pub(super) async fn run(task: &Task<'_>) -> Result<Work, AdapterError> {
         Err(error) => return Err(AdapterError::BadStory(error.to_string())),
     };
     let stories = Stories::parse(&text).map_err(AdapterError::BadStory)?;
-    let story = stories.select(&facts(task)).ok_or_else(|| AdapterError::NoMatch {
-        trigger_kind: task.config.trigger_kind.clone(),
-        agent: task.config.agent_key.clone(),
-        template_kind: task.config.template_kind.clone(),
-    })?;
-    let variables = variables(task);
-    task.output.line("agent", &format!("session {} on branch {}", task.session_id, task.branch));
-    tracing::debug!(prompt_bytes = task.prompt.len(), steps = story.steps.len(), "plays a story");
-    for (index, step) in story.steps.iter().enumerate() {
-        play(task, step, &variables).await.map_err(|stop| match stop {
-            Stop::Failed(reason) => AdapterError::Step { number: index + 1, reason },
-            Stop::Exited(code) => AdapterError::Exited(code),
+    let story = stories
+        .select(&facts(task))
+        .ok_or_else(|| AdapterError::NoMatch {
+            trigger_kind: task.config.trigger_kind.clone(),
+            agent: task.config.agent_key.clone(),
+            template_kind: task.config.template_kind.clone(),
         })?;
+    let variables = variables(task);
+    task.output.line(
+        "agent",
+        &format!("session {} on branch {}", task.session_id, task.branch),
+    );
+    tracing::debug!(
+        prompt_bytes = task.prompt.len(),
+        steps = story.steps.len(),
+        "plays a story"
+    );
+    for (index, step) in story.steps.iter().enumerate() {
+        play(task, step, &variables)
+            .await
+            .map_err(|stop| match stop {
+                Stop::Failed(reason) => AdapterError::Step {
+                    number: index + 1,
+                    reason,
+                },
+                Stop::Exited(code) => AdapterError::Exited(code),
+            })?;
     }
-    let summary = story.report.as_ref().map(|report| expand(&report.summary, &variables));
-    Ok(Work { summary: summary.filter(|text| !text.is_empty()), state: state(task) })
+    let summary = story
+        .report
+        .as_ref()
+        .map(|report| expand(&report.summary, &variables));
+    Ok(Work {
+        summary: summary.filter(|text| !text.is_empty()),
+        state: state(task),
+    })
 }
 
 /// The stage is the trigger kind without its revise part.
@@ -54,18 +74,30 @@ fn facts(task: &Task<'_>) -> BTreeMap<&'static str, String> {
         ("trigger_kind", kind.clone()),
         ("agent", task.config.agent_key.clone()),
         ("template_kind", task.config.template_kind.clone()),
-        ("stage", kind.strip_suffix("_revise").unwrap_or(kind).to_owned()),
+        (
+            "stage",
+            kind.strip_suffix("_revise").unwrap_or(kind).to_owned(),
+        ),
     ])
 }
 
 fn variables(task: &Task<'_>) -> Vec<(&'static str, String)> {
     let config = task.config;
     vec![
-        ("ISSUE_NUMBER", config.issue_number.map(|number| number.to_string()).unwrap_or_default()),
+        (
+            "ISSUE_NUMBER",
+            config
+                .issue_number
+                .map(|number| number.to_string())
+                .unwrap_or_default(),
+        ),
         ("RUN_ID", config.run_id.clone()),
         ("BRANCH", task.branch.to_owned()),
         ("MODEL", config.model.clone().unwrap_or_default()),
-        ("REASONING", config.reasoning_effort.clone().unwrap_or_default()),
+        (
+            "REASONING",
+            config.reasoning_effort.clone().unwrap_or_default(),
+        ),
     ]
 }
 
@@ -98,7 +130,11 @@ async fn play(task: &Task<'_>, step: &Step, variables: &[(&str, String)]) -> Res
         let path = inside(task.tree(), &expand(&delete.path, variables))?;
         std::fs::remove_file(path).map_err(|error| failed(&error))
     } else if let Some(command) = &step.run {
-        let words: Vec<String> = command.command.iter().map(|word| expand(word, variables)).collect();
+        let words: Vec<String> = command
+            .command
+            .iter()
+            .map(|word| expand(word, variables))
+            .collect();
         run_command(task, &words).await
     } else if let Some(status) = &step.status {
         report_status(task, &expand(&status.text, variables)).await
@@ -112,15 +148,24 @@ async fn play(task: &Task<'_>, step: &Step, variables: &[(&str, String)]) -> Res
             return Err(Stop::Failed("the base branch is never deleted".to_owned()));
         }
         let arguments = ["push", "--quiet", "origin", "--delete", task.branch];
-        task.git.run("delete the remote branch", &arguments).await.map(drop).map_err(|error| failed(&error))
+        task.git
+            .run("delete the remote branch", &arguments)
+            .await
+            .map(drop)
+            .map_err(|error| failed(&error))
     } else if let Some(exit) = &step.exit {
-        if exit.code == 0 { Ok(()) } else { Err(Stop::Exited(exit.code)) }
+        if exit.code == 0 {
+            Ok(())
+        } else {
+            Err(Stop::Exited(exit.code))
+        }
     } else if let Some(print) = &step.print {
         task.output.text("agent", &expand(&print.text, variables));
         let mut left = print.bytes;
         while left > 0 {
             let length = left.min(PRINT_LINE_BYTES);
-            task.output.line("agent", &".".repeat(length.saturating_sub(1)));
+            task.output
+                .line("agent", &".".repeat(length.saturating_sub(1)));
             left -= length;
         }
         Ok(())
@@ -130,23 +175,43 @@ async fn play(task: &Task<'_>, step: &Step, variables: &[(&str, String)]) -> Res
 }
 
 async fn run_command(task: &Task<'_>, words: &[String]) -> Result<(), Stop> {
-    let (program, arguments) = words.split_first().ok_or_else(|| Stop::Failed("empty command".to_owned()))?;
+    let (program, arguments) = words
+        .split_first()
+        .ok_or_else(|| Stop::Failed("empty command".to_owned()))?;
     let output = Command::new(program)
         .args(arguments)
         .current_dir(task.tree())
-        .envs(task.environment.iter().map(|(name, value)| (*name, value.as_str())))
+        .envs(
+            task.environment
+                .iter()
+                .map(|(name, value)| (*name, value.as_str())),
+        )
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output()
         .await
         .map_err(|error| Stop::Failed(format!("\"{program}\" could not be run: {error}")))?;
-    task.output.text("agent", &String::from_utf8_lossy(&output.stdout));
-    task.output.text("agent", &String::from_utf8_lossy(&output.stderr));
-    if output.status.success() { Ok(()) } else { Err(Stop::Failed(format!("\"{program}\" ended with {}", output.status))) }
+    task.output
+        .text("agent", &String::from_utf8_lossy(&output.stdout));
+    task.output
+        .text("agent", &String::from_utf8_lossy(&output.stderr));
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(Stop::Failed(format!(
+            "\"{program}\" ended with {}",
+            output.status
+        )))
+    }
 }
 
 async fn report_status(task: &Task<'_>, text: &str) -> Result<(), Stop> {
-    let text: String = task.output.redact(text.trim()).chars().take(STATUS_LIMIT_CHARACTERS).collect();
+    let text: String = task
+        .output
+        .redact(text.trim())
+        .chars()
+        .take(STATUS_LIMIT_CHARACTERS)
+        .collect();
     let payload = json!({
         "agent_key": task.config.agent_key,
         "status_text": text,
@@ -154,12 +219,21 @@ async fn report_status(task: &Task<'_>, text: &str) -> Result<(), Stop> {
         "namespace": task.namespace,
         "main_direct": task.config.is_repair(),
     });
-    let reported = task.control_plane.event("run.agent.status_reported", payload).await;
+    let reported = task
+        .control_plane
+        .event("run.agent.status_reported", payload)
+        .await;
     reported.map_err(|error| Stop::Failed(error.to_string()))
 }
 
 fn inside(tree: &Path, path: &str) -> Result<PathBuf, Stop> {
     let relative = Path::new(path);
-    let stays = relative.components().all(|part| matches!(part, Component::Normal(name) if name != ".git"));
-    if stays { Ok(tree.join(relative)) } else { Err(Stop::Failed(format!("path {path} leaves the tree"))) }
+    let stays = relative
+        .components()
+        .all(|part| matches!(part, Component::Normal(name) if name != ".git"));
+    if stays {
+        Ok(tree.join(relative))
+    } else {
+        Err(Stop::Failed(format!("path {path} leaves the tree")))
+    }
 }

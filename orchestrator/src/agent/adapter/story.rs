@@ -110,9 +110,12 @@ impl Stories {
 
     /// The first story whose conditions all hold.
     pub(super) fn select(&self, facts: &BTreeMap<&str, String>) -> Option<&Story> {
-        self.stories
-            .iter()
-            .find(|story| story.when.iter().all(|(key, value)| facts.get(key.as_str()).is_some_and(|fact| fact == value)))
+        self.stories.iter().find(|story| {
+            story
+                .when
+                .iter()
+                .all(|(key, value)| facts.get(key.as_str()).is_some_and(|fact| fact == value))
+        })
     }
 }
 
@@ -162,20 +165,37 @@ stories:
     #[test]
     fn the_first_matching_story_is_played() {
         let stories = Stories::parse(STORIES).expect("well formed");
-        let facts = |kind: &str| BTreeMap::from([("trigger_kind", kind.to_owned()), ("agent", "dev".to_owned())]);
-        assert_eq!(stories.select(&facts("dev")).expect("a story").steps.len(), 3);
-        assert_eq!(stories.select(&facts("plan")).expect("a story").steps.len(), 0);
+        let facts = |kind: &str| {
+            BTreeMap::from([
+                ("trigger_kind", kind.to_owned()),
+                ("agent", "dev".to_owned()),
+            ])
+        };
+        assert_eq!(
+            stories.select(&facts("dev")).expect("a story").steps.len(),
+            3
+        );
+        assert_eq!(
+            stories.select(&facts("plan")).expect("a story").steps.len(),
+            0
+        );
     }
 
     #[test]
     fn a_step_has_exactly_one_known_action() {
         let two = "stories: [{steps: [{exit: {code: 1}, status: {text: x}}]}]";
-        assert_eq!(Stories::parse(two), Err("step 1 must have exactly one action".to_owned()));
+        assert_eq!(
+            Stories::parse(two),
+            Err("step 1 must have exactly one action".to_owned())
+        );
         assert!(Stories::parse("stories: [{steps: [{dance: {}}]}]").is_err());
     }
 
     #[test]
     fn variables_are_expanded() {
-        assert_eq!(expand("a ${RUN_ID} ${X}", &[("RUN_ID", "7".to_owned())]), "a 7 ${X}");
+        assert_eq!(
+            expand("a ${RUN_ID} ${X}", &[("RUN_ID", "7".to_owned())]),
+            "a 7 ${X}"
+        );
     }
 }

@@ -7,7 +7,9 @@ use super::{Attempt, EffectError, Performed, jobs, namespaces};
 use crate::store::{events, run_cancel, run_history};
 
 pub(super) async fn cancel(attempt: &Attempt<'_>, run_id: RunId) -> Result<Performed, EffectError> {
-    let run = run_history::of_run(&attempt.app.pool, run_id.as_uuid()).await?.ok_or(EffectError::NoRun)?;
+    let run = run_history::of_run(&attempt.app.pool, run_id.as_uuid())
+        .await?
+        .ok_or(EffectError::NoRun)?;
     jobs::stop(attempt, run_id).await?;
     end_run(attempt, run_id).await?;
     match &run.namespace {
@@ -29,7 +31,11 @@ async fn end_run(attempt: &Attempt<'_>, run_id: RunId) -> Result<(), EffectError
             reason: Some(reason.to_owned()),
             ..RunCanceledPayload::default()
         };
-        events::insert(&mut transaction, &attempt.event(AuditEvent::RunCanceled(payload))).await?;
+        events::insert(
+            &mut transaction,
+            &attempt.event(AuditEvent::RunCanceled(payload)),
+        )
+        .await?;
     }
     transaction.commit().await?;
     Ok(())

@@ -35,9 +35,18 @@ impl EffectError {
     /// Whether no later attempt can help.
     pub fn is_permanent(&self) -> bool {
         match self {
-            Self::Github(error) | Self::Access(AccessError::Github(error)) => error.class() != FaultClass::Transient,
-            Self::Access(AccessError::NoKey | AccessError::Tokens(_)) | Self::Decode(_) | Self::NoRun => true,
-            Self::Access(AccessError::Store(_)) | Self::Store(_) | Self::Follow(_) | Self::Kubernetes(_) | Self::NoCluster | Self::TimedOut => false,
+            Self::Github(error) | Self::Access(AccessError::Github(error)) => {
+                error.class() != FaultClass::Transient
+            }
+            Self::Access(AccessError::NoKey | AccessError::Tokens(_))
+            | Self::Decode(_)
+            | Self::NoRun => true,
+            Self::Access(AccessError::Store(_))
+            | Self::Store(_)
+            | Self::Follow(_)
+            | Self::Kubernetes(_)
+            | Self::NoCluster
+            | Self::TimedOut => false,
         }
     }
 

@@ -42,13 +42,22 @@ impl Performed {
     }
 
     fn audit(audit: Vec<AuditRecord>) -> Self {
-        Self { audit, status_comment: None }
+        Self {
+            audit,
+            status_comment: None,
+        }
     }
 
     /// Writes it.
     pub async fn record(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         if let Some(comment) = &self.status_comment {
-            status_comments::store(connection, comment.run_id, comment.comment_id, comment.phase).await?;
+            status_comments::store(
+                connection,
+                comment.run_id,
+                comment.comment_id,
+                comment.phase,
+            )
+            .await?;
         }
         for record in &self.audit {
             events::insert(connection, record).await?;
@@ -73,7 +82,12 @@ impl Attempt<'_> {
     }
 
     fn event(&self, event: AuditEvent) -> AuditRecord {
-        let record = AuditRecord::new(event, Actor::System(SystemActor::ControlPlane), self.correlation_id.clone()).project(self.claimed.project_id.map(ProjectId));
+        let record = AuditRecord::new(
+            event,
+            Actor::System(SystemActor::ControlPlane),
+            self.correlation_id.clone(),
+        )
+        .project(self.claimed.project_id.map(ProjectId));
         match self.claimed.run_id {
             Some(run_id) => record.run(RunId(run_id)),
             None => record,
@@ -84,14 +98,38 @@ impl Attempt<'_> {
 /// Does it.
 pub async fn perform(attempt: &Attempt<'_>, effect: &Effect) -> Result<Performed, EffectError> {
     match effect {
-        Effect::AddLabel { thread, label, origin } => labels::add(attempt, thread, label, origin).await,
-        Effect::RemoveLabel { thread, label, origin } => labels::remove(attempt, thread, label, origin).await,
-        Effect::CreateComment { thread, body, record } => comments::create(attempt, thread, body, record).await,
-        Effect::UpsertStatusComment { thread, run_id, phase } => status_comment::upsert(attempt, thread, *run_id, *phase).await,
-        Effect::AddReaction { target, reaction } => reactions::add(attempt, target, *reaction).await,
-        Effect::DeleteNamespacesOfThread { thread, cause } => namespaces::delete_of_thread(attempt, thread, *cause).await,
-        Effect::DeleteNamespace { namespace, run_id } => namespaces::delete_one(attempt, namespace.as_str(), *run_id).await,
+        Effect::AddLabel {
+            thread,
+            label,
+            origin,
+        } => labels::add(attempt, thread, label, origin).await,
+        Effect::RemoveLabel {
+            thread,
+            label,
+            origin,
+        } => labels::remove(attempt, thread, label, origin).await,
+        Effect::CreateComment {
+            thread,
+            body,
+            record,
+        } => comments::create(attempt, thread, body, record).await,
+        Effect::UpsertStatusComment {
+            thread,
+            run_id,
+            phase,
+        } => status_comment::upsert(attempt, thread, *run_id, *phase).await,
+        Effect::AddReaction { target, reaction } => {
+            reactions::add(attempt, target, *reaction).await
+        }
+        Effect::DeleteNamespacesOfThread { thread, cause } => {
+            namespaces::delete_of_thread(attempt, thread, *cause).await
+        }
+        Effect::DeleteNamespace { namespace, run_id } => {
+            namespaces::delete_one(attempt, namespace.as_str(), *run_id).await
+        }
         Effect::CancelDiscussion { run_id, .. } => discussions::cancel(attempt, *run_id).await,
-        Effect::StopRun { run_id } => jobs::stop(attempt, *run_id).await.map(|()| Performed::nothing()),
+        Effect::StopRun { run_id } => jobs::stop(attempt, *run_id)
+            .await
+            .map(|()| Performed::nothing()),
     }
 }

@@ -3,7 +3,7 @@ use domain::audit::{AuditEvent, NamespaceCleanupPayload, NamespaceDeletedPayload
 use domain::effects::NamespaceDeletionCause;
 use domain::events::Thread;
 use domain::ids::{ProjectId, RunId};
-use domain::labels::{CatalogueLabel, Catalogue};
+use domain::labels::{Catalogue, CatalogueLabel};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams};
 
@@ -16,7 +16,11 @@ use crate::store::thread_namespaces::{self, ThreadNamespace};
 /// at most so many namespaces go with one thread.
 const NAMESPACE_LIMIT: i64 = 200;
 
-pub(super) async fn delete_of_thread(attempt: &Attempt<'_>, thread: &Thread, cause: NamespaceDeletionCause) -> Result<Performed, EffectError> {
+pub(super) async fn delete_of_thread(
+    attempt: &Attempt<'_>,
+    thread: &Thread,
+    cause: NamespaceDeletionCause,
+) -> Result<Performed, EffectError> {
     let found = thread_namespaces::of_thread(&attempt.app.pool, thread, NAMESPACE_LIMIT).await?;
     if found.is_empty() {
         return Ok(Performed::nothing());
@@ -31,20 +35,39 @@ pub(super) async fn delete_of_thread(attempt: &Attempt<'_>, thread: &Thread, cau
             continue;
         }
         let deleted = delete(attempt, &namespace.namespace).await?;
-        audit.push(record_deletion(attempt, &namespace.namespace, deleted).run(RunId(namespace.run_id)).project(Some(ProjectId(namespace.project_id))));
+        audit.push(
+            record_deletion(attempt, &namespace.namespace, deleted)
+                .run(RunId(namespace.run_id))
+                .project(Some(ProjectId(namespace.project_id))),
+        );
     }
     Ok(Performed::audit(audit))
 }
 
-pub(super) async fn delete_one(attempt: &Attempt<'_>, namespace: &str, run_id: RunId) -> Result<Performed, EffectError> {
+pub(super) async fn delete_one(
+    attempt: &Attempt<'_>,
+    namespace: &str,
+    run_id: RunId,
+) -> Result<Performed, EffectError> {
     let deleted = delete(attempt, namespace).await?;
-    Ok(Performed::audit(vec![record_deletion(attempt, namespace, deleted).run(run_id)]))
+    Ok(Performed::audit(vec![
+        record_deletion(attempt, namespace, deleted).run(run_id),
+    ]))
 }
 
 /// `run:debug` counts on the Issue and on every linked pull request.
-async fn bears_debug_label(attempt: &Attempt<'_>, thread: &Thread, found: &[ThreadNamespace]) -> Result<bool, EffectError> {
+async fn bears_debug_label(
+    attempt: &Attempt<'_>,
+    thread: &Thread,
+    found: &[ThreadNamespace],
+) -> Result<bool, EffectError> {
     let access = github::access_to(attempt.app, &thread.repository_full_name).await?;
-    let mut numbers: Vec<i64> = found.iter().flat_map(|namespace| [namespace.issue_number, namespace.pr_number]).flatten().chain([thread.number]).collect();
+    let mut numbers: Vec<i64> = found
+        .iter()
+        .flat_map(|namespace| [namespace.issue_number, namespace.pr_number])
+        .flatten()
+        .chain([thread.number])
+        .collect();
     numbers.sort_unstable();
     numbers.dedup();
     for number in numbers {
@@ -55,15 +78,25 @@ async fn bears_debug_label(attempt: &Attempt<'_>, thread: &Thread, found: &[Thre
     Ok(false)
 }
 
-async fn thread_bears_debug(access: &RepositoryAccess, number: i64, catalogue: &Catalogue) -> Result<bool, EffectError> {
+async fn thread_bears_debug(
+    access: &RepositoryAccess,
+    number: i64,
+    catalogue: &Catalogue,
+) -> Result<bool, EffectError> {
     match access.reader.labels(number).await {
-        Ok(labels) => Ok(labels.iter().any(|label| catalogue.classify(label) == Some(CatalogueLabel::Debug))),
+        Ok(labels) => Ok(labels
+            .iter()
+            .any(|label| catalogue.classify(label) == Some(CatalogueLabel::Debug))),
         Err(error) if error.is_not_found() => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-async fn skip_all(attempt: &Attempt<'_>, found: &[ThreadNamespace], reason: &str) -> Result<Performed, EffectError> {
+async fn skip_all(
+    attempt: &Attempt<'_>,
+    found: &[ThreadNamespace],
+    reason: &str,
+) -> Result<Performed, EffectError> {
     let mut audit = Vec::new();
     for namespace in found {
         audit.extend(skip(attempt, namespace, reason).await?);
@@ -72,9 +105,15 @@ async fn skip_all(attempt: &Attempt<'_>, found: &[ThreadNamespace], reason: &str
 }
 
 /// a skip is written again only when its reason differs from the last one.
-async fn skip(attempt: &Attempt<'_>, namespace: &ThreadNamespace, reason: &str) -> Result<Option<domain::audit::AuditRecord>, EffectError> {
+async fn skip(
+    attempt: &Attempt<'_>,
+    namespace: &ThreadNamespace,
+    reason: &str,
+) -> Result<Option<domain::audit::AuditRecord>, EffectError> {
     let mut connection = attempt.app.pool.acquire().await?;
-    if !namespace_leases::record_cleanup_reason(&mut connection, &namespace.namespace, reason).await? {
+    if !namespace_leases::record_cleanup_reason(&mut connection, &namespace.namespace, reason)
+        .await?
+    {
         return Ok(None);
     }
     let payload = NamespaceCleanupPayload {
@@ -86,7 +125,11 @@ async fn skip(attempt: &Attempt<'_>, namespace: &ThreadNamespace, reason: &str) 
         ..NamespaceCleanupPayload::default()
     };
     let record = attempt.event(AuditEvent::RunNamespaceCleanupSkipped(payload));
-    Ok(Some(record.run(RunId(namespace.run_id)).project(Some(ProjectId(namespace.project_id)))))
+    Ok(Some(
+        record
+            .run(RunId(namespace.run_id))
+            .project(Some(ProjectId(namespace.project_id))),
+    ))
 }
 
 /// Deletes a namespace of this instance and closes its lease; `false` when it was gone already.
@@ -95,7 +138,8 @@ async fn delete(attempt: &Attempt<'_>, name: &str) -> Result<bool, EffectError> 
     let api: Api<Namespace> = Api::all(client);
     let found = api.get_opt(name).await?;
     let deletable = found.as_ref().is_some_and(|namespace| {
-        namespace.metadata.deletion_timestamp.is_none() && NamespaceView::from_namespace(namespace).is_managed_by(&attempt.app.config.instance)
+        namespace.metadata.deletion_timestamp.is_none()
+            && NamespaceView::from_namespace(namespace).is_managed_by(&attempt.app.config.instance)
     });
     if deletable {
         match api.delete(name, &DeleteParams::default()).await {
@@ -109,12 +153,18 @@ async fn delete(attempt: &Attempt<'_>, name: &str) -> Result<bool, EffectError> 
     Ok(deletable)
 }
 
-fn record_deletion(attempt: &Attempt<'_>, namespace: &str, deleted: bool) -> domain::audit::AuditRecord {
-    attempt.event(AuditEvent::RunNamespaceDeleteBySystem(NamespaceDeletedPayload {
-        namespace: Some(namespace.to_owned()),
-        deleted: Some(deleted),
-        already_deleted: Some(!deleted),
-        requested_by_type: Some("system".to_owned()),
-        ..NamespaceDeletedPayload::default()
-    }))
+fn record_deletion(
+    attempt: &Attempt<'_>,
+    namespace: &str,
+    deleted: bool,
+) -> domain::audit::AuditRecord {
+    attempt.event(AuditEvent::RunNamespaceDeleteBySystem(
+        NamespaceDeletedPayload {
+            namespace: Some(namespace.to_owned()),
+            deleted: Some(deleted),
+            already_deleted: Some(!deleted),
+            requested_by_type: Some("system".to_owned()),
+            ..NamespaceDeletedPayload::default()
+        },
+    ))
 }

@@ -1,7 +1,9 @@
 //! The one status comment of a run, rendered from the run at the moment of writing (L-102 to L-104).
 use chrono::{DateTime, Utc};
 use domain::audit::{AuditEvent, StatusCommentPayload};
-use domain::comments::{NamespaceAction, StatusComment, StatusMarker, StatusReport, best_status_comment, status_comment};
+use domain::comments::{
+    NamespaceAction, StatusComment, StatusMarker, StatusReport, best_status_comment, status_comment,
+};
 use domain::effects::CommentPhase;
 use domain::events::Thread;
 use domain::ids::RunId;
@@ -17,19 +19,44 @@ use crate::github::{self, GithubError, PostedComment, RepositoryAccess};
 use crate::store::status_comments::{self, CommentEvent, StatusCommentRow};
 use crate::store::{clock, run_history};
 
-pub(super) async fn upsert(attempt: &Attempt<'_>, thread: &Thread, run_id: RunId, wanted: CommentPhase) -> Result<Performed, EffectError> {
+pub(super) async fn upsert(
+    attempt: &Attempt<'_>,
+    thread: &Thread,
+    run_id: RunId,
+    wanted: CommentPhase,
+) -> Result<Performed, EffectError> {
     let app = attempt.app;
-    let run = run_history::of_run(&app.pool, run_id.as_uuid()).await?.ok_or(EffectError::NoRun)?;
-    let row = status_comments::load(&app.pool, run_id.as_uuid()).await?.ok_or(EffectError::NoRun)?;
+    let run = run_history::of_run(&app.pool, run_id.as_uuid())
+        .await?
+        .ok_or(EffectError::NoRun)?;
+    let row = status_comments::load(&app.pool, run_id.as_uuid())
+        .await?
+        .ok_or(EffectError::NoRun)?;
     let events = status_comments::events(&app.pool, run_id.as_uuid()).await?;
     let now = clock::now(&app.pool).await?;
-    let shown = row.status_comment_phase.as_deref().and_then(CommentPhase::from_text);
+    let shown = row
+        .status_comment_phase
+        .as_deref()
+        .and_then(CommentPhase::from_text);
     // L-103: a late lower phase updates fields but not the phase.
     let phase = shown.map_or(wanted, |shown| shown.advance(wanted));
     let scope_run_id = RunId(row.scope_run_id);
-    let body = status_comment(&describe(&app.policy, &run, &row, &events, phase, now), app.policy.public_base_url.as_deref(), app.policy.locale);
+    let body = status_comment(
+        &describe(&app.policy, &run, &row, &events, phase, now),
+        app.policy.public_base_url.as_deref(),
+        app.policy.locale,
+    );
     let access = github::access_to(app, &thread.repository_full_name).await?;
-    let comment = write(attempt, &access, thread, scope_run_id, row.status_comment_id, phase, &body).await?;
+    let comment = write(
+        attempt,
+        &access,
+        thread,
+        scope_run_id,
+        row.status_comment_id,
+        phase,
+        &body,
+    )
+    .await?;
     let payload = StatusCommentPayload {
         issue_number: Some(thread.number),
         thread_kind: Some(thread.kind.to_string()),
@@ -38,8 +65,24 @@ pub(super) async fn upsert(attempt: &Attempt<'_>, thread: &Thread, run_id: RunId
         comment_url: Some(comment.url),
         phase: Some(phase.to_string()),
     };
-    let audit = [AuditEvent::RunStatusCommentUpserted(payload.clone()), AuditEvent::RunServiceMessageUpdated(payload)].map(|event| attempt.event(event).run(run_id).project(Some(run.project_id)));
-    Ok(Performed { audit: audit.into(), status_comment: Some(StoredStatusComment { run_id: run_id.as_uuid(), comment_id: comment.id, phase: phase.as_str() }) })
+    let audit = [
+        AuditEvent::RunStatusCommentUpserted(payload.clone()),
+        AuditEvent::RunServiceMessageUpdated(payload),
+    ]
+    .map(|event| {
+        attempt
+            .event(event)
+            .run(run_id)
+            .project(Some(run.project_id))
+    });
+    Ok(Performed {
+        audit: audit.into(),
+        status_comment: Some(StoredStatusComment {
+            run_id: run_id.as_uuid(),
+            comment_id: comment.id,
+            phase: phase.as_str(),
+        }),
+    })
 }
 
 /// Edits the known comment, finds a lost one, or writes the first.
@@ -64,7 +107,9 @@ async fn write(
     }
     match keep_one(access, thread, run_id).await? {
         Some(id) => match access.writer.edit_comment(id, body).await {
-            Err(error) if error.is_not_found() => access.writer.create_comment(thread.number, body).await,
+            Err(error) if error.is_not_found() => {
+                access.writer.create_comment(thread.number, body).await
+            }
             outcome => outcome,
         },
         None => access.writer.create_comment(thread.number, body).await,
@@ -72,7 +117,11 @@ async fn write(
 }
 
 /// The comment of the run that stays; the others of this run are deleted (L-102).
-async fn keep_one(access: &RepositoryAccess, thread: &Thread, run_id: RunId) -> Result<Option<i64>, GithubError> {
+async fn keep_one(
+    access: &RepositoryAccess,
+    thread: &Thread,
+    run_id: RunId,
+) -> Result<Option<i64>, GithubError> {
     let marked: Vec<(i64, StatusMarker)> = access
         .reader
         .comments(thread.number)
@@ -91,16 +140,35 @@ async fn keep_one(access: &RepositoryAccess, thread: &Thread, run_id: RunId) -> 
     Ok(best)
 }
 
-fn describe(policy: &Policy, run: &RunFacts, row: &StatusCommentRow, events: &[CommentEvent], phase: CommentPhase, now: DateTime<Utc>) -> StatusComment {
-    let text = |payload: &Value, key: &str| payload.get(key).and_then(Value::as_str).map(str::to_owned);
-    let last = |types: &[&str]| events.iter().rev().find(|event| types.contains(&event.event_type.as_str()));
-    let terminal = events.iter().rev().find(|event| event.event_type.starts_with("run.failed") || event.event_type == "run.canceled");
+fn describe(
+    policy: &Policy,
+    run: &RunFacts,
+    row: &StatusCommentRow,
+    events: &[CommentEvent],
+    phase: CommentPhase,
+    now: DateTime<Utc>,
+) -> StatusComment {
+    let text =
+        |payload: &Value, key: &str| payload.get(key).and_then(Value::as_str).map(str::to_owned);
+    let last = |types: &[&str]| {
+        events
+            .iter()
+            .rev()
+            .find(|event| types.contains(&event.event_type.as_str()))
+    };
+    let terminal = events.iter().rev().find(|event| {
+        event.event_type.starts_with("run.failed") || event.event_type == "run.canceled"
+    });
     let pull_request = last(&["run.pr.created", "run.pr.updated"]);
     StatusComment {
         run_id: RunId(row.scope_run_id),
         phase,
         status: run.status,
-        kind: if run.discussion_mode { "discussion".to_owned() } else { run.trigger_kind.to_string() },
+        kind: if run.discussion_mode {
+            "discussion".to_owned()
+        } else {
+            run.trigger_kind.to_string()
+        },
         runtime_mode: run.runtime_mode,
         target_env: run.target_env,
         build_ref: run.build_ref.clone(),
@@ -110,31 +178,51 @@ fn describe(policy: &Policy, run: &RunFacts, row: &StatusCommentRow, events: &[C
         slot_url: None,
         issue_number: run.issue_number,
         pr_number: run.pr_number,
-        pr_url: pull_request.and_then(|event| text(&event.payload, "pr_url")).or_else(|| row.pr_url.clone()),
+        pr_url: pull_request
+            .and_then(|event| text(&event.payload, "pr_url"))
+            .or_else(|| row.pr_url.clone()),
         model: row.model.clone(),
         reasoning_effort: row.reasoning_effort.clone(),
         finish_reason: row.finish_reason.clone(),
         error: terminal.and_then(|event| text(&event.payload, "error")),
-        suggested_label: last(&["run.revise.pr_not_found"]).and_then(|_| run.trigger_kind.stage()).map(|stage| policy.labels.name(CatalogueLabel::work(stage)).to_owned()),
+        suggested_label: last(&["run.revise.pr_not_found"])
+            .and_then(|_| run.trigger_kind.stage())
+            .map(|stage| policy.labels.name(CatalogueLabel::work(stage)).to_owned()),
         reports: events
             .iter()
             .filter(|event| event.event_type == "run.agent.status_reported")
-            .filter_map(|event| Some(StatusReport { at: event.created_at, text: text(&event.payload, "status_text")? }))
+            .filter_map(|event| {
+                Some(StatusReport {
+                    at: event.created_at,
+                    text: text(&event.payload, "status_text")?,
+                })
+            })
             .collect(),
         timeline: timeline(events, phase, now),
         namespace_action: namespace_action(run, row),
         next_steps: next_steps(policy, run),
-        login: last(&["run.codex.auth.required"]).and_then(|event| text(&event.payload, "verification_url").zip(text(&event.payload, "user_code"))),
+        login: last(&["run.codex.auth.required"]).and_then(|event| {
+            text(&event.payload, "verification_url").zip(text(&event.payload, "user_code"))
+        }),
     }
 }
 
 /// When each phase was reached first, this one included.
-fn timeline(events: &[CommentEvent], phase: CommentPhase, now: DateTime<Utc>) -> Vec<(DateTime<Utc>, CommentPhase)> {
+fn timeline(
+    events: &[CommentEvent],
+    phase: CommentPhase,
+    now: DateTime<Utc>,
+) -> Vec<(DateTime<Utc>, CommentPhase)> {
     let mut reached: Vec<(DateTime<Utc>, CommentPhase)> = Vec::new();
     let written = events
         .iter()
         .filter(|event| event.event_type == "run.status.comment.upserted")
-        .filter_map(|event| Some((event.created_at, CommentPhase::from_text(event.payload.get("phase")?.as_str()?)?)));
+        .filter_map(|event| {
+            Some((
+                event.created_at,
+                CommentPhase::from_text(event.payload.get("phase")?.as_str()?)?,
+            ))
+        });
     for (at, phase) in written.chain([(now, phase)]) {
         if reached.iter().all(|(_, known)| *known != phase) {
             reached.push((at, phase));
@@ -156,7 +244,18 @@ fn namespace_action(run: &RunFacts, row: &StatusCommentRow) -> Option<NamespaceA
 
 /// Steps are offered after a stage that succeeded (L-89).
 fn next_steps(policy: &Policy, run: &RunFacts) -> Vec<domain::next_steps::NextStep> {
-    let (Some(stage), RunStatus::Succeeded) = (run.stage(), run.status) else { return Vec::new() };
-    let threads = StepThreads { repository_full_name: &run.repository_full_name, issue_number: run.issue_number, pr_number: run.pr_number };
-    steps_after(stage, &threads, &policy.labels, policy.public_base_url.as_deref())
+    let (Some(stage), RunStatus::Succeeded) = (run.stage(), run.status) else {
+        return Vec::new();
+    };
+    let threads = StepThreads {
+        repository_full_name: &run.repository_full_name,
+        issue_number: run.issue_number,
+        pr_number: run.pr_number,
+    };
+    steps_after(
+        stage,
+        &threads,
+        &policy.labels,
+        policy.public_base_url.as_deref(),
+    )
 }

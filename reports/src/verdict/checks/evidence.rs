@@ -31,7 +31,10 @@ fn ledger(input: &Input<'_>, found: &mut Vec<Finding>) {
         .collect();
     let inside = |name: &str| -> Option<&str> {
         let (namespace, _) = name.split_once('/')?;
-        lost_namespaces.iter().find(|lost| **lost == namespace).copied()
+        lost_namespaces
+            .iter()
+            .find(|lost| **lost == namespace)
+            .copied()
     };
     for entry in input.ledger.leaks() {
         if inside(&entry.name).is_some() {
@@ -40,7 +43,9 @@ fn ledger(input: &Input<'_>, found: &mut Vec<Finding>) {
         let content = input
             .ledger
             .leaks()
-            .filter(|other| entry.kind == "Namespace" && inside(&other.name) == Some(entry.name.as_str()))
+            .filter(|other| {
+                entry.kind == "Namespace" && inside(&other.name) == Some(entry.name.as_str())
+            })
             .count();
         let with_content = match content {
             0 => String::new(),
@@ -65,14 +70,22 @@ fn ledger(input: &Input<'_>, found: &mut Vec<Finding>) {
 }
 
 fn contradictions(input: &Input<'_>, found: &mut Vec<Finding>) {
-    for line in input.journals.observations.iter().filter(|line| line.value.contradiction) {
+    for line in input
+        .journals
+        .observations
+        .iter()
+        .filter(|line| line.value.contradiction)
+    {
         let observation = &line.value;
         let mut item = finding(
             "contradiction",
             observation.key.scenario.clone(),
             (Severity::P0, Effect::NoGo),
             format!("{}: {}", observation.subject, observation.expected),
-            format!("the world and the orchestrator's event disagree: {}", observation.seen),
+            format!(
+                "the world and the orchestrator's event disagree: {}",
+                observation.seen
+            ),
             vec![line.pointer()],
         );
         item.rerun = rerun(&input.journals.gate_run.target, &observation.key.scenario);
@@ -109,7 +122,10 @@ fn canaries(input: &Input<'_>, found: &mut Vec<Finding>) {
                     format!("{} in {}", hit.canary, hit.name),
                     (Severity::P0, Effect::NoGo),
                     "no secret in any sink",
-                    format!("{} form at byte {} of {} ({})", hit.form, hit.offset, hit.name, hit.sink),
+                    format!(
+                        "{} form at byte {} of {} ({})",
+                        hit.form, hit.offset, hit.name, hit.sink
+                    ),
                     vec!["canaries.json".into()],
                 ));
             }
@@ -120,14 +136,23 @@ fn canaries(input: &Input<'_>, found: &mut Vec<Finding>) {
 /// E-27 calls these findings; E-30 does not make GO depend on them.
 fn timelines(input: &Input<'_>, found: &mut Vec<Finding>) {
     let weight = (Severity::P1, Effect::Reported);
-    for run in input.timelines.runs.iter().filter(|run| !run.gaps.is_empty()) {
+    for run in input
+        .timelines
+        .runs
+        .iter()
+        .filter(|run| !run.gaps.is_empty())
+    {
         found.push(finding(
             "timeline_gap",
             format!("run {}", run.run_id),
             weight,
             "every point of a run of its kind",
             format!("nothing shows: {}", run.gaps.join(", ")),
-            run.hops.last().map(|hop| hop.source.clone()).into_iter().collect(),
+            run.hops
+                .last()
+                .map(|hop| hop.source.clone())
+                .into_iter()
+                .collect(),
         ));
     }
     for pointer in &input.timelines.orphans {
@@ -143,7 +168,12 @@ fn timelines(input: &Input<'_>, found: &mut Vec<Finding>) {
 }
 
 fn unknown_routes(input: &Input<'_>, found: &mut Vec<Finding>) {
-    for line in input.journals.github.iter().filter(|line| line.value.kind == "unknown_route") {
+    for line in input
+        .journals
+        .github
+        .iter()
+        .filter(|line| line.value.kind == "unknown_route")
+    {
         let record = &line.value;
         found.push(finding(
             "unknown_route",

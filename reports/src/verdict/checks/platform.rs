@@ -27,7 +27,10 @@ fn probe(input: &Input<'_>, found: &mut Vec<Finding>) {
         return;
     };
     for capability in capabilities {
-        let demanded = input.criteria.demanded_capabilities.contains(&capability.name);
+        let demanded = input
+            .criteria
+            .demanded_capabilities
+            .contains(&capability.name);
         let defect = match capability.state {
             CapabilityState::Present => continue,
             CapabilityState::Unknown => "the probe could not tell",
@@ -106,7 +109,9 @@ fn self_check(input: &Input<'_>, found: &mut Vec<Finding>) {
             (Severity::P0, Effect::NoGo),
             format!("it failed; vacuous: {}", check.vacuous.join(" ")),
         ),
-        Some(check) if run.started_at - check.at > TimeDelta::hours(demand.most_age_hours.into()) => {
+        Some(check)
+            if run.started_at - check.at > TimeDelta::hours(demand.most_age_hours.into()) =>
+        {
             (inconclusive, format!("the last one is of {}", check.at))
         }
         Some(_) => return,
@@ -115,7 +120,10 @@ fn self_check(input: &Input<'_>, found: &mut Vec<Finding>) {
         "self_check",
         "selfcheck.json",
         weight,
-        format!("a self-check that passed, at most {} h old", demand.most_age_hours),
+        format!(
+            "a self-check that passed, at most {} h old",
+            demand.most_age_hours
+        ),
         seen,
         vec!["selfcheck.json".into()],
     ));

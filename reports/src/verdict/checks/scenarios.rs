@@ -50,8 +50,17 @@ pub(super) fn findings(input: &Input<'_>) -> Vec<Finding> {
             add(item);
         }
         if result.state == ScenarioState::NotProvableHere {
-            for name in result.tags.iter().filter_map(|tag| tag.strip_prefix("needs-")) {
-                if input.criteria.demanded_capabilities.iter().any(|wanted| wanted == name) {
+            for name in result
+                .tags
+                .iter()
+                .filter_map(|tag| tag.strip_prefix("needs-"))
+            {
+                if input
+                    .criteria
+                    .demanded_capabilities
+                    .iter()
+                    .any(|wanted| wanted == name)
+                {
                     add(of_result(
                         "capability_missing",
                         line,

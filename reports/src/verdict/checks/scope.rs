@@ -96,10 +96,18 @@ fn features(input: &Input<'_>, found: &mut Vec<Finding>) {
             (
                 Severity::P0,
                 // E-7: a selected file that yields nothing is a failure; one left out was not established.
-                if selected { Effect::NoGo } else { Effect::Inconclusive },
+                if selected {
+                    Effect::NoGo
+                } else {
+                    Effect::Inconclusive
+                },
             ),
             "at least one scenario",
-            if selected { "selected, but yielded none" } else { "not part of this run" },
+            if selected {
+                "selected, but yielded none"
+            } else {
+                "not part of this run"
+            },
             vec!["journals/scenarios.ndjson".into()],
         ));
     }
@@ -108,7 +116,8 @@ fn features(input: &Input<'_>, found: &mut Vec<Finding>) {
 fn labels(input: &Input<'_>, found: &mut Vec<Finding>) {
     for label in &input.coverage.labels.labels {
         for cell in &label.cells {
-            if cell.state != CellState::Open || !input.criteria.demands_cell(&label.label, cell.kind)
+            if cell.state != CellState::Open
+                || !input.criteria.demands_cell(&label.label, cell.kind)
             {
                 continue;
             }
@@ -129,7 +138,11 @@ fn baseline(input: &Input<'_>, found: &mut Vec<Finding>) {
         return;
     };
     let scope = &input.criteria.scope;
-    let lost_rows = baseline.scope.rows.iter().filter(|row| !scope.rows.contains(row));
+    let lost_rows = baseline
+        .scope
+        .rows
+        .iter()
+        .filter(|row| !scope.rows.contains(row));
     let lost_features = baseline
         .scope
         .features
