@@ -50,7 +50,7 @@ pub struct RunArguments {
     #[arg(long, default_value = "embedded", value_parser = ["embedded"])]
     pub target: String,
     /// Scenarios played side by side.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: u16,
     /// Play every scenario so often; one failure among them is FLAKY and blocks GO.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -102,15 +102,6 @@ enum Command {
         bundle: PathBuf,
         #[arg(long, value_enum, default_value_t)]
         output: Output,
-    },
-    /// Check the gate itself.
-    #[command(after_help = "Example:\n  gonogo selfcheck --null")]
-    Selfcheck {
-        /// Play the features against orchestrators that do nothing; name each scenario that stays green.
-        #[arg(long, required = true)]
-        null: bool,
-        #[command(flatten)]
-        run: RunArguments,
     },
     /// Start one stand-in alone, to try things by hand.
     StandIn {
@@ -165,7 +156,6 @@ async fn dispatch(command: Command) -> Result<ExitStatus, crate::gate::Failure> 
         Command::Doctor { output } => commands::doctor::doctor(output).await,
         Command::Cleanup { output } => commands::cleanup::cleanup(output).await,
         Command::Verify { bundle, output } => commands::verify::verify(&bundle, output),
-        Command::Selfcheck { run, .. } => commands::selfcheck::null(run).await,
         Command::StandIn {
             which: StandIn::Github { listen },
         } => commands::stand_in::github(listen).await,
