@@ -1,8 +1,7 @@
-//! Embeds the migrations (DM-1) and the revision of the checkout.
+//! Embeds the migrations (DM-1).
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::{env, fs};
 
 /// Digits of a migration version, `YYYYMMDDNNNNNN`.
@@ -10,7 +9,6 @@ const VERSION_DIGITS: usize = 14;
 
 fn main() {
     embed_migrations();
-    embed_revision();
 }
 
 fn embed_migrations() {
@@ -81,45 +79,6 @@ fn has_down_section(text: &str) -> bool {
                     || comment.starts_with("migrate:down")
             })
         })
-}
-
-fn embed_revision() {
-    let git_directory = git(&["rev-parse", "--absolute-git-dir"]).map(PathBuf::from);
-    if let Some(directory) = &git_directory {
-        for file in ["HEAD", "index"] {
-            println!("cargo:rerun-if-changed={}", directory.join(file).display());
-        }
-        if let Some(branch) = git(&["symbolic-ref", "--quiet", "HEAD"]) {
-            println!(
-                "cargo:rerun-if-changed={}",
-                directory.join(branch).display()
-            );
-        }
-    }
-    println!("cargo:rerun-if-env-changed=CODEXK8S_BUILD_REVISION");
-    println!("cargo:rerun-if-env-changed=CODEXK8S_BUILD_DIRTY");
-    let revision = env::var("CODEXK8S_BUILD_REVISION")
-        .ok()
-        .or_else(|| git(&["rev-parse", "HEAD"]));
-    let dirty = match env::var("CODEXK8S_BUILD_DIRTY") {
-        Ok(given) => given == "true",
-        Err(_) => git(&["status", "--porcelain", "--untracked-files=no"])
-            .is_none_or(|changes| !changes.is_empty()),
-    };
-    println!(
-        "cargo:rustc-env=CODEXK8S_BUILD_REVISION={}",
-        revision.as_deref().unwrap_or("unknown")
-    );
-    println!("cargo:rustc-env=CODEXK8S_BUILD_DIRTY={dirty}");
-}
-
-fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git")
-        .args(arguments)
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
-    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
 }
 
 fn variable(name: &str) -> String {

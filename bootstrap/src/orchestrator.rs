@@ -10,8 +10,10 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use crate::assets::digest_of;
 use crate::progress::{Piece, Progress};
 
-/// The program's name, and its package's.
-const NAME: &str = "orchestrator";
+/// The program under test.
+pub(crate) const PRODUCT: &str = "orchestrator";
+/// What the gate proves itself against (E-40).
+const NULL: &str = "null-orchestrator";
 
 /// Why there is no orchestrator to judge.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +39,7 @@ impl OrchestratorError {
             Self::Build { output } if output.contains("No space left on device") => {
                 "the disk is full: free space, or set CARGO_TARGET_DIR to a folder on another file system".to_owned()
             }
-            Self::Build { .. } => "`cargo build -p orchestrator` shows what is wrong".to_owned(),
+            Self::Build { .. } => "`cargo build --bin orchestrator` shows what is wrong".to_owned(),
             Self::NotFound { .. } => "run from the checkout, or put the orchestrator beside gonogo".to_owned(),
             Self::Read { .. } => return None,
         })
@@ -71,7 +73,7 @@ pub fn workspace() -> Option<PathBuf> {
     let here = std::env::current_dir().ok()?;
     here.ancestors()
         .find(|folder| {
-            folder.join(NAME).join("Cargo.toml").is_file()
+            folder.join(PRODUCT).join("Cargo.toml").is_file()
                 && std::fs::read_to_string(folder.join("Cargo.toml"))
                     .is_ok_and(|manifest| manifest.contains("[workspace]"))
         })
@@ -83,14 +85,28 @@ pub fn workspace() -> Option<PathBuf> {
 pub async fn build_orchestrator(
     progress: &dyn Progress,
 ) -> Result<OrchestratorBinary, OrchestratorError> {
-    let piece = Piece::start(progress, "orchestrator");
+    obtain(PRODUCT, progress).await
+}
+
+/// The null orchestrator, in the same way.
+pub async fn build_null_orchestrator(
+    progress: &dyn Progress,
+) -> Result<OrchestratorBinary, OrchestratorError> {
+    obtain(NULL, progress).await
+}
+
+async fn obtain(
+    program: &str,
+    progress: &dyn Progress,
+) -> Result<OrchestratorBinary, OrchestratorError> {
+    let piece = Piece::start(progress, program);
     let binary = match workspace() {
         Some(workspace) => {
             let (revision, dirty) = revision(&workspace).await;
-            let path = build(&workspace, &piece).await?;
+            let path = build(program, &workspace, &piece).await?;
             identify(path, revision, dirty, "build").await?
         }
-        None => identify(beside_this_program()?, None, None, "installed").await?,
+        None => identify(beside_this_program(program)?, None, None, "installed").await?,
     };
     piece.ready(format!(
         "{}, sha256 {}",
@@ -123,12 +139,12 @@ async fn identify(
     })
 }
 
-fn beside_this_program() -> Result<PathBuf, OrchestratorError> {
+pub(crate) fn beside_this_program(wanted: &str) -> Result<PathBuf, OrchestratorError> {
     let program = std::env::current_exe().map_err(|source| OrchestratorError::Read {
         path: PathBuf::from("/proc/self/exe"),
         source,
     })?;
-    let beside = program.with_file_name(NAME);
+    let beside = program.with_file_name(wanted);
     if beside.is_file() {
         Ok(beside)
     } else {
@@ -164,15 +180,18 @@ fn profile() -> String {
     }
 }
 
-async fn build(workspace: &Path, piece: &Piece<'_>) -> Result<PathBuf, OrchestratorError> {
+async fn build(
+    program: &str,
+    workspace: &Path,
+    piece: &Piece<'_>,
+) -> Result<PathBuf, OrchestratorError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // No package is named: it would resolve features for that package alone and build its dependencies a second time.
     let mut child = tokio::process::Command::new(cargo)
         .args([
             "build",
-            "--package",
-            NAME,
             "--bin",
-            NAME,
+            program,
             "--message-format=json-render-diagnostics",
             "--profile",
         ])
@@ -190,7 +209,7 @@ async fn build(workspace: &Path, piece: &Piece<'_>) -> Result<PathBuf, Orchestra
         let mut lines = BufReader::new(stdout).lines();
         let mut executable = None;
         while let Ok(Some(line)) = lines.next_line().await {
-            executable = executable_in(&line).or(executable);
+            executable = executable_in(program, &line).or(executable);
         }
         executable
     };
@@ -215,9 +234,9 @@ async fn build(workspace: &Path, piece: &Piece<'_>) -> Result<PathBuf, Orchestra
 }
 
 /// The program's path, if this line of cargo's output announces it.
-fn executable_in(line: &str) -> Option<PathBuf> {
+fn executable_in(program: &str, line: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(line).ok()?;
-    (message["reason"] == "compiler-artifact" && message["target"]["name"] == NAME)
+    (message["reason"] == "compiler-artifact" && message["target"]["name"] == program)
         .then(|| message["executable"].as_str().map(PathBuf::from))
         .flatten()
 }
@@ -252,10 +271,10 @@ mod tests {
     #[test]
     fn the_executable_is_read_from_cargos_messages() {
         let line = r#"{"reason":"compiler-artifact","target":{"name":"orchestrator"},"executable":"/t/orchestrator"}"#;
-        assert_eq!(executable_in(line), Some(PathBuf::from("/t/orchestrator")));
+        assert_eq!(executable_in(PRODUCT, line), Some(PathBuf::from("/t/orchestrator")));
         let library =
             r#"{"reason":"compiler-artifact","target":{"name":"orchestrator"},"executable":null}"#;
-        assert_eq!(executable_in(library), None);
-        assert_eq!(executable_in("warning: something"), None);
+        assert_eq!(executable_in(PRODUCT, library), None);
+        assert_eq!(executable_in(PRODUCT, "warning: something"), None);
     }
 }

@@ -1,5 +1,6 @@
 //! Starts the parts of each process, and ends them together on SIGTERM.
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, SharedApp};
+use crate::conduct::Conduct;
 use crate::config::{Config, ProcessKind};
 use crate::control_plane::{self, ControlPlane};
 use crate::http_api::{self, Readiness};
@@ -23,14 +25,14 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 type Parts = JoinSet<(&'static str, anyhow::Result<()>)>;
 
 /// Runs a process until it is told to end.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, conduct: Arc<dyn Conduct>) -> anyhow::Result<()> {
     let metrics = telemetry::init_metrics().context("failed to install the metrics recorder")?;
     let shutdown = CancellationToken::new();
     cancel_on_signal(&shutdown)?;
     tracing::info!(
         process = config.process.as_str(),
-        revision = crate::build_info::REVISION,
-        dirty = crate::build_info::is_dirty(),
+        revision = crate::build_info::build().revision,
+        dirty = crate::build_info::build().dirty,
         "starting"
     );
     let mut parts = Parts::new();
@@ -44,18 +46,18 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             start_public(&mut parts, &config, web_console::router(), &shutdown).await?
         }
         ProcessKind::ControlPlane => {
-            let app = App::new(config, metrics, shutdown.clone()).await?;
+            let app = App::new(config, metrics, conduct, shutdown.clone()).await?;
             start_control_plane(&mut parts, &app).await?;
         }
         ProcessKind::Worker => {
-            let app = App::new(config, metrics, shutdown.clone()).await?;
+            let app = App::new(config, metrics, conduct, shutdown.clone()).await?;
             migrations::wait_until_migrated(&app.pool).await?;
             start_health(&mut parts, &app).await?;
             start_worker(&mut parts, &app);
             start_listener(&mut parts, &app);
         }
         ProcessKind::All => {
-            let app = App::new(config, metrics, shutdown.clone()).await?;
+            let app = App::new(config, metrics, conduct, shutdown.clone()).await?;
             let control_plane = start_control_plane(&mut parts, &app).await?;
             start_health(&mut parts, &app).await?;
             start_worker(&mut parts, &app);
@@ -84,8 +86,11 @@ pub async fn migrate(config: Config) -> anyhow::Result<()> {
 }
 
 /// One sweep of expired namespaces, mode `namespace_cleanup_once` (runtime 2.4).
-pub async fn cleanup_namespaces_once(config: Config) -> anyhow::Result<()> {
-    let app = App::new(config, telemetry::init_metrics()?, CancellationToken::new()).await?;
+pub async fn cleanup_namespaces_once(
+    config: Config,
+    conduct: Arc<dyn Conduct>,
+) -> anyhow::Result<()> {
+    let app = app_without_parts(config, conduct).await?;
     let swept = crate::worker::cleanup_once(app).await?;
     tracing::info!(
         deleted = swept.deleted,
@@ -96,11 +101,20 @@ pub async fn cleanup_namespaces_once(config: Config) -> anyhow::Result<()> {
 }
 
 /// One leak check; prints findings and kept namespaces as JSON.
-pub async fn hygiene(config: Config) -> anyhow::Result<()> {
-    let app = App::new(config, telemetry::init_metrics()?, CancellationToken::new()).await?;
+pub async fn hygiene(config: Config, conduct: Arc<dyn Conduct>) -> anyhow::Result<()> {
+    let app = app_without_parts(config, conduct).await?;
     let report = crate::worker::hygiene_once(app).await?;
     println!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
+}
+
+/// For a command that does one thing and ends.
+async fn app_without_parts(
+    config: Config,
+    conduct: Arc<dyn Conduct>,
+) -> anyhow::Result<SharedApp> {
+    let metrics = telemetry::init_metrics()?;
+    Ok(App::new(config, metrics, conduct, CancellationToken::new()).await?)
 }
 
 /// The runner of a Job.
@@ -164,7 +178,7 @@ async fn start_health(parts: &mut Parts, app: &SharedApp) -> anyhow::Result<()> 
     let listener = http_api::bind(app.config.listen.health, "health").await?;
     let readiness: Readiness = {
         let app = app.clone();
-        std::sync::Arc::new(move || {
+        Arc::new(move || {
             let app = app.clone();
             Box::pin(async move { control_plane::failing_checks(&app, true).await })
         })

@@ -12,7 +12,7 @@ use chrono::Utc;
 use reports::{
     bundle,
     evidence::{
-        Capability, CapabilityState, GateRun, PhaseFacts, Recorder, ScenarioResult, TargetPhase,
+        Capability, CapabilityState, EvidenceError, GateRun, PhaseFacts, Recorder, ScenarioResult, TargetPhase,
     },
     spec::Specification,
     verdict::{Criteria, Outcome},
@@ -58,16 +58,12 @@ pub async fn run(
     reporter: &Reporter,
     on_end: impl Fn(&ScenarioResult) + Send + Sync + 'static,
 ) -> Result<Verdict, Failure> {
-    let everything: BTreeSet<String> = CAPABILITY_TAGS
-        .iter()
-        .map(|tag| tag.trim_start_matches("needs-").to_owned())
-        .collect();
     let mut options = Options {
         features: request.features.clone(),
         tags: request.tags.clone(),
         jobs: request.jobs,
         repeat: request.repeat,
-        capabilities: everything,
+        capabilities: all_capabilities(),
     };
     let planned =
         steps::runner::plan(&options).map_err(|error| Failure::Usage(format!("{error:#}")))?;
@@ -80,13 +76,15 @@ pub async fn run(
         .out
         .clone()
         .unwrap_or_else(|| PathBuf::from("target/gate").join(&run_id));
-    let recorder = Recorder::create(&folder, &run_id)
-        .context("failed to open the bundle's folder")
-        .map_err(|error| {
-            Failure::from(error).with_hint(Some(
-                "choose another folder with --out, or free space".to_owned(),
-            ))
-        })?;
+    let recorder = Recorder::create(&folder, &run_id).map_err(|error| match error {
+        EvidenceError::NotEmpty { .. } => Failure::Usage(format!("{error}; name another with --out")),
+        error => Failure::from(
+            anyhow::Error::from(error).context("failed to open the bundle's folder"),
+        )
+        .with_hint(Some(
+            "choose another folder with --out, or free space".to_owned(),
+        )),
+    })?;
     let mut facts = begin(&run_id, request, &planned);
     recorder
         .gate_run(&facts)
@@ -95,7 +93,7 @@ pub async fn run(
     let stop = interrupt::asked_to_stop();
     tokio::pin!(stop);
     let running = tokio::select! {
-        running = bring_up(&run_id, recorder.clone(), reporter) => running,
+        running = bring_up(&run_id, recorder.clone(), reporter, None) => running,
         reason = &mut stop => return Err(interrupted(&folder, reason, &criteria, &specification)),
     };
     let running = match running {
@@ -114,11 +112,7 @@ pub async fn run(
     recorder
         .capabilities(&capabilities(&running))
         .context("failed to keep the capabilities")?;
-    options.capabilities = CAPABILITY_TAGS
-        .iter()
-        .filter(|tag| running.capabilities.missing_for(tag).is_none())
-        .map(|tag| tag.trim_start_matches("needs-").to_owned())
-        .collect();
+    options.capabilities = capabilities_of(&running);
 
     let began = (Utc::now(), Instant::now());
     let tell = {
@@ -187,6 +181,24 @@ pub async fn run(
         interrupted,
         request.out.is_none(),
     )
+}
+
+/// Capabilities as `Options` take them, when nothing is known of the target yet.
+pub(super) fn all_capabilities() -> BTreeSet<String> {
+    capability_names(|_| true)
+}
+
+/// Those that the probe of the target found.
+pub(super) fn capabilities_of(running: &Running) -> BTreeSet<String> {
+    capability_names(|tag| running.capabilities.missing_for(tag).is_none())
+}
+
+fn capability_names(wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    CAPABILITY_TAGS
+        .iter()
+        .filter(|tag| wanted(tag))
+        .map(|tag| tag.trim_start_matches("needs-").to_owned())
+        .collect()
 }
 
 /// The criteria of a run: a file that was named, or those this program was built with.
@@ -324,7 +336,7 @@ fn millis(clock: Instant) -> u64 {
 }
 
 /// Takes everything down and proves that nothing is left.
-async fn take_down(running: Running, reporter: &Reporter) -> Result<TargetPhase, Failure> {
+pub(super) async fn take_down(running: Running, reporter: &Reporter) -> Result<TargetPhase, Failure> {
     let began = (Utc::now(), Instant::now());
     reporter.now("taking the target down …");
     let Running {
@@ -438,7 +450,7 @@ fn interrupted(
 }
 
 /// A target that did not come up leaves what it had started: ended here as `gonogo cleanup` would.
-async fn clean_up_after(run_id: &str) {
+pub(super) async fn clean_up_after(run_id: &str) {
     if let Ok(cache) = bootstrap::CacheFolder::from_environment()
         && let Err(error) = bootstrap::runs::cleanup(&cache).await
     {

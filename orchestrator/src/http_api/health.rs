@@ -26,8 +26,8 @@ struct Health {
 fn health(status: &'static str, failing: Vec<&'static str>) -> Json<Health> {
     Json(Health {
         status,
-        revision: build_info::REVISION,
-        dirty: build_info::is_dirty(),
+        revision: build_info::build().revision,
+        dirty: build_info::build().dirty,
         failing,
     })
 }

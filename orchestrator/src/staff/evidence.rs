@@ -65,7 +65,7 @@ async fn answer(
         "period": { "from": scope.from, "to": scope.to },
         "project": scope.project_id,
         "generated_at": generated_at,
-        "git_sha": build_info::REVISION,
+        "git_sha": build_info::build().revision,
         "slices": slices,
     })))
 }

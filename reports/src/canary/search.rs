@@ -4,10 +4,11 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
+use aho_corasick::AhoCorasick;
 use flate2::read::GzDecoder;
 use serde::{Deserialize, Serialize};
 
-use super::forms::{self, Form};
+use super::forms;
 use crate::evidence::SecretValue;
 
 /// Compressed parts are unpacked this deep, so that a crafted input cannot nest for ever.
@@ -69,9 +70,11 @@ pub struct CanarySearch {
     pub planted_found: bool,
 }
 
-/// Searches sink after sink.
+/// Searches sink after sink, for all forms of all canaries in one pass.
 pub struct CanarySearcher {
-    canaries: Vec<(String, Vec<Form>)>,
+    forms: AhoCorasick,
+    /// Canary and form of each pattern.
+    meanings: Vec<(String, &'static str)>,
     planted: String,
     result: CanarySearch,
 }
@@ -79,22 +82,30 @@ pub struct CanarySearcher {
 impl CanarySearcher {
     /// Prepares the patterns. The planted canary is one more secret, leaked on purpose by the gate.
     pub fn new(secrets: &[SecretValue], planted: &SecretValue) -> Self {
-        let canaries: Vec<(String, Vec<Form>)> = secrets
+        let mut names = Vec::new();
+        let mut patterns = Vec::new();
+        let mut meanings = Vec::new();
+        for secret in secrets
             .iter()
             .filter(|secret| secret.name != planted.name)
             .chain([planted])
-            .map(|secret| (secret.name.clone(), forms::of(secret.expose())))
-            .collect();
-        let mut names: Vec<String> = canaries.iter().map(|(name, _)| name.clone()).collect();
+        {
+            names.push(secret.name.clone());
+            for form in forms::of(secret.expose()) {
+                patterns.push(form.pattern);
+                meanings.push((secret.name.clone(), form.name));
+            }
+        }
         names.sort();
         Self {
+            forms: AhoCorasick::new(patterns).expect("the forms of a run's secrets fit an automaton"),
+            meanings,
+            planted: planted.name.clone(),
             result: CanarySearch {
                 canaries: names,
                 planted: planted.name.clone(),
                 ..CanarySearch::default()
             },
-            planted: planted.name.clone(),
-            canaries,
         }
     }
 
@@ -137,25 +148,22 @@ impl CanarySearcher {
         if let Some(result) = self.result.searched.get_mut(sink.kind) {
             result.bytes += bytes.len() as u64;
         }
-        for (canary, forms) in &self.canaries {
-            for form in forms {
-                for offset in occurrences(bytes, &form.pattern) {
-                    if *canary == self.planted {
-                        self.result.planted_found = true;
-                        continue;
-                    }
-                    self.result.hits.push(CanaryHit {
-                        sink: sink.kind.to_owned(),
-                        name: sink.name.to_owned(),
-                        canary: canary.clone(),
-                        form: match level {
-                            0 => form.name.to_owned(),
-                            _ => format!("gzip, {}", form.name),
-                        },
-                        offset,
-                    });
-                }
+        for found in self.forms.find_overlapping_iter(bytes) {
+            let (canary, form) = &self.meanings[found.pattern().as_usize()];
+            if *canary == self.planted {
+                self.result.planted_found = true;
+                continue;
             }
+            self.result.hits.push(CanaryHit {
+                sink: sink.kind.to_owned(),
+                name: sink.name.to_owned(),
+                canary: canary.clone(),
+                form: match level {
+                    0 => (*form).to_owned(),
+                    _ => format!("gzip, {form}"),
+                },
+                offset: found.start(),
+            });
         }
         if level < MOST_GZIP_LEVELS {
             for part in gzip_parts(bytes) {
@@ -165,21 +173,19 @@ impl CanarySearcher {
     }
 }
 
-fn occurrences<'a>(bytes: &'a [u8], pattern: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-    let first = pattern.first().copied();
-    bytes
-        .iter()
-        .enumerate()
-        .filter(move |(offset, byte)| {
-            Some(**byte) == first && bytes[*offset..].starts_with(pattern)
-        })
-        .map(|(offset, _)| offset)
+fn starts_of(pattern: &[u8], bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let found: Vec<usize> = AhoCorasick::new([pattern])
+        .expect("one short pattern fits an automaton")
+        .find_iter(bytes)
+        .map(|found| found.start())
+        .collect();
+    found.into_iter()
 }
 
 fn gzip_parts(bytes: &[u8]) -> Vec<Vec<u8>> {
     use base64::Engine;
-    let raw = occurrences(bytes, &GZIP_MAGIC).filter_map(|offset| unpack(&bytes[offset..]));
-    let encoded = occurrences(bytes, GZIP_MAGIC_BASE64).filter_map(|offset| {
+    let raw = starts_of(&GZIP_MAGIC, bytes).filter_map(|offset| unpack(&bytes[offset..]));
+    let encoded = starts_of(GZIP_MAGIC_BASE64, bytes).filter_map(|offset| {
         let text = &bytes[offset..];
         let end = text
             .iter()

@@ -22,6 +22,12 @@ pub enum EvidenceError {
         #[source]
         source: io::Error,
     },
+    /// The folder for a new bundle holds something.
+    #[error("failed to begin a bundle in {}: the folder is not empty", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A value has no JSON form.
     #[error("failed to encode evidence for {path}")]
     Encode {
@@ -71,8 +77,14 @@ struct State {
 }
 
 impl Recorder {
-    /// Opens the bundle folder, making it when absent.
+    /// Opens the bundle folder, making it when absent. A folder that holds anything is refused: evidence of two runs
+    /// in one bundle would be judged as one.
     pub fn create(folder: &Path, gate_run_id: &str) -> Result<Self, EvidenceError> {
+        if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
+            return Err(EvidenceError::NotEmpty {
+                path: folder.to_owned(),
+            });
+        }
         let recorder = Self {
             inner: Arc::new(Inner {
                 folder: folder.to_owned(),

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use aho_corasick::{AhoCorasick, MatchKind};
+
 /// A secret handed to the system in this run. Never formatted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretValue {
@@ -39,6 +41,14 @@ impl fmt::Debug for SecretValue {
 #[derive(Debug, Clone, Default)]
 pub struct Redactor {
     secrets: Vec<SecretValue>,
+    forms: Option<Forms>,
+}
+
+/// Every form of every secret, found in one pass, and what stands in its place.
+#[derive(Debug, Clone)]
+struct Forms {
+    automaton: AhoCorasick,
+    replacements: Vec<String>,
 }
 
 impl Redactor {
@@ -46,20 +56,42 @@ impl Redactor {
     pub fn new(secrets: Vec<SecretValue>) -> Self {
         let mut redactor = Self::default();
         for secret in secrets {
-            redactor.add(secret);
+            redactor.keep(secret);
         }
+        redactor.forms = redactor.prepared();
         redactor
     }
 
     /// Makes a further secret known. Values too short to be told from ordinary text are left out.
     pub fn add(&mut self, secret: SecretValue) {
-        if secret.value.len() < SHORTEST_SECRET_BYTES || self.secrets.contains(&secret) {
-            return;
+        if self.keep(secret) {
+            self.forms = self.prepared();
         }
-        self.secrets.push(secret);
-        // Longest first: a secret may contain another one.
-        self.secrets
-            .sort_by_key(|secret| std::cmp::Reverse(secret.value.len()));
+    }
+
+    fn keep(&mut self, secret: SecretValue) -> bool {
+        let new = secret.value.len() >= SHORTEST_SECRET_BYTES && !self.secrets.contains(&secret);
+        if new {
+            self.secrets.push(secret);
+        }
+        new
+    }
+
+    fn prepared(&self) -> Option<Forms> {
+        let forms = self.secrets.iter().flat_map(|secret| {
+            [secret.value.clone(), json_escaped(&secret.value)]
+                .map(|form| (form, format!("[redacted:{}]", secret.name)))
+        });
+        let (patterns, replacements): (Vec<_>, Vec<_>) = forms.unzip();
+        let automaton = AhoCorasick::builder()
+            // A secret may contain another one: the longer is meant.
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(patterns)
+            .expect("the secrets of a run fit an automaton");
+        (!replacements.is_empty()).then_some(Forms {
+            automaton,
+            replacements,
+        })
     }
 
     /// All secrets that it knows.
@@ -69,16 +101,12 @@ impl Redactor {
 
     /// The text without secrets, also where a value stands JSON-escaped.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut result = Cow::Borrowed(text);
-        for secret in &self.secrets {
-            for form in [secret.value.clone(), json_escaped(&secret.value)] {
-                if result.contains(&form) {
-                    result =
-                        Cow::Owned(result.replace(&form, &format!("[redacted:{}]", secret.name)));
-                }
+        match &self.forms {
+            Some(forms) if forms.automaton.is_match(text) => {
+                Cow::Owned(forms.automaton.replace_all(text, &forms.replacements))
             }
+            _ => Cow::Borrowed(text),
         }
-        result
     }
 }
 
