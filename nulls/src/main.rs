@@ -25,7 +25,8 @@ fn main() -> anyhow::Result<()> {
     // The commands that a target needs to come up know nothing of nulls: they get no such variable.
     let null = std::env::var(NULL).unwrap_or_default();
     let switches = || {
-        let folder = std::env::var_os(SWITCHES).with_context(|| format!("{SWITCHES} is not set"))?;
+        let folder =
+            std::env::var_os(SWITCHES).with_context(|| format!("{SWITCHES} is not set"))?;
         anyhow::Ok(Switches::new(folder.into()))
     };
     match null.as_str() {

@@ -7,6 +7,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
+use crate::conduct::{Acting, Conduct};
 use crate::config::{Config, ConfigError};
 use crate::credentials::{RunTokenKeys, ServiceTokenKey, TokenFallback};
 use crate::github::GithubClients;
@@ -44,6 +45,8 @@ pub struct App {
     /// Absent where no cluster is configured; what needs one then fails as if it were unreachable.
     pub kube: Option<kube::Client>,
     pub metrics: PrometheusHandle,
+    /// How far this process goes.
+    pub conduct: Arc<dyn Conduct>,
     /// Cancelled when the process shall end.
     pub shutdown: CancellationToken,
     pub service_token: ServiceTokenKey,
@@ -58,6 +61,7 @@ impl App {
     pub async fn new(
         config: Config,
         metrics: PrometheusHandle,
+        conduct: Arc<dyn Conduct>,
         shutdown: CancellationToken,
     ) -> Result<SharedApp, AppError> {
         let url = config.database.url.as_ref().ok_or(ConfigError::Missing {
@@ -88,6 +92,7 @@ impl App {
             github: GithubClients::new(&config.github)?,
             kube: kube_client().await,
             metrics,
+            conduct,
             shutdown,
             service_token: ServiceTokenKey::new(service_key),
             cipher,
@@ -98,6 +103,11 @@ impl App {
                 .map(|key| RunTokenKeys::new(key, None)),
             config: Arc::new(config),
         }))
+    }
+
+    /// Whether GitHub and Kubernetes are changed for `owner/name`.
+    pub fn acts_on(&self, repository_full_name: &str) -> bool {
+        self.conduct.acting(repository_full_name) == Acting::InTheWorld
     }
 
     /// The platform's tokens of the configuration (D-23).

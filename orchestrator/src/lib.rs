@@ -5,6 +5,8 @@ pub mod agent;
 pub mod app;
 pub mod build_info;
 pub mod cluster;
+pub mod command_line;
+pub mod conduct;
 pub mod config;
 pub mod control_plane;
 pub mod credentials;

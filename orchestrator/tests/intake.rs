@@ -3,10 +3,12 @@
 mod store_support;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use orchestrator::app::App;
+use orchestrator::conduct::Product;
 use orchestrator::config::{Config, Environment, ProcessKind};
 use orchestrator::control_plane::{AnswerStatus, ControlPlane, IntakeRequest};
 use secrecy::ExposeSecret;
@@ -48,6 +50,7 @@ impl Running {
         let app = App::new(
             config,
             PrometheusBuilder::new().build_recorder().handle(),
+            Arc::new(Product),
             shutdown.clone(),
         )
         .await

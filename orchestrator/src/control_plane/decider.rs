@@ -169,6 +169,7 @@ async fn attempt(
             }
         }
         let decision = decision.ok_or(DecisionError::NoProgress)?;
+        let decision = app.conduct.decided(event, decision);
         match commit::commit(app, owner, claimed, event, &loaded, decision).await? {
             Committed::Done(answer) => return Ok(Some(answer)),
             Committed::LeaseLost => return Ok(None),

@@ -89,6 +89,13 @@ async fn perform_one(app: &App, claimed: ClaimedEffect) {
 async fn attempt(app: &App, claimed: &ClaimedEffect) -> Result<Performed, EffectError> {
     let effect = Effect::deserialize(&claimed.payload).map_err(EffectError::Decode)?;
     let context = effect_context::load(&app.pool, claimed).await?;
+    let repository = effect
+        .thread()
+        .map(|thread| thread.repository_full_name.as_str())
+        .or(context.repository_full_name.as_deref());
+    if repository.is_some_and(|repository| !app.acts_on(repository)) {
+        return Ok(Performed::default());
+    }
     let attempt = Attempt {
         app,
         claimed,

@@ -8,6 +8,8 @@ use super::effects::ClaimedEffect;
 pub struct EffectContext {
     /// Of the run, else the delivery, else the effect's own key: never empty.
     pub correlation_id: String,
+    /// `owner/name` of the run, if it belongs to one.
+    pub repository_full_name: Option<String>,
     /// GitHub has reported this label change as the platform's own (L-19).
     pub reported: bool,
 }
@@ -19,6 +21,7 @@ pub async fn load(
 ) -> Result<EffectContext, sqlx::Error> {
     sqlx::query_as(
         "SELECT coalesce((SELECT correlation_id FROM agent_runs WHERE id = e.run_id), e.delivery_id, e.idempotency_key) AS correlation_id,
+                (SELECT repository_full_name FROM agent_runs WHERE id = e.run_id) AS repository_full_name,
                 e.reported_by_delivery_id IS NOT NULL AS reported
          FROM outbox_effects e WHERE e.id = $1",
     )

@@ -462,13 +462,27 @@ pub struct CanceledJob {
     pub job_namespace: Option<String>,
 }
 
+/// A run that is over.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct EndedRun {
+    /// Row id.
+    pub id: Uuid,
+    /// `owner/name`.
+    pub repository_full_name: String,
+    /// How it ended.
+    pub status: String,
+    /// How long ago.
+    pub age_seconds: i64,
+}
+
 /// Which of these runs are over, and how; the others are not answered.
 pub async fn terminal_among(
     conn: &mut PgConnection,
     run_ids: &[Uuid],
-) -> sqlx::Result<Vec<(Uuid, String, i64)>> {
+) -> sqlx::Result<Vec<EndedRun>> {
     sqlx::query_as(
-        "SELECT id, status, extract(epoch FROM platform_now() - finished_at)::bigint FROM agent_runs
+        "SELECT id, repository_full_name, status, extract(epoch FROM platform_now() - finished_at)::bigint AS age_seconds
+         FROM agent_runs
          WHERE id = ANY($1) AND status IN ('succeeded', 'failed', 'canceled')",
     )
     .bind(run_ids)

@@ -73,6 +73,8 @@ pub async fn stop(conn: &mut PgConnection, worker_id: &str) -> sqlx::Result<()> 
 pub struct SuspectLease {
     /// The run.
     pub run_id: Uuid,
+    /// Its repository, `owner/name`.
+    pub repository_full_name: String,
     /// Who holds it.
     pub lease_owner: String,
     /// Until when.
@@ -94,7 +96,7 @@ pub async fn suspect_leases(
     limit: i64,
 ) -> sqlx::Result<Vec<SuspectLease>> {
     sqlx::query_as(
-        "SELECT r.id AS run_id, r.lease_owner, r.lease_until, coalesce(r.lease_until <= platform_now(), true) AS lease_expired,
+        "SELECT r.id AS run_id, r.repository_full_name, r.lease_owner, r.lease_until, coalesce(r.lease_until <= platform_now(), true) AS lease_expired,
                 w.status AS worker_status, w.heartbeat_at AS worker_heartbeat_at, w.expires_at AS worker_expires_at
          FROM agent_runs r LEFT JOIN worker_instances w ON w.worker_id = r.lease_owner
          WHERE r.status IN ('running', 'waiting_mcp', 'waiting_owner_review', 'waiting_backpressure')

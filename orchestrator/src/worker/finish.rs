@@ -100,7 +100,7 @@ pub async fn finish(ctx: &WorkerContext, run: &WorkerRun, end: End) -> Result<bo
     metrics::histogram!("codexk8s_run_duration_seconds", "trigger" => run.trigger_kind.clone(), "status" => status.as_str())
         .record(std::time::Duration::from_secs(u64::try_from(run.age_seconds).unwrap_or_default()));
     tracing::info!(run_id = %run.id, correlation_id = %run.correlation_id, status = status.as_str(), reason = reason.map(FinishReason::as_str), error = end.error, "run ended");
-    if debug {
+    if debug && ctx.app.acts_on(&run.repository_full_name) {
         debug_hold::annotate(ctx, run).await;
     }
     Ok(true)

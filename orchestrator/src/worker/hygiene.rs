@@ -218,7 +218,7 @@ async fn ended_runs(
     let ended = runs::terminal_among(conn, &ids).await?;
     Ok(ended
         .into_iter()
-        .map(|(run_id, _, age)| (run_id, age))
+        .map(|run| (run.id, run.age_seconds))
         .collect())
 }
 

@@ -156,7 +156,8 @@ pub async fn launch(ctx: &WorkerContext, run: &WorkerRun) -> Result<Launched, La
     }
 }
 
-async fn precondition(
+/// Ends a run whose precondition does not hold (L-46).
+pub async fn precondition(
     ctx: &WorkerContext,
     run: &WorkerRun,
     unmet: Unmet,
@@ -289,7 +290,7 @@ async fn absent_lineage(ctx: &WorkerContext, choice: &Choice) -> Result<bool, La
 }
 
 /// Stores profile, namespace and lease in one step, before anything is made in the cluster.
-async fn settle_namespace(
+pub async fn settle_namespace(
     ctx: &WorkerContext,
     run: &WorkerRun,
     profile: &ResolvedProfile,
@@ -426,7 +427,8 @@ async fn prepare_namespace(
     Ok(ready)
 }
 
-async fn record_prepared(
+/// Says once that the namespace is there and how long it is leased.
+pub async fn record_prepared(
     ctx: &WorkerContext,
     run: &WorkerRun,
     name: &str,
@@ -591,7 +593,8 @@ async fn still_owned(ctx: &WorkerContext, run: &WorkerRun) -> Result<bool, Launc
         .is_some())
 }
 
-async fn record_started(
+/// Says once which Job was made for the run.
+pub async fn record_started(
     ctx: &WorkerContext,
     run: &WorkerRun,
     profile: &ResolvedProfile,
@@ -642,7 +645,8 @@ async fn record_started(
     Ok(())
 }
 
-async fn store_profile(
+/// Keeps the profile and says so once.
+pub async fn store_profile(
     ctx: &WorkerContext,
     conn: &mut sqlx::PgConnection,
     run: &WorkerRun,
@@ -674,7 +678,7 @@ async fn store_profile(
 }
 
 /// A transaction that holds the run; without the lease there is none (D-5).
-async fn fenced(
+pub async fn fenced(
     ctx: &WorkerContext,
     run: &WorkerRun,
 ) -> Result<sqlx::Transaction<'static, sqlx::Postgres>, LaunchError> {

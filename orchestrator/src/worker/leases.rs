@@ -2,6 +2,7 @@
 
 use super::context::{WorkerContext, WorkerError};
 use super::journal::{self, Subject};
+use crate::conduct::Acting;
 use crate::store::runs::{self, LeaseSubject};
 use crate::store::wakeups::notify;
 use crate::store::worker_instances::{self, SuspectLease};
@@ -17,6 +18,9 @@ pub async fn release_stale(ctx: &WorkerContext) -> Result<usize, WorkerError> {
     drop(conn);
     let mut released = 0;
     for suspect in suspects {
+        if ctx.app.conduct.acting(&suspect.repository_full_name) == Acting::NotAtAll {
+            continue;
+        }
         if is_stale(ctx, &suspect).await && release(ctx, &suspect).await? {
             released += 1;
         }

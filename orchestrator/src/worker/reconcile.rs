@@ -4,6 +4,7 @@ use super::context::{WorkerContext, WorkerError};
 use super::finish::{self, End};
 use super::launch::{self, LaunchError, Launched};
 use crate::cluster::{PodFailure, RunObservation, job_name, lease_patch, observe};
+use crate::conduct::Acting;
 use crate::store::runs::{self, WorkerRun};
 use crate::store::{namespace_leases, run_finish, slots};
 use domain::namespaces::Lease;
@@ -37,7 +38,16 @@ pub async fn active_runs(ctx: &Arc<WorkerContext>) -> Result<(), WorkerError> {
         namespace_leases::renew_for_active_runs(&mut conn, ctx.worker_id(), LEASE_RENEWAL_STEP)
             .await?;
     drop(conn);
+    let nowhere = |namespace: &str| {
+        owned.iter().any(|run| {
+            run.namespace.as_deref() == Some(namespace)
+                && !ctx.app.acts_on(&run.repository_full_name)
+        })
+    };
     for lease in renewed {
+        if nowhere(&lease.namespace) {
+            continue;
+        }
         let annotations = lease_patch(
             &Lease {
                 ttl_seconds: lease.ttl_seconds,
@@ -67,6 +77,9 @@ pub fn drive(
     run: WorkerRun,
     observations: &HashMap<Uuid, RunObservation>,
 ) {
+    if ctx.app.conduct.acting(&run.repository_full_name) == Acting::NotAtAll {
+        return;
+    }
     let seen = observations.get(&run.id).cloned();
     if run.job_name.is_some()
         && !run.timed_out
@@ -106,6 +119,11 @@ async fn step(
         return Ok(());
     };
     drop(conn);
+    match ctx.app.conduct.acting(&run.repository_full_name) {
+        Acting::InTheWorld => {}
+        Acting::OnPaper => return ctx.app.conduct.step_on_paper(ctx, &run).await,
+        Acting::NotAtAll => return Ok(()),
+    }
     if run.job_name.is_none() {
         return first_launch(ctx, &run).await;
     }
@@ -317,10 +335,12 @@ async fn delete_jobs(
     let mut conn = ctx.app.pool.acquire().await?;
     let ended = runs::terminal_among(&mut conn, &runs).await?;
     drop(conn);
-    for (run_id, _, _) in ended
+    for run in ended
         .into_iter()
-        .filter(|(_, status, age_seconds)| wanted(status, *age_seconds))
+        .filter(|run| wanted(&run.status, run.age_seconds))
+        .filter(|run| ctx.app.acts_on(&run.repository_full_name))
     {
+        let run_id = run.id;
         for job in ctx.cluster.find_jobs(run_id).await? {
             if job.metadata.deletion_timestamp.is_none() {
                 ctx.cluster

@@ -4,6 +4,7 @@ use super::context::{WorkerContext, WorkerError};
 use super::debug_hold;
 use super::journal::{self, Subject};
 use crate::cluster::{NamespaceView, keys};
+use crate::conduct::Acting;
 use crate::store::namespace_leases::{self, OpenLease};
 use crate::store::runs::{self, RunSummary};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -187,6 +188,12 @@ async fn sweep_one(
             return keep(ctx, view, None, outcome, command, Vec::new()).await;
         }
     };
+    let acting = run.as_ref().map_or(Acting::InTheWorld, |run| {
+        ctx.app.conduct.acting(&run.repository_full_name)
+    });
+    if acting == Acting::NotAtAll {
+        return Ok(false);
+    }
     if let Some((active, status)) = namespace_leases::active_run_in(conn, &view.name).await? {
         let details = vec![json!({"run_id": active, "run_status": status})];
         return keep(
@@ -232,7 +239,7 @@ async fn sweep_one(
         match ctx.control_plane.threads(run.id).await {
             Ok(threads) if threads.bears(debug_hold::label(ctx)) => {
                 namespace_leases::set_debug_hold(conn, &view.name, true).await?;
-                if !view.kept() {
+                if !view.kept() && acting == Acting::InTheWorld {
                     mark_kept(ctx, view, json!(keys::KEEP_DEBUG)).await;
                 }
                 return keep(
@@ -248,7 +255,9 @@ async fn sweep_one(
             Ok(_) => {
                 if view.kept() {
                     namespace_leases::set_debug_hold(conn, &view.name, false).await?;
-                    mark_kept(ctx, view, Value::Null).await;
+                    if acting == Acting::InTheWorld {
+                        mark_kept(ctx, view, Value::Null).await;
+                    }
                 }
             }
             Err(error) => {
@@ -264,6 +273,18 @@ async fn sweep_one(
                 .await;
             }
         }
+    }
+    if acting == Acting::OnPaper {
+        record(
+            ctx,
+            view,
+            run.as_ref(),
+            Outcome::Cleaned,
+            command,
+            Vec::new(),
+        )
+        .await?;
+        return Ok(true);
     }
     delete(ctx, conn, view, run.as_ref(), command).await
 }
@@ -329,7 +350,10 @@ async fn close_vanished(
             }
         }
         let run = runs::summary(conn, run_id).await?;
-        if run.as_ref().is_some_and(|run| !is_terminal(&run.status)) {
+        if run.as_ref().is_some_and(|run| {
+            !is_terminal(&run.status)
+                || ctx.app.conduct.acting(&run.repository_full_name) == Acting::NotAtAll
+        }) {
             continue;
         }
         let gone = NamespaceView {

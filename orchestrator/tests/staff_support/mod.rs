@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use orchestrator::app::{App, SharedApp};
+use orchestrator::conduct::Product;
 use orchestrator::config::{Config, Environment, ProcessKind};
 use orchestrator::credentials::{RunTokenIssue, RunTokenSubject, Service};
 use orchestrator::staff::Services;
@@ -251,7 +252,7 @@ async fn app(database_url: &str, github: &StubGithub, shutdown: &CancellationTok
     let metrics = metrics_exporter_prometheus::PrometheusBuilder::new()
         .build_recorder()
         .handle();
-    let app = App::new(config, metrics, shutdown.clone())
+    let app = App::new(config, metrics, Arc::new(Product), shutdown.clone())
         .await
         .expect("the app is set up");
     Arc::clone(&app)
