@@ -271,7 +271,10 @@ mod tests {
     #[test]
     fn the_executable_is_read_from_cargos_messages() {
         let line = r#"{"reason":"compiler-artifact","target":{"name":"orchestrator"},"executable":"/t/orchestrator"}"#;
-        assert_eq!(executable_in(PRODUCT, line), Some(PathBuf::from("/t/orchestrator")));
+        assert_eq!(
+            executable_in(PRODUCT, line),
+            Some(PathBuf::from("/t/orchestrator"))
+        );
         let library =
             r#"{"reason":"compiler-artifact","target":{"name":"orchestrator"},"executable":null}"#;
         assert_eq!(executable_in(PRODUCT, library), None);

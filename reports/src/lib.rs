@@ -7,6 +7,7 @@ pub mod evidence;
 mod html;
 pub mod journals;
 pub mod ledger;
+pub mod null_check;
 pub mod spec;
 pub mod timeline;
 pub mod verdict;

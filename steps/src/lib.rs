@@ -10,6 +10,7 @@ pub mod definitions;
 pub mod expected;
 pub mod github;
 pub mod hub;
+pub mod null;
 pub mod place;
 pub mod platform;
 pub mod runner;

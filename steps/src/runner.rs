@@ -12,6 +12,7 @@ use cucumber::World as _;
 use reports::evidence::{ScenarioKey, ScenarioResult, ScenarioState};
 
 use crate::{
+    null::{NullPlay, Turning},
     selection::{self, Eligibility, Listed},
     world::{Gate, GateWorld, install, uninstall},
     writer::{EvidenceWriter, OnEnd, key_of},
@@ -130,7 +131,12 @@ async fn play(
 ) -> anyhow::Result<()> {
     let writer = EvidenceWriter::new(gate.clone(), attempt, on_end);
     let parse_errors = writer.parse_errors.clone();
-    GateWorld::cucumber()
+    let turns = gate
+        .null
+        .as_ref()
+        .is_some_and(|null| matches!(null, NullPlay::FromTheTurn(_)));
+    GateWorld::cucumber::<PathBuf>()
+        .with_parser(Turning::new(turns))
         .max_concurrent_scenarios(options.jobs)
         .before(move |feature, _, scenario, world| {
             world.key = key_of(feature, scenario, attempt);
@@ -141,7 +147,12 @@ async fn play(
                 let Some(world) = world else { return };
                 let gate = world.gate.clone();
                 for platform in world.leased() {
-                    gate.platforms.give_back(platform).await;
+                    // What a null leaves goes down with its target.
+                    if gate.null.is_some() {
+                        platform.close().await;
+                    } else {
+                        gate.platforms.give_back(platform).await;
+                    }
                 }
             })
         })

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::{
     audit_log::AuditLog,
+    null::{NullPlay, Switches},
     place::Place,
     platform::{Platform, PlatformPool},
 };
@@ -30,6 +31,8 @@ pub struct Gate {
     pub dirty: bool,
     /// Folder for files by which a scenario lets a waiting agent go on.
     pub signals: std::path::PathBuf,
+    /// Set when the features are played against a null orchestrator.
+    pub null: Option<NullPlay>,
     facts: Mutex<HashMap<ScenarioKey, Facts>>,
 }
 
@@ -76,6 +79,7 @@ impl Gate {
             revision,
             dirty,
             signals,
+            null: None,
             facts: Mutex::default(),
         })
     }
@@ -172,6 +176,8 @@ pub struct GateWorld {
     pub review: Option<u64>,
     pub answer: Option<(u16, Value)>,
     pub remembered: HashMap<String, String>,
+    /// The repositories of the scenario meet the null from now on.
+    meets_null: bool,
 }
 
 impl std::fmt::Debug for GateWorld {
@@ -207,6 +213,7 @@ impl GateWorld {
             review: None,
             answer: None,
             remembered: HashMap::new(),
+            meets_null: false,
         })
     }
 
@@ -241,7 +248,36 @@ impl GateWorld {
         self.gate.with_facts(&self.key, |facts| {
             facts.repositories.push(place.repository.clone())
         });
+        if self.meets_null
+            && let Some(Err(error)) = self
+                .switches()
+                .map(|switches| switches.turn(&place.repository))
+        {
+            tracing::error!(%error, "a repository goes on meeting the product");
+        }
         self.place = Some(place);
+    }
+
+    fn switches(&self) -> Option<&Switches> {
+        self.gate.null.as_ref().and_then(NullPlay::switches)
+    }
+
+    /// Lets the scenario's repositories, and those it makes later, meet the null orchestrator.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be told.
+    pub fn meet_null(&mut self) -> anyhow::Result<()> {
+        let switches = self
+            .switches()
+            .context("the features are not played against a null orchestrator")?;
+        let repositories = self
+            .gate
+            .with_facts(&self.key, |facts| facts.repositories.clone());
+        for repository in repositories {
+            switches.turn(&repository)?;
+        }
+        self.meets_null = true;
+        Ok(())
     }
 
     /// # Errors

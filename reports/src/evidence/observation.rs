@@ -4,12 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::ScenarioKey;
 
-/// Where a value was read. Only the first three are the world of E-22.
+/// Where a value was read; [`Self::is_world`] says which of them are the world of E-22.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ObservationSource {
     /// The GitHub stand-in's state or journal, or GitHub itself.
     Github,
+    /// The answer that GitHub got to a delivery, from the stand-in's journal: its witness is GitHub, but nothing was
+    /// done to the world (E-40).
+    Answer,
     /// The Kubernetes API server or its audit log.
     Kubernetes,
     /// A Postgres catalogue or table.
@@ -29,7 +32,11 @@ impl ObservationSource {
     /// Its own tables are its word; a Postgres catalogue counts only when the query names `pg_`.
     pub fn is_world(self, query: &str) -> bool {
         match self {
-            Self::Github | Self::Kubernetes | Self::Process | Self::JobLog => true,
+            Self::Github
+            | Self::Answer
+            | Self::Kubernetes
+            | Self::Process
+            | Self::JobLog => true,
             Self::Postgres => query.contains("pg_"),
             Self::Orchestrator | Self::Gate => false,
         }
@@ -39,6 +46,7 @@ impl ObservationSource {
     pub fn title(self) -> &'static str {
         match self {
             Self::Github => "GitHub",
+            Self::Answer => "Answer to GitHub",
             Self::Kubernetes => "Kubernetes",
             Self::Postgres => "Postgres",
             Self::Orchestrator => "Orchestrator",

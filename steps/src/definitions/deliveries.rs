@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use cucumber::{then, when};
-use reports::evidence::ObservationSource::{Github, Orchestrator, Postgres};
+use reports::evidence::ObservationSource::{Answer, Orchestrator, Postgres};
 
 use crate::{
     place::{delivery_after, mark},
@@ -62,7 +62,7 @@ async fn is_accepted(
 ) -> anyhow::Result<()> {
     world.equal(
         &["L-22", "L-44"],
-        Github,
+        Answer,
         &format!("answer to delivery {}", delivery.guid),
         "journal of the stand-in: delivery, or the staff route when late",
         "202 accepted with run_id",
@@ -94,7 +94,7 @@ async fn is_ignored(
     let delivery = &outcome(world, delivery).await?;
     world.equal(
         &["L-22", "L-28", "L-29", "L-42"],
-        Github,
+        Answer,
         &format!("answer to delivery {}", delivery.guid),
         "journal of the stand-in: delivery",
         "200 ignored without run_id",
@@ -141,7 +141,7 @@ async fn received(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     let delivery = outcome(world, &delivery).await?;
     world.equal(
         &["L-27"],
-        Github,
+        Answer,
         &format!("answer to delivery {}", delivery.guid),
         "journal of the stand-in: delivery",
         "202 accepted without run_id",
@@ -169,7 +169,7 @@ async fn no_run_yet(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step
     let delivery = world.delivery()?;
     world.equal(
         &["L-22", "L-23", "L-32"],
-        Github,
+        Answer,
         &format!("answer to delivery {}", delivery.guid),
         "journal of the stand-in: delivery",
         "202 accepted without run_id",
@@ -198,7 +198,7 @@ async fn refused(world: &mut GateWorld, status: u16, #[step] step: &gherkin::Ste
     let delivery = world.delivery()?;
     world.equal(
         &["L-23"],
-        Github,
+        Answer,
         &format!("answer to delivery {}", delivery.guid),
         "journal of the stand-in: delivery",
         status,
@@ -315,7 +315,7 @@ async fn duplicate(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step 
     let expected = format!("200 duplicate, duplicate: true, run {run}");
     world.equal(
         &["L-24", "R-1", "R-165"],
-        Github,
+        Answer,
         &format!("answer to the second delivery {}", second.guid),
         "journal of the stand-in: delivery",
         expected,

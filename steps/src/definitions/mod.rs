@@ -8,6 +8,7 @@ pub mod health;
 pub mod labels;
 pub mod leftovers;
 pub mod namespaces;
+pub mod null;
 pub mod outcome;
 pub mod pull_requests;
 pub mod requests;
