@@ -56,6 +56,26 @@ pub(crate) fn create_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(|source| Error::file("create", path, source))
 }
 
+/// Refuses to start where a run could not end: a full disk ends a component in the middle of a
+/// write, with words that nobody understands.
+///
+/// # Errors
+/// When less than `needed_megabytes` are free on the file system of `folder`.
+pub fn check_space(folder: &Path, needed_megabytes: u64) -> Result<()> {
+    let Ok(system) = rustix::fs::statvfs(folder) else {
+        return Ok(());
+    };
+    let free_megabytes = system.f_bavail.saturating_mul(system.f_frsize) / 1_000_000;
+    if free_megabytes < needed_megabytes {
+        return Err(Error::NoSpace {
+            path: folder.to_owned(),
+            free_megabytes,
+            needed_megabytes,
+        });
+    }
+    Ok(())
+}
+
 /// Writes a file that only this user may read: nearly everything written here is a key or leads to one.
 pub(crate) fn write_private(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     use std::io::Write;

@@ -1,14 +1,14 @@
 //! What is missing on this machine, and how to get it.
 
-use std::process::Stdio;
-
 use serde::Serialize;
 
-use crate::assets;
+use crate::assets::{self, AtHand};
 use crate::cache::CacheFolder;
 use crate::embedded::Network;
+use crate::orchestrator;
 use crate::postgres;
 use crate::probe::program_on_path;
+use crate::requirements;
 
 /// Megabytes that must be free for a first run: the build and a run's data.
 const FREE_MEGABYTES: u64 = 6_000;
@@ -61,20 +61,15 @@ impl Finding {
 
 /// Looks at everything a run on the embedded target needs.
 pub async fn doctor() -> Vec<Finding> {
-    let mut findings = vec![platform(), git().await, git_http_backend().await, cargo()];
+    let mut findings = vec![platform()];
+    findings.extend(git().await);
+    findings.push(orchestrator());
     match CacheFolder::from_environment() {
         Ok(cache) => {
             findings.extend(cache_folder(&cache));
             findings.extend(kubernetes(&cache).await);
         }
-        Err(error) => {
-            findings.push(Finding::not(
-                "cache",
-                State::Missing,
-                error.to_string(),
-                error.hint().unwrap_or_default(),
-            ));
-        }
+        Err(error) => findings.push(missing("cache")(error)),
     }
     findings.push(postgres());
     findings.push(loopback());
@@ -95,66 +90,44 @@ fn platform() -> Finding {
     }
 }
 
-async fn output(program: &str, arguments: &[&str]) -> Option<String> {
-    let output = tokio::process::Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
+async fn git() -> Vec<Finding> {
+    let version = requirements::git_version()
         .await
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .map_or_else(missing("git"), |version| Finding::ok("git", version));
+    let backend = requirements::git_http_backend()
+        .await
+        .map_or_else(missing("git http-backend"), |program| {
+            Finding::ok("git http-backend", program.display().to_string())
+        });
+    vec![version, backend]
 }
 
-async fn git() -> Finding {
-    match output("git", &["--version"]).await {
-        Some(version) => Finding::ok("git", version),
-        None => Finding::not(
-            "git",
-            State::Missing,
-            "not on PATH",
-            "install git (Debian and Ubuntu: `apt-get install git`)",
-        ),
+fn missing<E: Into<crate::Error>>(name: &'static str) -> impl FnOnce(E) -> Finding {
+    move |error| {
+        let error = error.into();
+        let hint = error.hint().unwrap_or_default();
+        Finding::not(name, State::Missing, error.with_causes(), hint)
     }
 }
 
-async fn git_http_backend() -> Finding {
-    let folder = output("git", &["--exec-path"]).await.unwrap_or_default();
-    let program = std::path::Path::new(&folder).join("git-http-backend");
-    if program.is_file() {
-        Finding::ok("git http-backend", program.display().to_string())
-    } else {
-        Finding::not(
-            "git http-backend",
-            State::Missing,
-            "not among git's programs",
-            "install the full git package; the GitHub stand-in serves repositories with it",
-        )
+/// What is judged: built from the checkout, or beside an installed gonogo.
+fn orchestrator() -> Finding {
+    if orchestrator::workspace().is_none() {
+        return orchestrator::beside_this_program(orchestrator::PRODUCT)
+            .map_or_else(missing("orchestrator"), |program| {
+                Finding::ok("orchestrator", program.display().to_string())
+            });
     }
-}
-
-fn cargo() -> Finding {
     match program_on_path("cargo") {
         Ok(path) => Finding::ok("cargo", path),
-        Err(reason) => Finding::not(
-            "cargo",
-            State::Optional,
-            reason,
-            "needed in a checkout only, to build what is judged",
-        ),
+        Err(_) => missing("cargo")(orchestrator::OrchestratorError::NoCargo),
     }
 }
 
 fn cache_folder(cache: &CacheFolder) -> Vec<Finding> {
-    if let Err(error) = crate::cache::create_folder(cache.path()) {
-        return vec![Finding::not(
-            "cache",
-            State::Missing,
-            error.with_causes(),
-            error.hint().unwrap_or_default(),
-        )];
+    // Where runs are kept: a run makes it, and stops when it cannot.
+    if let Err(error) = crate::cache::create_folder(&cache.runs()) {
+        return vec![missing("cache")(error)];
     }
     let free = rustix::fs::statvfs(cache.path()).map_or(0, |system| {
         system.f_bavail.saturating_mul(system.f_frsize) / 1_000_000
@@ -172,79 +145,57 @@ fn cache_folder(cache: &CacheFolder) -> Vec<Finding> {
 async fn kubernetes(cache: &CacheFolder) -> Vec<Finding> {
     const NAME: &str = "Kubernetes programs";
     let go = assets::check_go().await;
-    let mut findings = match assets::peek(cache).await {
-        Ok(Some(found)) => vec![Finding::ok(
+    let programs = assets::peek(cache).await;
+    let ready = matches!(programs, Ok(AtHand::Ready(_)));
+    let to_build = |found: String| {
+        if go.is_ok() {
+            let hint = "the next run builds them, about five minutes on two cores";
+            Finding::not(NAME, State::Optional, found, hint)
+        } else {
+            Finding::not(NAME, State::Missing, found, "see Go")
+        }
+    };
+    let programs = match programs {
+        Ok(AtHand::Ready(found)) => Finding::ok(
             NAME,
             format!("{} ({})", assets::KUBERNETES_VERSION, found.origin),
-        )],
-        Ok(None) if go.is_ok() => {
-            vec![Finding::not(
-                NAME,
-                State::Optional,
-                "not in the cache",
-                "the first run builds them, about five minutes on two cores",
-            )]
-        }
-        Ok(None) => vec![Finding::not(
-            NAME,
-            State::Missing,
-            "not in the cache",
-            "see Go",
-        )],
-        Err(error) => vec![Finding::not(
-            NAME,
-            State::Missing,
-            error.to_string(),
-            error.hint().unwrap_or_default(),
-        )],
+        ),
+        Ok(AtHand::Nothing) => to_build("not in the cache".to_owned()),
+        Ok(AtHand::Broken(builds)) => to_build(
+            builds
+                .iter()
+                .map(|build| format!("{} does not match its checksum", build.display()))
+                .collect::<Vec<_>>()
+                .join(", "),
+        ),
+        Err(error) => missing(NAME)(error),
     };
-    let present = findings[0].state == State::Ok;
-    findings.push(match go {
+    let go = match go {
         Ok(version) => Finding::ok("Go", version),
-        Err(error) => {
-            let state = if present {
-                State::Optional
-            } else {
-                State::Missing
-            };
-            Finding::not(
-                "Go",
-                state,
-                error.to_string(),
-                crate::Error::from(error).hint().unwrap_or_default(),
-            )
-        }
-    });
-    findings
+        Err(_) if ready => Finding::not(
+            "Go",
+            State::Optional,
+            "none that is new enough",
+            "not needed as long as the Kubernetes programs are at hand",
+        ),
+        Err(error) => missing("Go")(error),
+    };
+    vec![programs, go]
 }
 
 fn postgres() -> Finding {
     const NAME: &str = "PostgreSQL server";
-    if std::env::var(postgres::GIVEN_URL).is_ok_and(|url| !url.is_empty()) {
+    if postgres::is_given() {
         return Finding::ok(NAME, format!("given by {}", postgres::GIVEN_URL));
     }
     match postgres::find_programs() {
         Some(programs) => Finding::ok(NAME, programs.folder.display().to_string()),
-        None => {
-            let error = crate::Error::from(postgres::PostgresError::NoPrograms);
-            Finding::not(
-                NAME,
-                State::Missing,
-                "not found",
-                error.hint().unwrap_or_default(),
-            )
-        }
+        None => missing(NAME)(postgres::PostgresError::NoPrograms),
     }
 }
 
 fn loopback() -> Finding {
-    match Network::claim() {
-        Ok(network) => Finding::ok("loopback addresses", network.cidr()),
-        Err(error) => Finding::not(
-            "loopback addresses",
-            State::Missing,
-            error.with_causes(),
-            error.hint().unwrap_or_default(),
-        ),
-    }
+    Network::claim().map_or_else(missing("loopback addresses"), |network| {
+        Finding::ok("loopback addresses", network.cidr())
+    })
 }

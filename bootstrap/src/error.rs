@@ -15,8 +15,16 @@ pub enum Error {
     Process(#[from] crate::process::ProcessError),
     #[error(transparent)]
     Orchestrator(#[from] crate::orchestrator::OrchestratorError),
+    #[error(transparent)]
+    Requirement(#[from] crate::requirements::RequirementError),
     #[error("failed to {action} {}: the disk is full", path.display())]
     DiskFull { action: &'static str, path: PathBuf },
+    #[error("failed to work in {}: {free_megabytes} MB are free, {needed_megabytes} MB are needed", path.display())]
+    NoSpace {
+        path: PathBuf,
+        free_megabytes: u64,
+        needed_megabytes: u64,
+    },
     #[error("failed to {action} {}", path.display())]
     File {
         action: &'static str,
@@ -99,18 +107,12 @@ impl Error {
             Self::Postgres(error) => error.hint(),
             Self::Process(error) => error.hint(),
             Self::Orchestrator(error) => error.hint(),
-            Self::DiskFull { path, .. } => Some(format!(
+            Self::Requirement(error) => Some(error.hint()),
+            Self::DiskFull { path, .. } | Self::NoSpace { path, .. } => Some(format!(
                 "free space on the file system of {}, or set GONOGO_CACHE (or TMPDIR, if it lies there) to a folder on another one",
                 path.display()
             )),
-            Self::File { path, source, .. }
-                if source.kind() == std::io::ErrorKind::PermissionDenied =>
-            {
-                Some(format!(
-                    "make {} accessible to this user, or set GONOGO_CACHE",
-                    path.display()
-                ))
-            }
+            Self::File { path, source, .. } => file_hint(path, source.kind()),
             Self::NoCacheFolder => Some("set GONOGO_CACHE to a folder with 4 GB free".to_owned()),
             Self::NoAddresses { .. } => Some(
                 "the whole of 127.0.0.0/8 must be on the loopback interface, as Linux has it"
@@ -127,13 +129,37 @@ impl Error {
     /// The sentence and its causes, for logs and terminals.
     #[must_use]
     pub fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str(&format!(": {error}"));
-            cause = error.source();
+        with_causes(self)
+    }
+}
+
+/// A sentence and its causes; a cause that the text before it ends with is not said twice.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
         }
-        text
+        cause = error.source();
+    }
+    text
+}
+
+fn file_hint(path: &Path, kind: std::io::ErrorKind) -> Option<String> {
+    use std::io::ErrorKind::{AlreadyExists, NotADirectory, PermissionDenied, ReadOnlyFilesystem};
+    let path = path.display();
+    match kind {
+        PermissionDenied | ReadOnlyFilesystem => Some(format!(
+            "make {path} writable for this user, or set GONOGO_CACHE (or TMPDIR, if it lies there) to a folder that is"
+        )),
+        AlreadyExists | NotADirectory => Some(format!(
+            "a file lies where {path} needs a folder: move it away, or set GONOGO_CACHE to another folder"
+        )),
+        _ => None,
     }
 }
 
@@ -142,4 +168,18 @@ pub(crate) fn is_disk_full(error: &std::io::Error) -> bool {
         error.kind(),
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("failed to read: {0}")]
+        struct Reading(#[source] std::io::Error);
+        let error = Reading(std::io::Error::other("it is Monday"));
+        assert_eq!(with_causes(&error), "failed to read: it is Monday");
+    }
 }

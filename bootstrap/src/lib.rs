@@ -19,6 +19,7 @@ pub mod process;
 pub mod process_node;
 pub mod progress;
 pub mod proxy;
+pub mod requirements;
 pub mod runs;
 
 pub use cache::CacheFolder;

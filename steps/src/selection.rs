@@ -73,16 +73,19 @@ pub fn list(
     expression: Option<&str>,
     capabilities: &BTreeSet<String>,
 ) -> anyhow::Result<Vec<Listed>> {
+    let expression_text = expression;
     let expression: Option<TagOperation> = match expression {
         Some(text) => Some(text.parse().map_err(|error| {
-            anyhow::anyhow!("the tag expression {text:?} is not valid: {error}")
+            anyhow::anyhow!(
+                "the tag expression {text:?} is not valid: {error}; write one such as '@p0 and not @set-d'"
+            )
         })?),
         None => None,
     };
     let mut listed = Vec::new();
     for file in feature_files(path)? {
         let feature = gherkin::Feature::parse_path(&file, GherkinEnv::default())
-            .map_err(|error| anyhow::anyhow!("{} is not valid Gherkin: {error}", file.display()))?
+            .map_err(|error| not_gherkin(&file, &error))?
             .expand_examples()
             .map_err(|error| anyhow::anyhow!("{} has a broken outline: {error}", file.display()))?;
         let name = feature_name(&file);
@@ -92,7 +95,7 @@ pub fn list(
             let tags: Vec<String> = feature.tags.iter().chain(&scenario.tags).cloned().collect();
             let id = scenario_id(&tags).with_context(|| {
                 format!(
-                    "{}:{} has no scenario id",
+                    "{}:{} has no scenario id: tag the scenario with one, such as @SL-07",
                     file.display(),
                     scenario.position.line
                 )
@@ -115,16 +118,51 @@ pub fn list(
             });
         }
         if found == 0 {
-            bail!("{} yields no scenario (E-7)", file.display());
+            bail!(
+                "{} yields no scenario (E-7): write one that begins with `Scenario:`, or remove the file",
+                file.display()
+            );
         }
     }
     if listed.is_empty() {
-        bail!(
-            "nothing is selected: no scenario below {} matches",
-            path.display()
-        );
+        match expression_text {
+            Some(text) => bail!(
+                "nothing is selected: no scenario in {} matches {text:?}; `gonogo plan` lists what there is",
+                path.display()
+            ),
+            None => bail!(
+                "nothing is selected: {} holds no feature file",
+                path.display()
+            ),
+        }
     }
     Ok(listed)
+}
+
+/// Where a feature file stops being Gherkin, in words.
+fn not_gherkin(file: &std::path::Path, error: &gherkin::ParseFileError) -> anyhow::Error {
+    let file = file.display();
+    let gherkin::ParseFileError::Parsing {
+        error: cause,
+        source,
+        ..
+    } = error
+    else {
+        return anyhow::anyhow!(
+            "failed to read the feature file {file}: {}",
+            std::error::Error::source(error).map_or_else(String::new, ToString::to_string)
+        );
+    };
+    // Of the parser's own words only the place helps: it lists every token it could have gone on with.
+    let text = source.to_string();
+    let place = text
+        .strip_prefix("Error at ")
+        .and_then(|text| text.split_once(": "))
+        .map_or("", |(place, _)| place);
+    match cause {
+        Some(cause) => anyhow::anyhow!("{file}:{place} is not valid Gherkin: {cause}"),
+        None => anyhow::anyhow!("{file}:{place} is not valid Gherkin"),
+    }
 }
 
 /// The scenario id among `tags`, e.g. `SL-07`: two capital letters and two digits. Rule ids never have that form.
@@ -168,6 +206,12 @@ fn eligibility(tags: &[String], capabilities: &BTreeSet<String>) -> anyhow::Resu
 fn feature_files(path: &std::path::Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
     if path.is_file() {
         return Ok(vec![path.to_owned()]);
+    }
+    if !path.exists() {
+        bail!(
+            "failed to find {}: name a feature file or a folder of them with --features, or run from the checkout",
+            path.display()
+        );
     }
     let mut files = Vec::new();
     let mut folders = vec![path.to_owned()];

@@ -15,8 +15,8 @@ const CHECKSUM: &str = "kubernetes.sha256";
 pub(super) enum Lookup {
     Nothing,
     Found(PathBuf),
-    /// There, but not what was built: removed.
-    Broken(PathBuf),
+    /// There, but not what was built.
+    Broken(Vec<PathBuf>),
 }
 
 /// Looks for any build of `source_digest`, whatever Go version made it: who has no Go uses what is there.
@@ -31,7 +31,7 @@ pub(super) fn look_up(folder: &Path, source_digest: &str) -> Result<Lookup> {
         .map(|entry| entry.path())
         .collect();
     builds.sort();
-    let mut broken = None;
+    let mut broken = Vec::new();
     for build in builds.into_iter().rev() {
         let program = build.join(PROGRAM);
         let expected = std::fs::read_to_string(build.join(CHECKSUM)).unwrap_or_default();
@@ -39,11 +39,13 @@ pub(super) fn look_up(folder: &Path, source_digest: &str) -> Result<Lookup> {
         if !actual.is_empty() && expected.split_whitespace().next() == Some(actual.as_str()) {
             return Ok(Lookup::Found(program));
         }
-        std::fs::remove_dir_all(&build)
-            .map_err(|source| Error::file("remove the broken build", &build, source))?;
-        broken = Some(build);
+        broken.push(build);
     }
-    Ok(broken.map_or(Lookup::Nothing, Lookup::Broken))
+    Ok(if broken.is_empty() {
+        Lookup::Nothing
+    } else {
+        Lookup::Broken(broken)
+    })
 }
 
 /// Completes a build folder with its checksum file and gives it its final name in one step.
@@ -96,14 +98,13 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_program_is_removed_and_reported() {
+    fn a_changed_program_is_reported_and_left_to_the_caller() {
         let folder = tempfile::tempdir().expect("temporary folder");
         let program = build(folder.path());
         std::fs::write(&program, b"program with a flipped bit").expect("program");
         assert!(matches!(
             look_up(folder.path(), "abc"),
-            Ok(Lookup::Broken(_))
+            Ok(Lookup::Broken(builds)) if builds.len() == 1 && builds[0].is_dir()
         ));
-        assert!(matches!(look_up(folder.path(), "abc"), Ok(Lookup::Nothing)));
     }
 }

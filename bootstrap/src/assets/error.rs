@@ -8,15 +8,15 @@ use super::locate::GIVEN_FOLDER;
 #[derive(Debug, thiserror::Error)]
 pub enum AssetError {
     #[error(
-        "failed to get the Kubernetes programs: they are not in the cache, and building them needs Go 1.24 or newer and internet access, but Go is not installed"
+        "failed to get the Kubernetes programs: the cache holds none that can be used, and building them needs Go 1.24 or newer and internet access, but Go is not installed"
     )]
     NoGo,
     #[error(
-        "failed to get the Kubernetes programs: they are not in the cache, and Go {found} is too old to build them, 1.24 is needed"
+        "failed to get the Kubernetes programs: the cache holds none that can be used, and Go {found} is too old to build them, 1.24 is needed"
     )]
     GoTooOld { found: String },
     #[error(
-        "failed to get the Kubernetes programs: they are not in the cache, and their Go modules could not be downloaded: {last_line}"
+        "failed to get the Kubernetes programs: the cache holds none that can be used, and their Go modules could not be downloaded: {last_line}"
     )]
     Download { last_line: String, log: PathBuf },
     #[error("failed to build the Kubernetes programs: {last_line}")]

@@ -93,15 +93,36 @@ impl KubernetesAssets {
     }
 }
 
-/// The programs if they are at hand, without building anything.
-pub async fn peek(cache: &CacheFolder) -> Result<Option<KubernetesAssets>> {
+/// What is at hand without building anything.
+#[derive(Debug, Clone)]
+pub enum AtHand {
+    Ready(KubernetesAssets),
+    /// Builds in the cache that do not match their checksums; the next run makes them anew.
+    Broken(Vec<PathBuf>),
+    Nothing,
+}
+
+/// The programs if they are at hand; looks only.
+pub async fn peek(cache: &CacheFolder) -> Result<AtHand> {
     if let Some(folder) = given_folder() {
-        return Ok(Some(KubernetesAssets::given(&folder)?));
+        return Ok(AtHand::Ready(KubernetesAssets::given(&folder)?));
     }
-    match look_up(cache).await? {
-        Lookup::Found(program) => Ok(Some(KubernetesAssets::together(Origin::Cache, program))),
-        Lookup::Nothing | Lookup::Broken(_) => Ok(None),
+    Ok(match look_up(cache).await? {
+        Lookup::Found(program) => AtHand::Ready(KubernetesAssets::together(Origin::Cache, program)),
+        Lookup::Broken(builds) => AtHand::Broken(builds),
+        Lookup::Nothing => AtHand::Nothing,
+    })
+}
+
+/// Whether the programs are at hand or can be built.
+pub(crate) async fn obtainable(cache: &CacheFolder) -> Result<()> {
+    match peek(cache).await? {
+        AtHand::Ready(_) => {}
+        AtHand::Broken(_) | AtHand::Nothing => {
+            build::check_go().await?;
+        }
     }
+    Ok(())
 }
 
 /// The programs from the first source that has them, built if need be.
@@ -112,7 +133,7 @@ pub async fn kubernetes(cache: &CacheFolder, progress: &dyn Progress) -> Result<
         piece.ready("given");
         return Ok(assets);
     }
-    if let Lookup::Found(program) = note_broken(look_up(cache).await?, &piece) {
+    if let Lookup::Found(program) = look_up(cache).await? {
         piece.ready("cache");
         return Ok(KubernetesAssets::together(Origin::Cache, program));
     }
@@ -121,9 +142,22 @@ pub async fn kubernetes(cache: &CacheFolder, progress: &dyn Progress) -> Result<
     create_folder(&folder)?;
     let _lock = lock(&folder, &piece).await?;
     // Somebody else may have built it while this run waited for the lock.
-    if let Lookup::Found(program) = look_up(cache).await? {
-        piece.ready("cache");
-        return Ok(KubernetesAssets::together(Origin::Cache, program));
+    match look_up(cache).await? {
+        Lookup::Found(program) => {
+            piece.ready("cache");
+            return Ok(KubernetesAssets::together(Origin::Cache, program));
+        }
+        Lookup::Broken(builds) => {
+            for build in builds {
+                piece.note(format!(
+                    "{} does not match its checksum and is built anew",
+                    build.display()
+                ));
+                std::fs::remove_dir_all(&build)
+                    .map_err(|source| Error::file("remove the broken build", &build, source))?;
+            }
+        }
+        Lookup::Nothing => {}
     }
     remove_abandoned(&folder);
     let unfinished = tempfile::Builder::new()
@@ -153,16 +187,6 @@ async fn look_up(cache: &CacheFolder) -> Result<Lookup> {
     tokio::task::spawn_blocking(move || cached::look_up(&folder, &source::digest()))
         .await
         .expect("reading the cache does not panic")
-}
-
-fn note_broken(found: Lookup, piece: &Piece<'_>) -> Lookup {
-    if let Lookup::Broken(path) = &found {
-        piece.note(format!(
-            "{} did not match its checksum and was removed",
-            path.display()
-        ));
-    }
-    found
 }
 
 /// Builds that were killed; the lock is held, so none of them is alive.

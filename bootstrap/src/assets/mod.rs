@@ -13,5 +13,6 @@ mod source;
 pub(crate) use build::check_go;
 pub(crate) use cached::digest_of;
 pub use error::AssetError;
-pub use locate::{GIVEN_FOLDER, KubernetesAssets, Origin, kubernetes, peek};
+pub(crate) use locate::obtainable;
+pub use locate::{AtHand, GIVEN_FOLDER, KubernetesAssets, Origin, kubernetes, peek};
 pub use source::{ETCD_VERSION, KUBERNETES_VERSION};

@@ -13,9 +13,9 @@ use super::down::{DownReport, END_DEADLINE};
 use super::volumes::Volumes;
 use crate::assets::{self, KubernetesAssets};
 use crate::cache::{CacheFolder, create_folder};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, with_causes};
 use crate::postgres::PostgresServer;
-use crate::process::{Supervised, end_processes};
+use crate::process::{ProcessError, Supervised, end_processes};
 use crate::process_node::{ProcessNode, ProcessNodeConfig, ServingIdentity};
 use crate::progress::{Piece, Progress};
 use crate::runs::{RunFolder, new_run_id, remove_folder};
@@ -25,6 +25,9 @@ const NODE: &str = "gonogo";
 
 /// Space a run takes at most, in megabytes: etcd reserves 128, PostgreSQL starts with 60, the rest is logs.
 const NEEDED_MEGABYTES: u64 = 500;
+
+/// Space that must be left while a run goes on, in megabytes: one more segment of PostgreSQL's log.
+const LEFT_MEGABYTES: u64 = 16;
 
 /// What a person or the gate may choose.
 pub struct UpOptions<'a> {
@@ -113,7 +116,7 @@ impl EmbeddedTarget {
             .map_or_else(|| run_dir.join("logs"), |out| out.join("logs"));
         create_folder(&logs_dir)?;
         for folder in [&run_dir, &logs_dir, &std::env::temp_dir()] {
-            check_space(folder)?;
+            crate::cache::check_space(folder, NEEDED_MEGABYTES)?;
         }
         let network = Network::claim()?;
         let database_home = short_folder()?;
@@ -176,7 +179,7 @@ impl EmbeddedTarget {
             async {
                 ProcessNode::start(node)
                     .await
-                    .map_err(|error| Error::Node(causes(&error)))
+                    .map_err(|error| Error::Node(with_causes(&error)))
             },
             Volumes::start(kube.clone(), run_dir.join("volumes")),
         )?;
@@ -240,22 +243,30 @@ impl EmbeddedTarget {
         self.lanes.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Ends one part that died, if one did: the target is then of no more use.
-    #[must_use]
-    pub fn failure(&self) -> Option<crate::process::ProcessError> {
-        self.processes()
-            .into_iter()
-            .find_map(|process| Some(process.unexpected_exit(process.exit_status()?)))
+    /// Returns when a part has died: the target is then of no more use.
+    pub async fn ended(&self) -> ProcessError {
+        let plane = &self.control_plane;
+        let died = async |process: &Supervised| match process.exited().await {
+            Some(status) => process.unexpected_exit(status),
+            // The runtime ends, and whoever waits here with it.
+            None => std::future::pending().await,
+        };
+        tokio::select! {
+            error = died(&plane.etcd) => error,
+            error = died(&plane.api_server) => error,
+            error = died(&plane.controller_manager) => error,
+            error = died(&plane.scheduler) => error,
+        }
     }
 
-    fn processes(&self) -> [&Supervised; 4] {
-        let plane = &self.control_plane;
-        [
-            &plane.scheduler,
-            &plane.controller_manager,
-            &plane.api_server,
-            &plane.etcd,
-        ]
+    /// Whether all folders of the run can still be written to.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn check_space(&self) -> Result<()> {
+        self.folders()
+            .iter()
+            .try_for_each(|folder| crate::cache::check_space(folder, LEFT_MEGABYTES))
     }
 
     /// Ends everything, removes every folder, and looks whether anything is left. Lanes must have
@@ -310,31 +321,6 @@ fn timing(piece: &str, origin: &str, took: Duration) -> PieceTiming {
         origin: origin.to_owned(),
         milliseconds: took.as_millis(),
     }
-}
-
-/// Refuses to start where a run could not end: a full disk ends a component in the middle of a
-/// write, with words that nobody understands.
-fn check_space(folder: &std::path::Path) -> Result<()> {
-    let Ok(system) = rustix::fs::statvfs(folder) else {
-        return Ok(());
-    };
-    if system.f_bavail.saturating_mul(system.f_frsize) < NEEDED_MEGABYTES * 1_000_000 {
-        return Err(Error::DiskFull {
-            action: "start in",
-            path: folder.to_owned(),
-        });
-    }
-    Ok(())
-}
-
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 /// A folder whose path is short enough for a socket (107 bytes) and that another user may reach:

@@ -15,8 +15,11 @@ pub enum PostgresError {
     BadUrl(#[source] sqlx::Error),
     #[error("failed to reach the PostgreSQL server that {GIVEN_URL} names")]
     Unreachable(#[source] sqlx::Error),
-    #[error("failed to prepare the data folder of PostgreSQL: {last_line}")]
-    InitDb { last_line: String },
+    #[error("failed to prepare the data folder of PostgreSQL with {}: {last_line}", program.display())]
+    InitDb {
+        program: std::path::PathBuf,
+        last_line: String,
+    },
     #[error("failed to {action}")]
     Query {
         action: String,
@@ -46,11 +49,15 @@ impl PostgresError {
             Self::Unreachable(_) => {
                 format!("start that server, correct the URL, or unset {GIVEN_URL}")
             }
-            Self::InitDb { last_line } if last_line.contains("No space left") => {
+            Self::InitDb { last_line, .. } if last_line.contains("No space left") => {
                 "the disk is full: free space, or set TMPDIR to a folder on another file system"
                     .to_owned()
             }
-            Self::InitDb { .. } | Self::Query { .. } => return None,
+            Self::InitDb { program, .. } => format!(
+                "`{} --version` must work for this user; else install the server anew",
+                program.display()
+            ),
+            Self::Query { .. } => return None,
         })
     }
 }

@@ -13,5 +13,11 @@ pub use server::{Database, PostgresServer};
 
 /// Names a database server to use instead of starting one.
 pub const GIVEN_URL: &str = "GONOGO_POSTGRES_URL";
+/// Whether a server is named that is used instead of starting one.
+#[must_use]
+pub fn is_given() -> bool {
+    std::env::var(GIVEN_URL).is_ok_and(|url| !url.is_empty())
+}
+
 /// Forces a way of starting one; only `container` is known.
 pub const WAY: &str = "GONOGO_POSTGRES";

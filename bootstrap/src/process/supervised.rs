@@ -21,9 +21,10 @@ const QUOTED_BYTES: u64 = 16 * 1024;
 pub enum ProcessError {
     #[error("failed to start {name}: {} is missing", program.display())]
     Missing { name: String, program: PathBuf },
-    #[error("failed to start {name}")]
+    #[error("failed to start {name} from {}", program.display())]
     Start {
         name: String,
+        program: PathBuf,
         #[source]
         source: std::io::Error,
     },
@@ -45,8 +46,15 @@ impl ProcessError {
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { program, .. } => Some(format!("install {} or put it on PATH", program.display())),
+            Self::Start { program, .. } => Some(format!(
+                "{} must be an executable of this machine that this user may run",
+                program.display()
+            )),
             Self::Exited { last_lines, .. } if last_lines.to_lowercase().contains("no space left on device") => {
                 Some("the disk is full: free space, or set GONOGO_CACHE to a folder on another file system".to_owned())
+            }
+            Self::Exited { last_lines, .. } if last_lines.trim().is_empty() => {
+                Some("it wrote nothing before it ended: start it by hand, or get it anew".to_owned())
             }
             Self::Exited { log, .. } if log.exists() => Some(format!("the whole log is {}", log.display())),
             // A failed start takes its folder away; what is quoted here is then all there is.
@@ -56,8 +64,10 @@ impl ProcessError {
     }
 }
 
-/// The line that says most about why a program ended.
-fn telling_line(lines: &str) -> &str {
+/// The line that says most about why a program ended, and of a line in JSON its message.
+fn telling_line(lines: &str) -> String {
+    /// Longer lines carry stacks; the hint says where they can be read.
+    const LONGEST: usize = 300;
     const SIGNS: [&str; 5] = ["no space left", "panic:", "fatal", "error", "failed"];
     SIGNS
         .iter()
@@ -67,7 +77,19 @@ fn telling_line(lines: &str) -> &str {
                 .rfind(|line| line.to_lowercase().contains(sign))
         })
         .or_else(|| lines.lines().last())
-        .unwrap_or("it left no log")
+        .map_or_else(
+            || "it left no log".to_owned(),
+            |line| {
+                let message = serde_json::from_str::<serde_json::Value>(line)
+                    .ok()
+                    .and_then(|entry| Some(entry.get("msg")?.as_str()?.to_owned()));
+                message
+                    .unwrap_or_else(|| line.to_owned())
+                    .chars()
+                    .take(LONGEST)
+                    .collect()
+            },
+        )
 }
 
 /// Another user to run a child as; only root can.
@@ -175,6 +197,7 @@ impl Supervised {
             } else {
                 ProcessError::Start {
                     name: launch.name.clone(),
+                    program: launch.program.clone(),
                     source,
                 }
             }

@@ -25,16 +25,24 @@ pub struct CleanedRun {
 }
 
 /// Cleans up after every run whose owner is dead; living runs are not touched.
+///
+/// # Errors
+/// When the folder of runs cannot be read, or a folder of a dead run cannot be removed.
 pub async fn cleanup(cache: &CacheFolder) -> Result<Vec<CleanedRun>> {
-    let Ok(entries) = std::fs::read_dir(cache.runs()) else {
-        return Ok(Vec::new());
+    let runs = cache.runs();
+    let entries = match std::fs::read_dir(&runs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(Error::file("read", &runs, source)),
     };
-    let mut cleaned = Vec::new();
-    for folder in entries
+    let mut folders: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
         .filter(|path| path.is_dir())
-    {
+        .collect();
+    folders.sort();
+    let mut cleaned = Vec::new();
+    for folder in folders {
         // The lock is kept until the folder is gone, so that two cleanups do not meet.
         let Some(_lock) = take_lock(&folder) else {
             continue;
@@ -42,6 +50,19 @@ pub async fn cleanup(cache: &CacheFolder) -> Result<Vec<CleanedRun>> {
         cleaned.push(clean(&folder).await?);
     }
     Ok(cleaned)
+}
+
+/// Cleans up after a run that the caller itself began and gave up; other runs are left to [`cleanup`].
+///
+/// # Errors
+/// When a folder of the run cannot be removed.
+pub async fn clean_up_own(cache: &CacheFolder, run_id: &str) -> Result<Option<CleanedRun>> {
+    let folder = cache.runs().join(run_id);
+    if folder.is_dir() {
+        clean(&folder).await.map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// A run whose state folder exists.
