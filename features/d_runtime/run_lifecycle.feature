@@ -53,4 +53,5 @@ Feature: The life of a run
     When the owner cancels the finished run
     Then the answer says that the run was already over
     And the database refuses to change the status of the run
+    And a label set on another open Issue still starts a run
     And the run is still succeeded with one terminal event

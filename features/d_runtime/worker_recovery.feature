@@ -19,3 +19,4 @@ Feature: Workers that die or race
     When the agent may go on
     Then the run ends as succeeded
     And the run had exactly one Job
+    And the Issue and the pull request are in review without a trigger label

@@ -259,7 +259,7 @@ fn what_a_scenario_reads_says_which_nulls_judge_it() {
 
 #[test]
 fn a_planted_vacuous_scenario_is_named() {
-    // `tests/features/planted.feature`: its Then reads the Issue that its When has just labelled.
+    // As `tests/features/planted.feature`: its Then reads the label that its When has just set.
     let label = (Source::Github, "GET /repos/shop/app/issues/1/labels");
     let found = check(&[label], [WHEN, GREEN, GREEN]);
     let sentences: Vec<_> = found

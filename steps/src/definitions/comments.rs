@@ -200,7 +200,8 @@ async fn advises(world: &mut GateWorld, label: String, #[step] step: &gherkin::S
     Ok(())
 }
 
-async fn status_comments(world: &mut GateWorld) -> anyhow::Result<Vec<Value>> {
+/// Status comments of the run at hand; waits for the first.
+pub async fn status_comments(world: &mut GateWorld) -> anyhow::Result<Vec<Value>> {
     let place = world.place()?;
     let run = current_run(world).await?;
     let id = text(&run, "id")?;

@@ -9,14 +9,14 @@ use sha2::Sha256;
 
 use crate::{
     github::Person,
-    place::{Place, delivery_after, is_labeled, mark},
+    place::{Delivery, Place, delivery_after, is_labeled, mark},
     wait::{DECISION_DEADLINE, Reading, until},
     world::{GateWorld, Step},
 };
 
 /// A later, independent delivery that is fully decided (E-5): the member puts `run:intake` on a new Issue. Returns
-/// the number of that Issue.
-pub async fn fence(world: &mut GateWorld) -> anyhow::Result<u64> {
+/// the number of that Issue and the delivery.
+pub async fn fence(world: &mut GateWorld) -> anyhow::Result<(u64, Delivery)> {
     let place = world.place()?;
     let gate = world.gate.clone();
     let platform = world.platform();
@@ -51,14 +51,14 @@ pub async fn fence(world: &mut GateWorld) -> anyhow::Result<u64> {
         )
     })
     .await?;
-    Ok(issue)
+    Ok((issue, delivery))
 }
 
 #[then("a label set on another open Issue still starts a run")]
 async fn positive_control(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
     let place = world.place()?;
-    let issue = fence(world).await?;
+    let (issue, _) = fence(world).await?;
     let runs = world
         .platform()
         .database
@@ -305,7 +305,7 @@ async fn nothing_stored(world: &mut GateWorld, #[step] step: &gherkin::Step) -> 
         .get("guid")
         .cloned()
         .context("there is no request")?;
-    fence(world).await?;
+    let (_, proper) = fence(world).await?;
     let platform = world.platform();
     let stored = platform.database.delivery(&guid).await?.is_some();
     let events = platform.database.events(&guid).await?.len();
@@ -317,9 +317,6 @@ async fn nothing_stored(world: &mut GateWorld, #[step] step: &gherkin::Step) -> 
         "stored: false, events: 0",
         format!("stored: {stored}, events: {events}"),
     )?;
-    let place = world.place()?;
-    let proper = world.gate.github.deliveries(&place.repository);
-    let proper = proper.last().context("the fence sent no delivery")?;
     let stored = platform.database.delivery(&proper.guid).await?.is_some();
     world.equal(
         &["L-22", "D-2"],
@@ -599,15 +596,14 @@ async fn stored_once(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Ste
         1,
         runs.len(),
     )?;
-    let labels = place.member.labels(&place.repository, place.issue).await?;
-    world.holds(
-        &["L-24"],
+    let comments = crate::definitions::comments::status_comments(world).await?;
+    world.equal(
+        &["L-24", "L-102"],
         Github,
-        "labels of the Issue",
-        "GET /repos/…/issues/…/labels",
-        "the trigger label or what the run made of it",
-        format!("[{}]", labels.join(", ")),
-        !labels.is_empty(),
+        "status comments of the run",
+        "GET /repos/…/issues/…/comments",
+        1,
+        comments.len(),
     )?;
     Ok(())
 }
