@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     commands,
     exit_code::{EXIT_CODES, ExitStatus},
+    output::{print_line, tell_line},
 };
 
 /// A regression gate for a label-driven agent orchestrator: GO or NO-GO, with evidence.
@@ -15,7 +16,7 @@ use crate::{
     name = "gonogo",
     version,
     about,
-    after_help = "Examples:\n  gonogo run                        judge this checkout on the embedded target\n  gonogo run --tags '@SL-07'        one scenario\n  gonogo plan                       what would run, and what cannot be proven here\n  gonogo doctor                     what this machine lacks\n\nExit codes: gonogo help-exit-codes"
+    after_help = "Examples:\n  gonogo run                        judge this checkout on the embedded target\n  gonogo run --tags '@SL-07'        one scenario\n  gonogo plan                       what would run, and what cannot be proven here\n  gonogo doctor                     what this machine lacks\n\nExit codes: gonogo help exit-codes"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -109,7 +110,8 @@ enum Command {
         which: StandIn,
     },
     /// Print the exit codes.
-    HelpExitCodes,
+    #[command(alias = "help-exit-codes", help_template = "{about}\n\n{after-help}", after_help = EXIT_CODES)]
+    ExitCodes,
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,7 +135,7 @@ pub fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("failed to start: {error}");
+            tell_line(&format!("gonogo: failed to start: {error}"));
             return ExitCode::from(ExitStatus::GateFailed.code());
         }
     };
@@ -141,7 +143,7 @@ pub fn main() -> ExitCode {
     let status = match outcome {
         Ok(status) => status,
         Err(failure) => {
-            eprintln!("{}", failure.sentence());
+            tell_line(&failure.sentence());
             failure.status()
         }
     };
@@ -159,8 +161,8 @@ async fn dispatch(command: Command) -> Result<ExitStatus, crate::gate::Failure> 
         Command::StandIn {
             which: StandIn::Github { listen },
         } => commands::stand_in::github(listen).await,
-        Command::HelpExitCodes => {
-            println!("{EXIT_CODES}");
+        Command::ExitCodes => {
+            print_line(EXIT_CODES);
             Ok(ExitStatus::Go)
         }
     }
@@ -168,6 +170,8 @@ async fn dispatch(command: Command) -> Result<ExitStatus, crate::gate::Failure> 
 
 #[cfg(test)]
 mod tests {
+    // A thread that waits for another gonogo's build would hold the program back.
+    runtime.shutdown_background();
     use clap::CommandFactory;
 
     #[test]

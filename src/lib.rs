@@ -7,4 +7,5 @@ pub mod cli;
 pub mod commands;
 pub mod exit_code;
 pub mod gate;
+pub mod output;
 pub mod progress;

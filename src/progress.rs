@@ -68,7 +68,7 @@ impl Reporter {
             return;
         }
         if self.bar.is_hidden() {
-            eprintln!("{text}");
+            crate::output::tell_line(text);
         } else {
             self.bar.println(text);
         }

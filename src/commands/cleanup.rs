@@ -6,6 +6,7 @@ use crate::{
     cli::Output,
     exit_code::ExitStatus,
     gate::{Failure, failure},
+    output::print_line,
 };
 
 /// Ends processes and removes folders of runs whose gate is dead.
@@ -21,18 +22,18 @@ pub async fn cleanup(output: Output) -> Result<ExitStatus, Failure> {
             .iter()
             .map(|run| json!({"run_id": run.run_id, "ended": run.ended.len(), "left": run.left.len(), "removed": run.removed}))
             .collect();
-        println!("{}", json!({"runs": runs, "left": left}));
+        print_line(&json!({"runs": runs, "left": left}).to_string());
     } else if cleaned.is_empty() {
-        println!("nothing to clean up");
+        print_line("nothing to clean up");
     } else {
         for run in &cleaned {
-            println!(
+            print_line(&format!(
                 "run {}: {} processes ended, {} folders removed, {} processes left",
                 run.run_id,
                 run.ended.len(),
                 run.removed.len(),
                 run.left.len()
-            );
+            ));
         }
     }
     Ok(if left == 0 {

@@ -3,7 +3,7 @@
 use bootstrap::doctor::State;
 use serde_json::json;
 
-use crate::{cli::Output, exit_code::ExitStatus, gate::Failure};
+use crate::{cli::Output, exit_code::ExitStatus, gate::Failure, output::print_line};
 
 /// Prints each finding with how to mend it.
 ///
@@ -19,20 +19,17 @@ pub async fn doctor(output: Output) -> Result<ExitStatus, Failure> {
             .iter()
             .map(|finding| json!({"name": finding.name, "state": format!("{:?}", finding.state).to_lowercase(), "found": finding.found, "hint": finding.hint}))
             .collect();
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&items).unwrap_or_default()
-        );
+        print_line(&serde_json::to_string_pretty(&items).unwrap_or_default());
     } else {
         for finding in &findings {
-            println!(
+            print_line(&format!(
                 "{:<8} {:<22} {}",
                 format!("{:?}", finding.state).to_lowercase(),
                 finding.name,
                 finding.found
-            );
+            ));
             if finding.state != State::Ok && !finding.hint.is_empty() {
-                println!("         {}", finding.hint);
+                print_line(&format!("         {}", finding.hint));
             }
         }
     }

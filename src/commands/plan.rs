@@ -12,6 +12,7 @@ use crate::{
     cli::{Output, Selection},
     exit_code::ExitStatus,
     gate::Failure,
+    output::print_line,
 };
 
 /// Capabilities that the embedded target never has; the others are known only when it is up.
@@ -53,21 +54,22 @@ pub fn plan(selection: &Selection, output: Output) -> Result<ExitStatus, Failure
             .iter()
             .map(|scenario| json!({"id": scenario.id, "feature": scenario.feature, "line": scenario.line, "name": scenario.name, "state": state(&scenario.verdict)}))
             .collect();
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&items).unwrap_or_default()
-        );
+        print_line(&serde_json::to_string_pretty(&items).unwrap_or_default());
         return Ok(ExitStatus::Go);
     }
     for scenario in &listed {
-        println!(
+        print_line(&format!(
             "{:6} {:<24} {}",
             scenario.id,
             state(&scenario.verdict),
             scenario.name
-        );
+        ));
     }
     let ids: BTreeSet<_> = listed.iter().map(|scenario| &scenario.id).collect();
-    println!("{} scenarios, {} distinct ids", listed.len(), ids.len());
+    print_line(&format!(
+        "{} scenarios, {} distinct ids",
+        listed.len(),
+        ids.len()
+    ));
     Ok(ExitStatus::Go)
 }

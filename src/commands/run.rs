@@ -6,6 +6,7 @@ use crate::{
     cli::{Output, RunArguments},
     exit_code::ExitStatus,
     gate::{self, Failure, Request},
+    output::print_line,
     progress::Reporter,
 };
 
@@ -19,13 +20,18 @@ pub async fn run(arguments: RunArguments) -> Result<ExitStatus, Failure> {
     reporter.finish();
     let verdict = verdict?;
     match arguments.output {
-        Output::Json => println!(
-            "{}",
-            serde_json::to_string_pretty(&verdict.document).unwrap_or_default()
-        ),
+        Output::Json => {
+            print_line(&serde_json::to_string_pretty(&verdict.document).unwrap_or_default());
+        }
         Output::Text => {
-            println!("{}", verdict.headline);
-            println!("report: {}", verdict.bundle.join("index.html").display());
+            if let Some(reason) = &verdict.interrupted {
+                print_line(reason);
+            }
+            print_line(&verdict.headline);
+            print_line(&format!(
+                "report: {}",
+                verdict.bundle.join("index.html").display()
+            ));
         }
     }
     Ok(status_of(verdict.outcome))

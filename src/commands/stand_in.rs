@@ -8,6 +8,7 @@ use fixtures::github::{GithubConfig, GithubStandIn};
 use crate::{
     exit_code::ExitStatus,
     gate::{Failure, asked_to_stop},
+    output::print_line,
 };
 
 /// GitHub's stand-in until Ctrl-C.
@@ -23,12 +24,18 @@ pub async fn github(listen: SocketAddr) -> Result<ExitStatus, Failure> {
     };
     let stand_in = GithubStandIn::start(config)
         .await
-        .context("failed to start GitHub's stand-in")?;
-    println!("GitHub's stand-in listens");
-    println!("  REST: {}", stand_in.api_base_url());
-    println!("  git:  {}/<owner>/<name>.git", stand_in.git_base_url());
-    println!("  administration: {}/_standin", stand_in.base_url());
-    println!("Ctrl-C ends it");
+        .with_context(|| format!("failed to start GitHub's stand-in on {listen}"))?;
+    print_line("GitHub's stand-in listens");
+    print_line(&format!("  REST: {}", stand_in.api_base_url()));
+    print_line(&format!(
+        "  git:  {}/<owner>/<name>.git",
+        stand_in.git_base_url()
+    ));
+    print_line(&format!(
+        "  administration: {}/_standin",
+        stand_in.base_url()
+    ));
+    print_line("Ctrl-C ends it");
     asked_to_stop()
         .await
         .context("failed to listen for signals")?;

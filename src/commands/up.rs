@@ -7,7 +7,8 @@ use reports::evidence::Recorder;
 
 use crate::{
     exit_code::ExitStatus,
-    gate::{Failure, asked_to_stop, bring_up, failure},
+    gate::{Failure, Interrupt, bring_up, clean_up_after, failure},
+    output::print_line,
     progress::Reporter,
 };
 
@@ -16,31 +17,43 @@ use crate::{
 /// # Errors
 /// When the target does not come up.
 pub async fn up() -> Result<ExitStatus, Failure> {
+    let mut stop = Interrupt::listen().context("failed to listen for signals")?;
     let reporter = Reporter::new(false);
     let run_id = bootstrap::runs::new_run_id();
     let folder = tempfile::tempdir().context("failed to make a folder")?;
     let recorder =
         Recorder::create(folder.path(), &run_id).context("failed to open a folder for evidence")?;
-    let running = bring_up(&run_id, recorder, &reporter).await?;
+    let running = tokio::select! {
+        running = bring_up(&run_id, recorder, &reporter, None) => running,
+        _ = stop.asked() => Err(Failure::Interrupted),
+    };
     reporter.finish();
+    let running = match running {
+        Ok(running) => running,
+        Err(failure) => {
+            clean_up_after(&run_id).await;
+            return Err(failure);
+        }
+    };
     let platform = running.gate.platforms.common();
-    println!("staff API and webhooks: {}", platform.lane().public_url);
-    println!(
+    print_line(&format!(
+        "staff API and webhooks: {}",
+        platform.lane().public_url
+    ));
+    print_line(&format!(
         "owner's token:          {}",
         platform.lane().secrets.staff_owner_token
-    );
-    println!(
+    ));
+    print_line(&format!(
         "GitHub's stand-in:      {}",
         running.stand_in.api_base_url()
-    );
-    println!(
+    ));
+    print_line(&format!(
         "kubeconfig:             {}",
         running.target.kubeconfig_admin.display()
-    );
-    println!("Ctrl-C takes it down");
-    asked_to_stop()
-        .await
-        .context("failed to listen for signals")?;
+    ));
+    print_line("Ctrl-C takes it down");
+    stop.asked().await;
     platform.close().await;
     drop(platform);
     drop(running.gate);
@@ -48,14 +61,11 @@ pub async fn up() -> Result<ExitStatus, Failure> {
     let target = Arc::try_unwrap(running.target)
         .map_err(|_| anyhow::anyhow!("failed to take the target down: something still uses it"))?;
     let report = target.down().await.map_err(failure)?;
-    println!(
-        "{}",
-        if report.is_clean() {
-            "nothing is left"
-        } else {
-            "something is left; run `gonogo cleanup`"
-        }
-    );
+    print_line(if report.is_clean() {
+        "nothing is left"
+    } else {
+        "something is left; run `gonogo cleanup`"
+    });
     Ok(if report.is_clean() {
         ExitStatus::Go
     } else {

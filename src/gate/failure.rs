@@ -16,7 +16,7 @@ pub enum Failure {
         hint: Option<String>,
     },
     /// The run was interrupted.
-    #[error("interrupted; the target was taken down and an INCONCLUSIVE bundle written")]
+    #[error("interrupted; the target was taken down")]
     Interrupted,
 }
 
@@ -24,15 +24,8 @@ impl Failure {
     /// The cause with its whole chain, in one sentence.
     #[must_use]
     pub fn gate(error: &dyn std::error::Error) -> Self {
-        let mut message = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            message.push_str(": ");
-            message.push_str(&cause.to_string());
-            source = cause.source();
-        }
         Self::Gate {
-            message,
+            message: bootstrap::error::with_causes(error),
             hint: None,
         }
     }
@@ -69,9 +62,13 @@ impl Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Self::Gate {
-            message: format!("{error:#}"),
-            hint: None,
-        }
+        let full = error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+            .any(super::bundle_folder::is_full);
+        Self::gate(error.as_ref()).with_hint(full.then(|| {
+            "the disk is full: free space, or name a folder on another file system with --out"
+                .to_owned()
+        }))
     }
 }

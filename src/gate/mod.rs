@@ -1,5 +1,6 @@
 //! One run of the gate from end to end: up, play, collect, down, judge.
 
+mod bundle_folder;
 mod collect;
 mod failure;
 mod interrupt;
@@ -7,6 +8,6 @@ mod session;
 mod target;
 
 pub use failure::Failure;
-pub use interrupt::asked_to_stop;
-pub use session::{Request, Verdict, run};
+pub use interrupt::{Interrupt, asked_to_stop};
+pub use session::{Request, Verdict, clean_up_after, run};
 pub use target::{Running, bring_up, failure};

@@ -11,16 +11,17 @@ use anyhow::Context;
 use chrono::Utc;
 use reports::{
     bundle,
-    evidence::{
-        Capability, CapabilityState, EvidenceError, GateRun, PhaseFacts, Recorder, ScenarioResult, TargetPhase,
-    },
+    evidence::{Capability, CapabilityState, GateRun, PhaseFacts, ScenarioResult, TargetPhase},
     spec::Specification,
     verdict::{Criteria, Outcome},
 };
 use steps::{Options, selection::CAPABILITY_TAGS};
 
 use super::{
-    Failure, collect, interrupt,
+    Failure,
+    bundle_folder::BundleFolder,
+    collect,
+    interrupt::Interrupt,
     target::{Running, bring_up, failure},
 };
 use crate::progress::Reporter;
@@ -43,6 +44,8 @@ pub struct Request {
 pub struct Verdict {
     pub outcome: Outcome,
     pub headline: String,
+    /// Why it ended before its end, if it did.
+    pub interrupted: Option<String>,
     pub bundle: PathBuf,
     pub results: Vec<ScenarioResult>,
     /// The verdict as `verdict.json` holds it.
@@ -71,50 +74,36 @@ pub async fn run(
     let specification = Specification::embedded().context("failed to read the specification")?;
     let criteria = criteria(request.criteria.as_deref(), &specification)?;
 
+    let mut stop = Interrupt::listen().context("failed to listen for signals")?;
     let run_id = bootstrap::runs::new_run_id();
-    let folder = request
-        .out
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("target/gate").join(&run_id));
-    let recorder = Recorder::create(&folder, &run_id).map_err(|error| match error {
-        EvidenceError::NotEmpty { .. } => Failure::Usage(format!("{error}; name another with --out")),
-        error => Failure::from(
-            anyhow::Error::from(error).context("failed to open the bundle's folder"),
-        )
-        .with_hint(Some(
-            "choose another folder with --out, or free space".to_owned(),
-        )),
-    })?;
+    let folder = BundleFolder::open(request.out.as_deref(), &run_id)?;
     let mut facts = begin(&run_id, request, &planned);
-    recorder
+    folder
+        .recorder
         .gate_run(&facts)
         .context("failed to keep what is known of the run")?;
+    let judge = |interrupted| judge(&folder, &criteria, &specification, interrupted);
 
-    let stop = interrupt::asked_to_stop();
-    tokio::pin!(stop);
     let running = tokio::select! {
-        running = bring_up(&run_id, recorder.clone(), reporter, None) => running,
-        reason = &mut stop => return Err(interrupted(&folder, reason, &criteria, &specification)),
+        running = bring_up(&run_id, folder.recorder.clone(), reporter, None) => running,
+        reason = stop.asked() => {
+            clean_up_after(&run_id).await;
+            return judge(Some(reason.to_owned()));
+        }
     };
     let running = match running {
         Ok(running) => running,
         Err(failure) => {
             clean_up_after(&run_id).await;
-            bundle::write_interrupted(&folder, &failure.sentence(), &criteria, &specification)
-                .context("failed to write the bundle")?;
+            // Why the target did not come up matters more than why that could not be written down.
+            if let Err(error) = judge(Some(failure.to_string())) {
+                tracing::warn!(%error, "the bundle could not be written");
+            }
             return Err(failure);
         }
     };
     describe(&mut facts, &running);
-    recorder
-        .gate_run(&facts)
-        .context("failed to keep what is known of the run")?;
-    recorder
-        .capabilities(&capabilities(&running))
-        .context("failed to keep the capabilities")?;
     options.capabilities = capabilities_of(&running);
-
-    let began = (Utc::now(), Instant::now());
     let tell = {
         let reporter = reporter.clone();
         Arc::new(move |result: &ScenarioResult| {
@@ -122,30 +111,76 @@ pub async fn run(
             on_end(result);
         })
     };
-    let played = tokio::select! {
-        played = steps::run(&options, running.gate.clone(), tell) => played.map(|()| None),
-        reason = &mut stop => {
-            steps::world::uninstall();
-            reason.map(Some).context("failed to listen for signals")
-        }
-    };
-    facts.phases.push(phase("features", began, vec![]));
-    let mut interrupted = match &played {
-        Ok(None) => None,
-        Ok(Some(reason)) => Some((*reason).to_owned()),
+    let gathered = gather(&running, &options, &mut facts, reporter, tell, &mut stop).await;
+    // Whatever happened before: nothing may be left behind.
+    let down = take_down(running, reporter).await;
+    if down.is_err() {
+        clean_up_after(&run_id).await;
+    }
+    let interrupted = match &gathered {
+        Ok(interrupted) => interrupted
+            .or_else(|| stop.asked_already())
+            .map(str::to_owned),
         Err(error) => Some(format!("{error:#}")),
     };
-    if interrupted.is_none() {
+    facts.phases.extend(down.as_ref().ok().cloned());
+    facts.finished_at = Some(Utc::now());
+    facts.interrupted.clone_from(&interrupted);
+    let verdict = folder
+        .recorder
+        .gate_run(&facts)
+        .context("failed to keep what is known of the run")
+        .map_err(Failure::from)
+        .and_then(|()| judge(interrupted));
+    down?;
+    verdict
+}
+
+/// Plays, settles and collects; answers with the reason when the person stopped it.
+async fn gather(
+    running: &Running,
+    options: &Options,
+    facts: &mut GateRun,
+    reporter: &Reporter,
+    tell: steps::writer::OnEnd,
+    stop: &mut Interrupt,
+) -> anyhow::Result<Option<&'static str>> {
+    let recorder = &running.gate.recorder;
+    recorder
+        .gate_run(facts)
+        .context("failed to keep what is known of the run")?;
+    recorder
+        .capabilities(&capabilities(running))
+        .context("failed to keep the capabilities")?;
+
+    let began = (Utc::now(), Instant::now());
+    let played = tokio::select! {
+        played = steps::run(options, running.gate.clone(), tell) => played.map(|()| None),
+        reason = stop.asked() => {
+            steps::world::uninstall();
+            Ok(Some(reason))
+        }
+        error = running.target.ended() => {
+            steps::world::uninstall();
+            Err(anyhow::Error::from(error))
+        }
+    };
+    // What scenarios say of a system that could not write is no verdict on it.
+    let played = played.and_then(|played| {
+        running.target.check_space()?;
+        Ok(played)
+    });
+    facts.phases.push(phase("features", began, vec![]));
+    let mut interrupted = *played.as_ref().unwrap_or(&None);
+    if let Ok(None) = played {
         let began = (Utc::now(), Instant::now());
         reporter.now("leases end, sweeps run …");
-        let settled = running
-            .gate
-            .platforms
-            .settle(&running.gate.platforms.common())
-            .await;
-        let settled = match settled {
-            Ok(()) => running.gate.platforms.finalised().await,
-            failed => failed,
+        let settled = tokio::select! {
+            settled = settle(running) => settled,
+            reason = stop.asked() => {
+                interrupted = Some(reason);
+                Err(anyhow::anyhow!(reason))
+            }
         };
         let result = match &settled {
             Ok(()) => "no run namespace remains".to_owned(),
@@ -160,27 +195,23 @@ pub async fn run(
         facts.phases.push(phase("sweep", began, vec![fact]));
     }
     reporter.now("collecting evidence …");
-    match collect::journals(&running, &recorder).await {
-        Ok(lanes) => facts.lanes = lanes,
-        Err(error) => interrupted = Some(interrupted.unwrap_or_else(|| format!("{error:#}"))),
+    let collected = collect::journals(running, recorder).await;
+    played?;
+    if interrupted.is_some() {
+        // A run that was stopped keeps what there is.
+        facts.lanes = collected.unwrap_or_default();
+        return Ok(interrupted);
     }
-    if interrupted.is_none() {
-        collect::search_canaries(&running, &recorder).await?;
-    }
-    facts.phases.push(take_down(running, reporter).await?);
-    facts.finished_at = Some(Utc::now());
-    facts.interrupted.clone_from(&interrupted);
-    recorder
-        .gate_run(&facts)
-        .context("failed to keep what is known of the run")?;
-    judge(
-        &folder,
-        &recorder,
-        &criteria,
-        &specification,
-        interrupted,
-        request.out.is_none(),
-    )
+    facts.lanes = collected?;
+    collect::search_canaries(running, recorder).await?;
+    Ok(None)
+}
+
+/// Lets leases end and waits until no run namespace is left.
+async fn settle(running: &Running) -> anyhow::Result<()> {
+    let platforms = &running.gate.platforms;
+    platforms.settle(&platforms.common()).await?;
+    platforms.finalised().await
 }
 
 /// Capabilities as `Options` take them, when nothing is known of the target yet.
@@ -336,7 +367,10 @@ fn millis(clock: Instant) -> u64 {
 }
 
 /// Takes everything down and proves that nothing is left.
-pub(super) async fn take_down(running: Running, reporter: &Reporter) -> Result<TargetPhase, Failure> {
+pub(super) async fn take_down(
+    running: Running,
+    reporter: &Reporter,
+) -> Result<TargetPhase, Failure> {
     let began = (Utc::now(), Instant::now());
     reporter.now("taking the target down …");
     let Running {
@@ -398,62 +432,37 @@ pub(super) async fn take_down(running: Running, reporter: &Reporter) -> Result<T
 }
 
 fn judge(
-    folder: &Path,
-    recorder: &Recorder,
+    folder: &BundleFolder,
     criteria: &Criteria,
     specification: &Specification,
     interrupted: Option<String>,
-    link: bool,
 ) -> Result<Verdict, Failure> {
     let written = match &interrupted {
-        None => bundle::write(folder, criteria, specification),
-        Some(reason) => bundle::write_interrupted(folder, reason, criteria, specification),
+        None => bundle::write(&folder.path, criteria, specification),
+        Some(reason) => bundle::write_interrupted(&folder.path, reason, criteria, specification),
     };
     let written = written.context("failed to write the bundle")?;
-    if link {
-        point_latest_to(folder).context("failed to point `latest` to the bundle")?;
-    }
+    folder
+        .link()
+        .context("failed to point `latest` to the bundle")?;
     let verdict = written.judgement.verdict;
     Ok(Verdict {
         outcome: verdict.verdict,
         headline: verdict.headline.clone(),
-        bundle: folder.to_owned(),
-        results: recorder.scenarios(),
+        interrupted,
+        bundle: folder.path.clone(),
+        results: folder.recorder.scenarios(),
         document: serde_json::to_value(&verdict).context("failed to write the verdict")?,
     })
 }
 
-/// `target/gate/latest` points to the newest bundle.
-fn point_latest_to(folder: &Path) -> std::io::Result<()> {
-    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
-        return Ok(());
+/// What a run has begun and cannot end in order, ended as `gonogo cleanup` would; other runs are left alone.
+pub async fn clean_up_after(run_id: &str) {
+    let cleaned = match bootstrap::CacheFolder::from_environment() {
+        Ok(cache) => bootstrap::runs::clean_up_own(&cache, run_id).await,
+        Err(error) => Err(error),
     };
-    let link = parent.join("latest");
-    let fresh = parent.join(format!(".latest-{}", std::process::id()));
-    std::os::unix::fs::symlink(name, &fresh)?;
-    std::fs::rename(&fresh, &link)
-}
-
-fn interrupted(
-    folder: &Path,
-    reason: std::io::Result<&'static str>,
-    criteria: &Criteria,
-    specification: &Specification,
-) -> Failure {
-    let reason = reason.unwrap_or("interrupted");
-    match bundle::write_interrupted(folder, reason, criteria, specification) {
-        Ok(_) => Failure::Interrupted,
-        Err(error) => {
-            Failure::from(anyhow::Error::from(error).context("failed to write the bundle"))
-        }
-    }
-}
-
-/// A target that did not come up leaves what it had started: ended here as `gonogo cleanup` would.
-pub(super) async fn clean_up_after(run_id: &str) {
-    if let Ok(cache) = bootstrap::CacheFolder::from_environment()
-        && let Err(error) = bootstrap::runs::cleanup(&cache).await
-    {
+    if let Err(error) = cleaned {
         tracing::warn!(%error, run_id, "what was started could not be cleaned up");
     }
 }

@@ -70,6 +70,10 @@ pub async fn bring_up(
         .context("the orchestrator lies in no folder")?;
     let built = clock.elapsed();
     let mut options = UpOptions::new(&tell).map_err(failure)?;
+    let cache = bootstrap::CacheFolder::from_environment().map_err(failure)?;
+    bootstrap::requirements::check(&cache)
+        .await
+        .map_err(failure)?;
     options.run_id = run_id.to_owned();
     options.program_folders = vec![program_folder];
     let target = Arc::new(EmbeddedTarget::up(options).await.map_err(failure)?);

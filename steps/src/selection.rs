@@ -153,15 +153,17 @@ fn not_gherkin(file: &std::path::Path, error: &gherkin::ParseFileError) -> anyho
             std::error::Error::source(error).map_or_else(String::new, ToString::to_string)
         );
     };
-    // Of the parser's own words only the place helps: it lists every token it could have gone on with.
+    // Of the parser's own words only the line helps: it lists every token it could have gone on with.
     let text = source.to_string();
-    let place = text
+    let line = text
         .strip_prefix("Error at ")
-        .and_then(|text| text.split_once(": "))
-        .map_or("", |(place, _)| place);
+        .and_then(|text| text.split_once(':'))
+        .map_or("?", |(line, _)| line);
     match cause {
-        Some(cause) => anyhow::anyhow!("{file}:{place} is not valid Gherkin: {cause}"),
-        None => anyhow::anyhow!("{file}:{place} is not valid Gherkin"),
+        Some(cause) => anyhow::anyhow!("{file} is not valid Gherkin near line {line}: {cause}"),
+        None => anyhow::anyhow!(
+            "{file} is not valid Gherkin near line {line}: a feature begins with `Feature:`, its steps with Given, When, Then or And"
+        ),
     }
 }
 
