@@ -66,6 +66,24 @@ pub struct RunArguments {
     pub output: Output,
 }
 
+/// What a self-check may be told.
+#[derive(Clone, Debug, Args)]
+pub struct SelfcheckArguments {
+    /// Play the features against orchestrators that do nothing, and list the scenarios that stay green.
+    #[arg(long)]
+    pub null: bool,
+    #[command(flatten)]
+    pub selection: Selection,
+    /// Scenarios played side by side against a null; nearly all of them wait.
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+    /// Bundle of a healthy run of this revision and selection [default: play one].
+    #[arg(long, value_name = "BUNDLE")]
+    pub reference: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Bring the target up, play the features, judge, write the bundle.
@@ -104,6 +122,11 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Let the gate prove itself: a scenario that stays green against an orchestrator that does nothing is vacuous.
+    #[command(
+        after_help = "Examples:\n  gonogo selfcheck --null\n  gonogo selfcheck --null --tags '@set-a' --reference target/gate/latest\n  gonogo selfcheck --null --features features/b_review_revise --output json\n\nExit codes: 0 nothing is vacuous, 1 findings, 2 wrong usage, 4 the check could not do its work"
+    )]
+    Selfcheck(SelfcheckArguments),
     /// Start one stand-in alone, to try things by hand.
     StandIn {
         #[command(subcommand)]
@@ -147,6 +170,8 @@ pub fn main() -> ExitCode {
             failure.status()
         }
     };
+    // A thread that waits for another gonogo's build would hold the program back.
+    runtime.shutdown_background();
     ExitCode::from(status.code())
 }
 
@@ -158,6 +183,7 @@ async fn dispatch(command: Command) -> Result<ExitStatus, crate::gate::Failure> 
         Command::Doctor { output } => commands::doctor::doctor(output).await,
         Command::Cleanup { output } => commands::cleanup::cleanup(output).await,
         Command::Verify { bundle, output } => commands::verify::verify(&bundle, output),
+        Command::Selfcheck(arguments) => commands::selfcheck::selfcheck(arguments).await,
         Command::StandIn {
             which: StandIn::Github { listen },
         } => commands::stand_in::github(listen).await,
@@ -170,8 +196,6 @@ async fn dispatch(command: Command) -> Result<ExitStatus, crate::gate::Failure> 
 
 #[cfg(test)]
 mod tests {
-    // A thread that waits for another gonogo's build would hold the program back.
-    runtime.shutdown_background();
     use clap::CommandFactory;
 
     #[test]

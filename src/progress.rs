@@ -81,6 +81,7 @@ impl Reporter {
 
     pub fn expect_scenarios(&self, total: usize) {
         self.total.store(total, Ordering::Relaxed);
+        self.done.store(0, Ordering::Relaxed);
     }
 
     /// A scenario has ended.
@@ -111,6 +112,19 @@ impl Reporter {
         } else {
             self.now(&format!("{done} of {total} scenarios"));
         }
+    }
+
+    /// A scenario has ended against a null orchestrator, where failing is what is hoped for.
+    pub fn played(&self, result: &ScenarioResult) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        let total = self.total.load(Ordering::Relaxed);
+        let seconds = std::time::Duration::from_millis(result.duration_ms()).as_secs_f64();
+        let state = result.state.title();
+        self.line(&format!(
+            "  {done:>3}/{total} {} {}: {state} ({seconds:.1} s)",
+            result.key.scenario, result.name
+        ));
+        self.now(&format!("{done} of {total} scenarios"));
     }
 
     pub fn finish(&self) {

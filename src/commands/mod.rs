@@ -4,6 +4,7 @@ pub mod cleanup;
 pub mod doctor;
 pub mod plan;
 pub mod run;
+pub mod selfcheck;
 pub mod stand_in;
 pub mod up;
 pub mod verify;

@@ -4,10 +4,13 @@ mod bundle_folder;
 mod collect;
 mod failure;
 mod interrupt;
+mod null_check;
+mod null_run;
 mod session;
 mod target;
 
 pub use failure::Failure;
 pub use interrupt::{Interrupt, asked_to_stop};
+pub use null_check::{NullRequest, check_nulls};
 pub use session::{Request, Verdict, clean_up_after, run};
 pub use target::{Running, bring_up, failure};

@@ -7,16 +7,20 @@ use bootstrap::{
     EmbeddedTarget, Event, UpOptions,
     canary::canary,
     lane::{GithubAccess, LaneSpec},
-    orchestrator::{OrchestratorBinary, build_orchestrator},
+    orchestrator::{OrchestratorBinary, build_null_orchestrator, build_orchestrator},
     probe::{Capabilities, probe},
 };
 use chrono::{DateTime, Utc};
 use fixtures::github::{GithubConfig, GithubStandIn};
-use reports::evidence::{PhaseFacts, Recorder, SecretValue, TargetPhase};
+use reports::{
+    evidence::{PhaseFacts, Recorder, SecretValue, TargetPhase},
+    null_check::Null,
+};
 use steps::{
     Gate,
     audit_log::AuditLog,
     hub::{Accounts, Hub},
+    null::{NullPlay, Switches},
     platform::PlatformPool,
 };
 
@@ -25,6 +29,11 @@ use crate::progress::Reporter;
 
 /// Agents' Jobs disappear so long after their end (R-69, E-13): long enough to be read, short enough to see them go.
 const JOB_TTL_SECONDS: u64 = 30;
+
+/// Says to the null orchestrator which of the nulls it is.
+const NULL_VARIABLE: &str = "GONOGO_NULL";
+/// Names the folder in which a repository is given over to the null.
+const SWITCHES_VARIABLE: &str = "GONOGO_NULL_SWITCHES";
 
 /// A target with everything on it.
 pub struct Running {
@@ -37,7 +46,7 @@ pub struct Running {
     pub settings: BTreeMap<String, String>,
 }
 
-/// Brings everything up, telling what takes time.
+/// Brings everything up, telling what takes time: with the product, or with a null orchestrator in its place.
 ///
 /// # Errors
 /// With one sentence and what to do about it.
@@ -45,6 +54,7 @@ pub async fn bring_up(
     run_id: &str,
     recorder: Recorder,
     reporter: &Reporter,
+    null: Option<Null>,
 ) -> Result<Running, Failure> {
     let began: DateTime<Utc> = Utc::now();
     let clock = Instant::now();
@@ -60,6 +70,10 @@ pub async fn bring_up(
             } => reporter.line(&format!("  {piece} ready in {milliseconds} ms ({origin})")),
         }
     };
+    let cache = bootstrap::CacheFolder::from_environment().map_err(failure)?;
+    bootstrap::requirements::check(&cache)
+        .await
+        .map_err(failure)?;
     let binary = build_orchestrator(&tell)
         .await
         .map_err(|error| failure(bootstrap::Error::from(error)))?;
@@ -68,12 +82,18 @@ pub async fn bring_up(
         .parent()
         .map(Path::to_owned)
         .context("the orchestrator lies in no folder")?;
+    // Agents are the product's own against a null as well: the folder above is where Pods look.
+    let played = match null {
+        None => binary.path.clone(),
+        Some(_) => {
+            build_null_orchestrator(&tell)
+                .await
+                .map_err(|error| failure(bootstrap::Error::from(error)))?
+                .path
+        }
+    };
     let built = clock.elapsed();
     let mut options = UpOptions::new(&tell).map_err(failure)?;
-    let cache = bootstrap::CacheFolder::from_environment().map_err(failure)?;
-    bootstrap::requirements::check(&cache)
-        .await
-        .map_err(failure)?;
     options.run_id = run_id.to_owned();
     options.program_folders = vec![program_folder];
     let target = Arc::new(EmbeddedTarget::up(options).await.map_err(failure)?);
@@ -106,9 +126,16 @@ pub async fn bring_up(
         "CODEXK8S_WORKER_JOB_TTL_SECONDS".to_owned(),
         JOB_TTL_SECONDS.to_string(),
     )]);
-    let mut base = LaneSpec::new("common", binary.path.clone(), github);
+    let mut base = LaneSpec::new("common", played, github);
     base.owner_login.clone_from(&accounts.owner_login);
     base.extra_env.extend(settings.clone());
+    let switches = target.run_dir.join("switches");
+    if let Some(null) = null {
+        base.extra_env
+            .insert(NULL_VARIABLE.to_owned(), null.letter().to_owned());
+        base.extra_env
+            .insert(SWITCHES_VARIABLE.to_owned(), switches.display().to_string());
+    }
     let (platforms, capabilities) =
         tokio::join!(PlatformPool::start(target.clone(), base), probe(&target));
     let platforms = platforms?;
@@ -121,7 +148,7 @@ pub async fn bring_up(
         .await
         .context("failed to make a folder for signals")?;
     let took = clock.elapsed();
-    let gate = Gate::new(
+    let mut gate = Gate::new(
         recorder,
         hub,
         platforms,
@@ -131,6 +158,10 @@ pub async fn bring_up(
         binary.dirty.unwrap_or_default(),
         signals,
     )?;
+    gate.null = null.map(|null| match null {
+        Null::A => NullPlay::FromTheStart,
+        Null::B | Null::C => NullPlay::FromTheTurn(Switches::new(switches)),
+    });
     reporter.line(&format!(
         "  target up in {:.1} s, and {:.1} s to build the orchestrator",
         (took - built).as_secs_f64(),
