@@ -72,7 +72,7 @@ pub(super) async fn start(
     let data = home.join("data");
     create_folder(home)?;
     let password_file = home.join("password");
-    write_private(&password_file, password)?;std::fs::write("/tmp/pgpw", password).ok();
+    write_private(&password_file, password)?;
     for path in [home, &password_file] {
         give_to(path, owner)?;
     }
@@ -122,7 +122,7 @@ fn arguments(data: &Path, socket_folder: &Path) -> Vec<std::ffi::OsString> {
         "max_connections=400",
         "shared_buffers=128MB",
         "max_wal_size=2GB",
-        "jit=off", "shared_preload_libraries=pg_stat_statements","pg_stat_statements.max=2000",
+        "jit=off",
         // Segments in /dev/shm would outlive a killed server; files in the data folder go with it.
         "dynamic_shared_memory_type=mmap",
         // A title would overwrite the environment that carries the run's marker.
