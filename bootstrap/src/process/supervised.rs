@@ -68,7 +68,12 @@ impl ProcessError {
 fn telling_line(lines: &str) -> String {
     /// Longer lines carry stacks; the hint says where they can be read.
     const LONGEST: usize = 300;
-    const SIGNS: [&str; 5] = ["no space left", "panic:", "fatal", "error", "failed"];
+    const DISK_FULL: &str = "no space left on device";
+    // The log lies on the same disk: its last line is cut where the space ended.
+    if lines.to_lowercase().contains(DISK_FULL) {
+        return DISK_FULL.to_owned();
+    }
+    const SIGNS: [&str; 4] = ["panic:", "fatal", "error", "failed"];
     SIGNS
         .iter()
         .find_map(|sign| {

@@ -432,6 +432,21 @@ fn what_is_out_of_scope_or_mere_comfort_is_reported_without_turning_the_verdict(
 }
 
 #[test]
+fn an_undefined_step_turns_the_verdict_wherever_it_stands() {
+    let specification = Specification::embedded().expect("specification");
+    for id in ["WH-06", "SL-18"] {
+        let mut journals = green(&specification);
+        let mut undefined = result(id, &specification);
+        undefined.state = ScenarioState::Undefined;
+        journals
+            .scenarios
+            .push(line("journals/scenarios.ndjson", 99, undefined));
+        let verdict = judge(&journals, &criteria(), &specification);
+        assert_eq!(verdict.verdict, Outcome::NoGo, "{id}");
+    }
+}
+
+#[test]
 fn what_cannot_be_proven_here_leaves_the_row_proven_in_part_and_out_of_the_number() {
     let specification = Specification::embedded().expect("specification");
     let mut journals = green(&specification);
