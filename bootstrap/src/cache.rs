@@ -56,6 +56,15 @@ pub(crate) fn create_folder(path: &Path) -> Result<()> {
     std::fs::create_dir_all(path).map_err(|source| Error::file("create", path, source))
 }
 
+/// Makes the folder of runs and a nameless file in it: what a run would fail at is seen before it.
+pub(crate) fn check_runs(cache: &CacheFolder) -> Result<()> {
+    let runs = cache.runs();
+    create_folder(&runs)?;
+    tempfile::tempfile_in(&runs)
+        .map(drop)
+        .map_err(|source| Error::file("write to", &runs, source))
+}
+
 /// Refuses to start where a run could not end: a full disk ends a component in the middle of a
 /// write, with words that nobody understands.
 ///

@@ -125,8 +125,7 @@ fn orchestrator() -> Finding {
 }
 
 fn cache_folder(cache: &CacheFolder) -> Vec<Finding> {
-    // Where runs are kept: a run makes it, and stops when it cannot.
-    if let Err(error) = crate::cache::create_folder(&cache.runs()) {
+    if let Err(error) = crate::cache::check_runs(cache) {
         return vec![missing("cache")(error)];
     }
     let free = rustix::fs::statvfs(cache.path()).map_or(0, |system| {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use crate::assets;
-use crate::cache::{CacheFolder, create_folder};
+use crate::cache::{CacheFolder, check_runs};
 use crate::error::Result;
 use crate::postgres::{self, PostgresError};
 
@@ -40,7 +40,7 @@ pub async fn check(cache: &CacheFolder) -> Result<()> {
     if !postgres::is_given() && postgres::find_programs().is_none() {
         return Err(PostgresError::NoPrograms.into());
     }
-    create_folder(&cache.runs())?;
+    check_runs(cache)?;
     assets::obtainable(cache).await
 }
 

@@ -15,7 +15,12 @@ use crate::{
 /// When the cache folder cannot be read.
 pub async fn cleanup(output: Output) -> Result<ExitStatus, Failure> {
     let cache = bootstrap::CacheFolder::from_environment().map_err(failure)?;
-    let cleaned = bootstrap::runs::cleanup(&cache).await.map_err(failure)?;
+    let mut cleaned = bootstrap::runs::cleanup(&cache).await.map_err(failure)?;
+    cleaned.extend(
+        bootstrap::runs::clean_up_builds(&cache)
+            .await
+            .map_err(failure)?,
+    );
     let left: usize = cleaned.iter().map(|run| run.left.len()).sum();
     if output == Output::Json {
         let runs: Vec<_> = cleaned

@@ -175,6 +175,7 @@ pub async fn kubernetes(cache: &CacheFolder, progress: &dyn Progress) -> Result<
 }
 
 const UNFINISHED: &str = ".unfinished-";
+const LOCK: &str = "build.lock";
 
 fn given_folder() -> Option<PathBuf> {
     std::env::var_os(GIVEN_FOLDER)
@@ -191,20 +192,38 @@ async fn look_up(cache: &CacheFolder) -> Result<Lookup> {
 
 /// Builds that were killed; the lock is held, so none of them is alive.
 fn remove_abandoned(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) && entry.path().is_dir() {
-            // What cannot be removed now costs space only.
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
+    for build in unfinished(folder) {
+        // What cannot be removed now costs space only.
+        let _ = std::fs::remove_dir_all(build);
     }
+}
+
+fn unfinished(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(UNFINISHED))
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect()
+}
+
+/// Builds whose gonogo was killed, and the lock that keeps others from beginning one; none while one is under way.
+pub(crate) fn abandoned_builds(cache: &CacheFolder) -> Option<(File, Vec<PathBuf>)> {
+    let folder = cache.kubernetes();
+    let builds = unfinished(&folder);
+    if builds.is_empty() {
+        return None;
+    }
+    let lock = File::create(folder.join(LOCK)).ok()?;
+    lock.try_lock().ok()?;
+    Some((lock, builds))
 }
 
 /// Waits for the lock in a thread of its own: a build by another run takes minutes.
 async fn lock(folder: &Path, piece: &Piece<'_>) -> Result<File> {
-    let path = folder.join("build.lock");
+    let path = folder.join(LOCK);
     let file = File::create(&path).map_err(|source| Error::file("create", &path, source))?;
     if file.try_lock().is_ok() {
         return Ok(file);

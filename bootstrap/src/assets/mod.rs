@@ -13,6 +13,6 @@ mod source;
 pub(crate) use build::check_go;
 pub(crate) use cached::digest_of;
 pub use error::AssetError;
-pub(crate) use locate::obtainable;
 pub use locate::{AtHand, GIVEN_FOLDER, KubernetesAssets, Origin, kubernetes, peek};
+pub(crate) use locate::{abandoned_builds, obtainable};
 pub use source::{ETCD_VERSION, KUBERNETES_VERSION};

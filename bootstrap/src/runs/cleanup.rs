@@ -52,6 +52,43 @@ pub async fn cleanup(cache: &CacheFolder) -> Result<Vec<CleanedRun>> {
     Ok(cleaned)
 }
 
+/// Removes builds of the Kubernetes programs whose gonogo was killed; a build under way is not touched.
+///
+/// # Errors
+/// When a folder cannot be removed.
+pub async fn clean_up_builds(cache: &CacheFolder) -> Result<Vec<CleanedRun>> {
+    let Some((_lock, builds)) = crate::assets::abandoned_builds(cache) else {
+        return Ok(Vec::new());
+    };
+    let mut cleaned = Vec::new();
+    for build in builds {
+        let name = name_of(&build);
+        let folders = [build];
+        // The Go tool knows nothing of runs: it is found by working in the folder.
+        let (ended, left) = end_processes(&name, &folders, END_DEADLINE).await;
+        let mut removed = Vec::new();
+        for folder in folders {
+            if remove_folder(&folder)? {
+                removed.push(folder);
+            }
+        }
+        cleaned.push(CleanedRun {
+            run_id: name,
+            ended,
+            left,
+            removed,
+        });
+    }
+    Ok(cleaned)
+}
+
+fn name_of(folder: &Path) -> String {
+    folder
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
 /// Cleans up after a run that the caller itself began and gave up; other runs are left to [`cleanup`].
 ///
 /// # Errors
@@ -101,10 +138,7 @@ fn take_lock(folder: &Path) -> Option<File> {
 }
 
 async fn clean(folder: &Path) -> Result<CleanedRun> {
-    let run_id = folder
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let run_id = name_of(folder);
     let mut folders = vec![folder.to_owned()];
     folders.extend(
         state::read(folder)
