@@ -367,7 +367,10 @@ fn millis(clock: Instant) -> u64 {
 }
 
 /// Takes everything down and proves that nothing is left.
-pub(super) async fn take_down(
+///
+/// # Errors
+/// When something still uses the target, or it cannot be taken down.
+pub async fn take_down(
     running: Running,
     reporter: &Reporter,
 ) -> Result<TargetPhase, Failure> {

@@ -27,6 +27,8 @@ const CONTROLLER_RATE: (u32, u32) = (1_000, 2_000);
 const READY_DEADLINE: Duration = Duration::from_secs(90);
 /// Between two looks whether a component is ready.
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
+/// Go collects garbage when the heap has grown by so much: the heaps are small here and the cores few.
+const GARBAGE_COLLECTION_PERCENT: &str = "400";
 /// Size at which the audit log would be rotated, in megabytes: never within a run.
 const AUDIT_LOG_MEGABYTES: u32 = 100_000;
 /// The group that Kubernetes lets do everything.
@@ -230,6 +232,7 @@ impl Start<'_> {
         let (program, first) = self.assets.component(component);
         let log = self.logs.join(format!("{component}.log"));
         let launch = Launch::new(component, &program, self.run_id, &log)
+            .env("GOGC", GARBAGE_COLLECTION_PERCENT)
             .args(first)
             .args(
                 flags

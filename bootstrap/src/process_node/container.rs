@@ -47,6 +47,9 @@ pub(super) async fn run(
         };
         let termination = run_once(pod, container, init, spec, &mut record, &mut stop).await;
         let exit_code = termination.exit_code;
+        pod.context
+            .journal
+            .ended(pod.namespace, pod.name, &container.name, &termination);
         record.progress = Progress::Terminated(termination.clone());
         pod.update(init, &container.name, &record);
         if stop.borrow().is_some() || !restarts_after(restart_policy(pod.pod), exit_code, init) {

@@ -18,6 +18,7 @@ use super::config::ProcessNodeConfig;
 use super::environment::NodeFacts;
 use super::error::ProcessNodeError;
 use super::events::PodEvents;
+use super::journal::{JOURNAL_FILE, Journal};
 use super::log_server;
 use super::logs::LogRegistry;
 use super::pod_worker::{self, Desired, NodeContext};
@@ -40,6 +41,7 @@ impl ProcessNode {
             std::fs::create_dir_all(&path)
                 .map_err(|source| ProcessNodeError::Folder { path, source })?;
         }
+        let journal = Journal::create(&config.root_dir.join(JOURNAL_FILE))?;
         let started = Timestamp::now();
         let service_variables = service_variables(&config.kube);
         let client =
@@ -66,6 +68,7 @@ impl ProcessNode {
             events: PodEvents::new(client.clone(), &config.node_name),
             client,
             logs,
+            journal,
             node: NodeFacts {
                 node_name: config.node_name,
                 node_ip: address.ip().to_string(),

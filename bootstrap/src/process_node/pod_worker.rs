@@ -19,6 +19,7 @@ use super::container::{self, stopped, stopped_within};
 use super::environment::NodeFacts;
 use super::error::{PodError, describe};
 use super::events::PodEvents;
+use super::journal::Journal;
 use super::logs::LogRegistry;
 use super::status::{ContainerRecord, ForcedEnd, StatusFacts, compute};
 use super::status_writer::StatusWriter;
@@ -38,6 +39,7 @@ pub(super) struct NodeContext {
     pub(super) client: kube::Client,
     pub(super) events: PodEvents,
     pub(super) logs: Arc<LogRegistry>,
+    pub(super) journal: Journal,
     pub(super) node: NodeFacts,
     pub(super) root_dir: PathBuf,
     pub(super) path_prefix: Vec<PathBuf>,
