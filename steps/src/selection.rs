@@ -167,15 +167,18 @@ fn not_gherkin(file: &std::path::Path, error: &gherkin::ParseFileError) -> anyho
     }
 }
 
-/// The scenario id among `tags`, e.g. `SL-07`: two capital letters and two digits. Rule ids never have that form.
+/// The scenario id among `tags`, e.g. `SL-07`: two capital letters and two digits.
 #[must_use]
 pub fn scenario_id(tags: &[String]) -> Option<String> {
     tags.iter().find(|tag| is_scenario_id(tag)).cloned()
 }
 
 fn is_scenario_id(tag: &str) -> bool {
+    /// Prefixes of rules that have the form of a scenario's (E-26).
+    const RULES: [&str; 7] = ["DM-", "DF-", "DA-", "DU-", "DR-", "DC-", "DE-"];
     let bytes = tag.as_bytes();
     bytes.len() == 5
+        && !RULES.iter().any(|prefix| tag.starts_with(prefix))
         && bytes[..2].iter().all(u8::is_ascii_uppercase)
         && bytes[2] == b'-'
         && bytes[3..].iter().all(u8::is_ascii_digit)
