@@ -370,10 +370,7 @@ fn millis(clock: Instant) -> u64 {
 ///
 /// # Errors
 /// When something still uses the target, or it cannot be taken down.
-pub async fn take_down(
-    running: Running,
-    reporter: &Reporter,
-) -> Result<TargetPhase, Failure> {
+pub async fn take_down(running: Running, reporter: &Reporter) -> Result<TargetPhase, Failure> {
     let began = (Utc::now(), Instant::now());
     reporter.now("taking the target down …");
     let Running {
