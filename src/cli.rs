@@ -74,7 +74,7 @@ pub struct SelfcheckArguments {
     pub null: bool,
     #[command(flatten)]
     pub selection: Selection,
-    /// Scenarios played side by side against a null; nearly all of them wait.
+    /// Scenarios played side by side against (b) and (c); most of the time they wait.
     #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: u16,
     /// Bundle of a healthy run of this revision and selection [default: play one].

@@ -102,8 +102,9 @@ async fn obtain(
     let piece = Piece::start(progress, program);
     let binary = match workspace() {
         Some(workspace) => {
-            let (revision, dirty) = revision(&workspace).await;
             let path = build(program, &workspace, &piece).await?;
+            // Read after a build that may have waited long for another one: the program carries what was there then.
+            let (revision, dirty) = revision(&workspace).await;
             identify(path, revision, dirty, "build").await?
         }
         None => identify(beside_this_program(program)?, None, None, "installed").await?,

@@ -21,7 +21,7 @@ use steps::{
     audit_log::AuditLog,
     hub::{Accounts, Hub},
     null::{NullPlay, Switches},
-    platform::PlatformPool,
+    platform::{LEASES_AT_ONCE, PlatformPool},
 };
 
 use super::Failure;
@@ -30,6 +30,8 @@ use crate::progress::Reporter;
 /// Agents' Jobs disappear so long after their end (R-69, E-13): long enough to be read, short enough to see them go.
 const JOB_TTL_SECONDS: u64 = 30;
 
+/// Lanes of their own that run at once against a null: they wait for deadlines most of the time.
+const NULL_LEASES_AT_ONCE: usize = 12;
 /// Says to the null orchestrator which of the nulls it is.
 const NULL_VARIABLE: &str = "GONOGO_NULL";
 /// Names the folder in which a repository is given over to the null.
@@ -136,8 +138,11 @@ pub async fn bring_up(
         base.extra_env
             .insert(SWITCHES_VARIABLE.to_owned(), switches.display().to_string());
     }
-    let (platforms, capabilities) =
-        tokio::join!(PlatformPool::start(target.clone(), base), probe(&target));
+    let leases = null.map_or(LEASES_AT_ONCE, |_| NULL_LEASES_AT_ONCE);
+    let (platforms, capabilities) = tokio::join!(
+        PlatformPool::start(target.clone(), base, leases),
+        probe(&target)
+    );
     let platforms = platforms?;
     for secret in bootstrap::canary::all() {
         recorder.add_secret(SecretValue::new(secret.name.clone(), secret.value.clone()));

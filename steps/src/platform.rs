@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Lanes of their own that run at once: each is four processes, on a machine that may have two cores.
-const LEASES_AT_ONCE: usize = 4;
+pub const LEASES_AT_ONCE: usize = 4;
 
 /// Longest wait for a process to be ready again after a fault.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
@@ -406,11 +406,15 @@ pub struct PlatformPool {
 }
 
 impl PlatformPool {
-    /// Starts the common platform: every process on its own, two workers.
+    /// Starts the common platform: every process on its own, two workers. Of other lanes `leases` may run at once.
     ///
     /// # Errors
     /// When it does not come up.
-    pub async fn start(target: Arc<EmbeddedTarget>, base: LaneSpec) -> anyhow::Result<Self> {
+    pub async fn start(
+        target: Arc<EmbeddedTarget>,
+        base: LaneSpec,
+        leases: usize,
+    ) -> anyhow::Result<Self> {
         let http = Client::builder()
             .no_proxy()
             .timeout(READY_DEADLINE)
@@ -438,7 +442,7 @@ impl PlatformPool {
             base,
             common,
             http,
-            permits: Arc::new(Semaphore::new(LEASES_AT_ONCE)),
+            permits: Arc::new(Semaphore::new(leases)),
             made,
         })
     }

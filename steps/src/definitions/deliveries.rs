@@ -347,6 +347,14 @@ async fn shows_accepted(world: &mut GateWorld, #[step] step: &gherkin::Step) -> 
         .database
         .runs_of_issue(&place.repository, place.issue)
         .await?;
+    world.equal(
+        &["L-25", "D-2"],
+        Postgres,
+        &format!("runs of {}#{}", place.repository, place.issue),
+        "agent_runs by repository and Issue",
+        1,
+        runs.len(),
+    )?;
     let expected = runs
         .iter()
         .filter_map(|run| run["id"].as_str())
