@@ -18,8 +18,14 @@ async fn insert(pool: &PgPool, plan: EffectPlan) -> usize {
 }
 
 async fn claim(pool: &PgPool, owner: &str) -> Option<ClaimedEffect> {
+    claim_many(pool, owner, 1).await.pop()
+}
+
+async fn claim_many(pool: &PgPool, owner: &str, limit: usize) -> Vec<ClaimedEffect> {
     let mut transaction = pool.begin().await.unwrap();
-    let claimed = effects::claim(&mut transaction, owner).await.unwrap();
+    let claimed = effects::claim(&mut transaction, owner, limit)
+        .await
+        .unwrap();
     transaction.commit().await.unwrap();
     claimed
 }
@@ -99,6 +105,31 @@ async fn an_effect_waits_for_the_one_before_it() {
         claim(&database.pool, "b").await.unwrap().kind,
         "create_comment"
     );
+}
+
+#[tokio::test]
+async fn a_claim_takes_many_in_order_but_one_status_comment_of_a_run() {
+    let database = TestDatabase::migrated().await;
+    let run = Uuid::now_v7();
+    let mut plan = EffectPlan::new("d");
+    plan.push(add_label(1));
+    plan.push(status(run, CommentPhase::Created));
+    plan.push(status(run, CommentPhase::Started));
+    plan.push(comment(2));
+    insert(&database.pool, plan).await;
+    let kinds = |claimed: &[ClaimedEffect]| -> Vec<String> {
+        claimed.iter().map(|effect| effect.kind.clone()).collect()
+    };
+    let first = claim_many(&database.pool, "a", 10).await;
+    assert_eq!(
+        kinds(&first),
+        ["add_label", "status_comment", "create_comment"]
+    );
+    assert!(claim_many(&database.pool, "b", 10).await.is_empty());
+    assert!(complete(&database.pool, &first[1]).await);
+    let second = claim_many(&database.pool, "b", 10).await;
+    assert_eq!(kinds(&second), ["status_comment"]);
+    assert!(second[0].id > first[1].id);
 }
 
 #[tokio::test]

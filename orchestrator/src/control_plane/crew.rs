@@ -32,6 +32,11 @@ impl Crew {
         !shutdown.is_cancelled()
     }
 
+    /// How many more may start.
+    pub fn room(&self) -> usize {
+        self.size.saturating_sub(self.tasks.len())
+    }
+
     pub fn start(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.spawn(task);
     }

@@ -55,13 +55,15 @@ pub async fn run(app: SharedApp, outcomes: Arc<Outcomes>) {
         .waiter(&[Channel::Deliveries, Channel::Clock], &app.shutdown);
     let mut crew = Crew::new(DECIDERS);
     while crew.has_room(&app.shutdown).await {
-        match deliveries::claim(&app.pool, &owner).await {
-            Ok(Some(claimed)) => {
-                let (app, outcomes, owner) = (app.clone(), outcomes.clone(), owner.clone());
-                crew.start(async move { decide_one(&app, &outcomes, &owner, claimed).await });
+        match deliveries::claim(&app.pool, &owner, crew.room()).await {
+            Ok(claimed) if !claimed.is_empty() => {
+                for claimed in claimed {
+                    let (app, outcomes, owner) = (app.clone(), outcomes.clone(), owner.clone());
+                    crew.start(async move { decide_one(&app, &outcomes, &owner, claimed).await });
+                }
                 continue;
             }
-            Ok(None) => {}
+            Ok(_) => {}
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "failed to claim a delivery"

@@ -1,16 +1,16 @@
-//! Performs what decisions wrote down (D-31): one effect at a time per executor, under lease and fence.
+//! Performs what decisions wrote down (D-31), under lease and fence.
 use std::time::Duration;
 
 use domain::audit::{Actor, AuditEvent, AuditRecord, EffectGivenUpPayload, SystemActor};
 use domain::effects::Effect;
 use domain::ids::{CorrelationId, ProjectId, RunId};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use super::backoff::{self, EFFECT_LIMIT, GIVE_UP_AFTER};
 use super::crew::Crew;
-use super::effects::{self as world, Attempt, EffectError, Performed};
+use super::effects::{self as world, Attempt, EffectError, LabelsSeen, Performed};
 use super::parts::pause_until;
 use crate::app::{App, SharedApp};
 use crate::store::effects::{self, ClaimedEffect};
@@ -31,13 +31,15 @@ pub async fn run(app: SharedApp) {
         .waiter(&[Channel::Effects, Channel::Clock], &app.shutdown);
     let mut crew = Crew::new(EXECUTORS);
     while crew.has_room(&app.shutdown).await {
-        match claim(&app, &owner).await {
-            Ok(Some(claimed)) => {
-                let app = app.clone();
-                crew.start(async move { perform_one(&app, claimed).await });
+        match claim(&app, &owner, crew.room()).await {
+            Ok(claimed) if !claimed.is_empty() => {
+                for group in together(claimed) {
+                    let app = app.clone();
+                    crew.start(async move { perform_group(&app, group).await });
+                }
                 continue;
             }
-            Ok(None) => {}
+            Ok(_) => {}
             Err(error) => tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "failed to claim an effect"
@@ -55,38 +57,78 @@ pub async fn run(app: SharedApp) {
     crew.finish().await;
 }
 
-async fn claim(app: &App, owner: &str) -> Result<Option<ClaimedEffect>, sqlx::Error> {
+async fn claim(app: &App, owner: &str, limit: usize) -> Result<Vec<ClaimedEffect>, sqlx::Error> {
     let mut transaction = app.pool.begin().await?;
-    let claimed = effects::claim(&mut transaction, owner).await?;
+    let claimed = effects::claim(&mut transaction, owner, limit).await?;
     transaction.commit().await?;
     Ok(claimed)
 }
 
-#[tracing::instrument(skip_all, fields(effect.id = claimed.id, effect.kind = claimed.kind, attempt = claimed.attempts, run.id = ?claimed.run_id, delivery.id = ?claimed.delivery_id))]
-async fn perform_one(app: &App, claimed: ClaimedEffect) {
-    let started = std::time::Instant::now();
-    let outcome = match tokio::time::timeout(ATTEMPT_TIME_LIMIT, attempt(app, &claimed)).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(EffectError::TimedOut),
-    };
-    let outcome = match outcome {
-        Ok(performed) => complete(app, &claimed, performed).await,
-        Err(error) => Err(error),
-    };
-    metrics::histogram!("codexk8s_effect_duration_seconds", "kind" => claimed.kind.clone())
-        .record(started.elapsed().as_secs_f64());
-    if let Err(error) = outcome
-        && let Err(error) = handle_failure(app, &claimed, &error).await
-    {
+/// Label changes of one thread go one after the other and share one look at its labels; all else goes side by side.
+fn together(claimed: Vec<ClaimedEffect>) -> Vec<Vec<ClaimedEffect>> {
+    let mut groups: Vec<(Option<Value>, Vec<ClaimedEffect>)> = Vec::new();
+    for effect in claimed {
+        let is_label_change = matches!(effect.kind.as_str(), "add_label" | "remove_label");
+        let thread = effect
+            .payload
+            .get("thread")
+            .filter(|_| is_label_change)
+            .cloned();
+        match groups
+            .iter_mut()
+            .find(|(of, _)| thread.is_some() && *of == thread)
+        {
+            Some((_, group)) => group.push(effect),
+            None => groups.push((thread, vec![effect])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// Performs a group in its order, within the time that its leases allow, and completes what was done in one step.
+async fn perform_group(app: &App, group: Vec<ClaimedEffect>) {
+    let deadline = tokio::time::Instant::now() + ATTEMPT_TIME_LIMIT;
+    let labels = LabelsSeen::default();
+    let mut done = Vec::with_capacity(group.len());
+    for claimed in group {
+        let started = std::time::Instant::now();
+        let outcome = tokio::time::timeout_at(deadline, attempt(app, &claimed, &labels))
+            .await
+            .unwrap_or(Err(EffectError::TimedOut));
+        metrics::histogram!("codexk8s_effect_duration_seconds", "kind" => claimed.kind.clone())
+            .record(started.elapsed().as_secs_f64());
+        match outcome {
+            Ok(performed) => done.push((claimed, performed)),
+            Err(error) => {
+                labels.forget();
+                give_back(app, &claimed, &error).await;
+            }
+        }
+    }
+    if let Err(error) = complete(app, &done).await {
+        for (claimed, _) in &done {
+            give_back(app, claimed, &error).await;
+        }
+    }
+}
+
+async fn give_back(app: &App, claimed: &ClaimedEffect, error: &EffectError) {
+    if let Err(error) = handle_failure(app, claimed, error).await {
         // The lease ends by itself; the next executor goes on.
         tracing::warn!(
             error = &error as &dyn std::error::Error,
+            effect.id = claimed.id,
             "failed to give an effect back"
         );
     }
 }
 
-async fn attempt(app: &App, claimed: &ClaimedEffect) -> Result<Performed, EffectError> {
+#[tracing::instrument(skip_all, fields(effect.id = claimed.id, effect.kind = claimed.kind, attempt = claimed.attempts, run.id = ?claimed.run_id, delivery.id = ?claimed.delivery_id))]
+async fn attempt(
+    app: &App,
+    claimed: &ClaimedEffect,
+    labels: &LabelsSeen,
+) -> Result<Performed, EffectError> {
     let effect = Effect::deserialize(&claimed.payload).map_err(EffectError::Decode)?;
     let context = effect_context::load(&app.pool, claimed).await?;
     let repository = effect
@@ -101,23 +143,27 @@ async fn attempt(app: &App, claimed: &ClaimedEffect) -> Result<Performed, Effect
         claimed,
         correlation_id: CorrelationId::new(context.correlation_id),
         reported: context.reported,
+        labels,
     };
     world::perform(&attempt, &effect).await
 }
 
 /// Completion and what it tells commit together; a stale fence tells nothing.
-async fn complete(
-    app: &App,
-    claimed: &ClaimedEffect,
-    performed: Performed,
-) -> Result<(), EffectError> {
-    let mut transaction = app.pool.begin().await?;
-    if !effects::complete(&mut transaction, claimed).await? {
-        tracing::info!("another executor has the effect");
+async fn complete(app: &App, done: &[(ClaimedEffect, Performed)]) -> Result<(), EffectError> {
+    if done.is_empty() {
         return Ok(());
     }
-    performed.record(&mut transaction).await?;
-    let has_followers = effects::has_followers(&mut transaction, claimed).await?;
+    let mut transaction = app.pool.begin().await?;
+    let mut completed = Vec::with_capacity(done.len());
+    for (claimed, performed) in done {
+        if effects::complete(&mut transaction, claimed).await? {
+            performed.record(&mut transaction).await?;
+            completed.push(claimed);
+        } else {
+            tracing::info!(effect.id = claimed.id, "another executor has the effect");
+        }
+    }
+    let has_followers = effects::has_followers(&mut transaction, &completed).await?;
     if has_followers {
         wakeups::notify(&mut transaction, Channel::Effects).await?;
     }
@@ -198,4 +244,40 @@ async fn tell_given_up(
         project_id: effect.project_id,
     };
     errors::journal(connection, &entry).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effect(id: i64, kind: &str, number: i64) -> ClaimedEffect {
+        ClaimedEffect {
+            id,
+            idempotency_key: id.to_string(),
+            kind: kind.to_owned(),
+            delivery_id: None,
+            run_id: None,
+            project_id: None,
+            payload: json!({"thread": {"number": number}}),
+            attempts: 1,
+            fence: 1,
+            created_at: chrono::DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn only_label_changes_of_one_thread_go_together_in_their_order() {
+        let claimed = vec![
+            effect(1, "add_label", 7),
+            effect(2, "create_comment", 7),
+            effect(3, "remove_label", 7),
+            effect(4, "remove_label", 8),
+            effect(5, "create_comment", 7),
+        ];
+        let groups: Vec<Vec<i64>> = together(claimed)
+            .iter()
+            .map(|group| group.iter().map(|effect| effect.id).collect())
+            .collect();
+        assert_eq!(groups, [vec![1, 3], vec![2], vec![4], vec![5]]);
+    }
 }

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, Connection, PgPool};
 
 /// Longer and a webhook would run into GitHub's ten seconds without its 503 (L-23).
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A connection idle for longer is asked whether it lives before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 
 /// Makes a pool that connects on first use, so that a database that is down does not end the process.
 pub fn pool(
@@ -21,6 +24,16 @@ pub fn pool(
     Ok(PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A connection that was in use a moment ago is not asked whether it lives: that would double the round trips.
+        .test_before_acquire(false)
+        .before_acquire(|connection, usage| {
+            Box::pin(async move {
+                if usage.idle_for >= TRUSTED_IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options))
 }
 

@@ -101,23 +101,28 @@ pub async fn decided_among(
     .await
 }
 
-/// Leases the oldest due delivery for 30 s; the attempt counts from here, so that a dying decider counts too.
+/// Leases the oldest due deliveries for 30 s, at most `limit`, oldest first; the attempt counts from here, so that a
+/// dying decider counts too.
 pub async fn claim(
     executor: impl PgExecutor<'_>,
     owner: &str,
-) -> Result<Option<ClaimedDelivery>, sqlx::Error> {
-    sqlx::query_as(
+    limit: usize,
+) -> Result<Vec<ClaimedDelivery>, sqlx::Error> {
+    let mut claimed: Vec<ClaimedDelivery> = sqlx::query_as(
         "UPDATE webhook_deliveries SET lease_owner = $1, lease_until = platform_now() + make_interval(secs => $2), attempts = attempts + 1
-         WHERE delivery_id = (
+         WHERE delivery_id IN (
              SELECT delivery_id FROM webhook_deliveries
              WHERE status = 'processing' AND next_attempt_at <= platform_now() AND (lease_until IS NULL OR lease_until <= platform_now())
-             ORDER BY next_attempt_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+             ORDER BY next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED)
          RETURNING delivery_id, event_type, raw_body, attempts, created_at, lease_until",
     )
     .bind(owner)
     .bind(LEASE_SECONDS)
-    .fetch_optional(executor)
-    .await
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(executor)
+    .await?;
+    claimed.sort_by_key(|delivery| delivery.created_at);
+    Ok(claimed)
 }
 
 /// Takes the row for the deciding transaction; `false` when the lease went to somebody else meanwhile.

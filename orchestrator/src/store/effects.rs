@@ -98,34 +98,39 @@ fn run_of(effect: &domain::effects::Effect) -> Option<Uuid> {
     }
 }
 
-/// Leases the oldest due effect whose predecessor is done. Status comments of one run take turns: two at once would
-/// both find no comment and write two.
+/// Leases the oldest due effects whose predecessors are done, at most `limit`, oldest first. Status comments of one run
+/// take turns: two at once would both find no comment and write two.
 pub async fn claim(
     connection: &mut PgConnection,
     owner: &str,
-) -> Result<Option<ClaimedEffect>, sqlx::Error> {
+    limit: usize,
+) -> Result<Vec<ClaimedEffect>, sqlx::Error> {
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(CLAIM_LOCK)
         .execute(&mut *connection)
         .await?;
-    sqlx::query_as(
+    let mut claimed: Vec<ClaimedEffect> = sqlx::query_as(
         "UPDATE outbox_effects SET lease_owner = $1, lease_until = platform_now() + make_interval(secs => $2),
              attempts = attempts + 1, fence = fence + 1
-         WHERE id = (
+         WHERE id IN (
              SELECT e.id FROM outbox_effects e
              WHERE e.state = 'pending' AND e.next_attempt_at <= platform_now()
                AND (e.lease_until IS NULL OR e.lease_until <= platform_now())
                AND (e.after_id IS NULL OR EXISTS (SELECT 1 FROM outbox_effects a WHERE a.id = e.after_id AND a.state = 'done'))
                AND NOT (e.kind = 'status_comment' AND EXISTS (
                    SELECT 1 FROM outbox_effects o WHERE o.run_id = e.run_id AND o.kind = e.kind AND o.id <> e.id
-                     AND o.state = 'pending' AND o.lease_until > platform_now()))
-             ORDER BY e.id LIMIT 1 FOR UPDATE OF e SKIP LOCKED)
+                     AND o.state = 'pending'
+                     AND (o.lease_until > platform_now() OR (o.id < e.id AND o.next_attempt_at <= platform_now()))))
+             ORDER BY e.id LIMIT $3 FOR UPDATE OF e SKIP LOCKED)
          RETURNING id, idempotency_key, kind, delivery_id, run_id, project_id, payload, attempts, fence, created_at",
     )
     .bind(owner)
     .bind(LEASE_SECONDS)
-    .fetch_optional(connection)
-    .await
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(connection)
+    .await?;
+    claimed.sort_by_key(|effect| effect.id);
+    Ok(claimed)
 }
 
 /// Marks an effect as done; `false` when somebody with a newer fence has it.
@@ -144,17 +149,19 @@ pub async fn complete(
     Ok(done.rows_affected() == 1)
 }
 
-/// Whether something pending could only start once this effect is done.
+/// Whether something pending could only start once these effects are done.
 pub async fn has_followers(
     connection: &mut PgConnection,
-    effect: &ClaimedEffect,
+    done: &[&ClaimedEffect],
 ) -> Result<bool, sqlx::Error> {
+    let ids: Vec<i64> = done.iter().map(|effect| effect.id).collect();
+    let runs: Vec<Uuid> = done.iter().filter_map(|effect| effect.run_id).collect();
     sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM outbox_effects WHERE after_id = $1 AND state = 'pending')
-             OR EXISTS (SELECT 1 FROM outbox_effects WHERE run_id = $2 AND kind = 'status_comment' AND state = 'pending' AND id <> $1)",
+        "SELECT EXISTS (SELECT 1 FROM outbox_effects WHERE after_id = ANY($1) AND state = 'pending')
+             OR EXISTS (SELECT 1 FROM outbox_effects WHERE run_id = ANY($2) AND kind = 'status_comment' AND state = 'pending')",
     )
-    .bind(effect.id)
-    .bind(effect.run_id)
+    .bind(ids)
+    .bind(runs)
     .fetch_one(connection)
     .await
 }

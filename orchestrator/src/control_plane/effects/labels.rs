@@ -1,10 +1,45 @@
 //! Labels, with `label.applied` for each real change (L-19).
+use std::sync::{Mutex, PoisonError};
+
 use domain::audit::{AuditEvent, LabelChangePayload};
 use domain::effects::LabelOrigin;
 use domain::events::Thread;
 
 use super::{Attempt, EffectError, Performed};
-use crate::github;
+use crate::github::{self, GithubError, RepositoryAccess};
+
+/// The labels of one thread as last read or left by us, for label changes that are done one after the other.
+#[derive(Debug, Default)]
+pub struct LabelsSeen(Mutex<Option<Vec<String>>>);
+
+impl LabelsSeen {
+    /// What was seen last, or a look now.
+    async fn of(
+        &self,
+        access: &RepositoryAccess,
+        thread: &Thread,
+    ) -> Result<Vec<String>, GithubError> {
+        if let Some(seen) = self.slot().clone() {
+            return Ok(seen);
+        }
+        let seen = access.reader.labels(thread.number).await?;
+        self.keep(&seen);
+        Ok(seen)
+    }
+
+    fn keep(&self, labels: &[String]) {
+        *self.slot() = Some(labels.to_vec());
+    }
+
+    /// After a failure nobody knows what the thread bears.
+    pub fn forget(&self) {
+        *self.slot() = None;
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Vec<String>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 pub(super) async fn add(
     attempt: &Attempt<'_>,
@@ -13,7 +48,7 @@ pub(super) async fn add(
     origin: &LabelOrigin,
 ) -> Result<Performed, EffectError> {
     let access = github::access_to(attempt.app, &thread.repository_full_name).await?;
-    let before = access.reader.labels(thread.number).await?;
+    let before = attempt.labels.of(&access, thread).await?;
     if bears(&before, label) {
         let without = before
             .iter()
@@ -25,6 +60,7 @@ pub(super) async fn add(
         ));
     }
     let after = access.writer.add_label(thread.number, label).await?;
+    attempt.labels.keep(&after);
     Ok(applied(
         attempt, thread, label, origin, "add", before, after,
     ))
@@ -37,7 +73,7 @@ pub(super) async fn remove(
     origin: &LabelOrigin,
 ) -> Result<Performed, EffectError> {
     let access = github::access_to(attempt.app, &thread.repository_full_name).await?;
-    let before = access.reader.labels(thread.number).await?;
+    let before = attempt.labels.of(&access, thread).await?;
     let after: Vec<String> = before
         .iter()
         .filter(|name| !name.eq_ignore_ascii_case(label))
@@ -50,11 +86,17 @@ pub(super) async fn remove(
         ));
     };
     match access.writer.remove_label(thread.number, spelled).await {
-        Ok(()) => Ok(applied(
-            attempt, thread, label, origin, "remove", before, after,
-        )),
+        Ok(()) => {
+            attempt.labels.keep(&after);
+            Ok(applied(
+                attempt, thread, label, origin, "remove", before, after,
+            ))
+        }
         // Somebody removed it between the look and the call: it was not us.
-        Err(error) if error.is_not_found() => Ok(Performed::nothing()),
+        Err(error) if error.is_not_found() => {
+            attempt.labels.forget();
+            Ok(Performed::nothing())
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -19,6 +19,7 @@ use crate::store::effects::ClaimedEffect;
 use crate::store::{events, status_comments};
 
 pub use error::EffectError;
+pub use labels::LabelsSeen;
 
 /// What a performed effect leaves in the database, written together with its completion.
 #[derive(Debug, Default)]
@@ -73,6 +74,8 @@ pub struct Attempt<'a> {
     pub correlation_id: CorrelationId,
     /// GitHub has reported this label change already, so it was we who made it (L-19).
     pub reported: bool,
+    /// The labels of the thread whose label changes are done together.
+    pub labels: &'a LabelsSeen,
 }
 
 impl Attempt<'_> {
