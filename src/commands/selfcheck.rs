@@ -76,7 +76,7 @@ fn text(check: &NullCheck) -> String {
         return text;
     }
     text.push_str(&format!(
-        "{} findings in {judged} scenarios:\n",
+        "findings: {}, scenarios judged: {judged}\n",
         check.findings.len()
     ));
     let findings: Vec<_> = check
