@@ -2,7 +2,8 @@
 //! target; once with the usual poll intervals and once with all of them at one hour. Beside it, in the same run, a
 //! bare Kubernetes client makes the same objects.
 //!
-//! `cargo bench --profile dev --bench latency`; `GONOGO_BENCH_SAMPLES` sets the runs per part (20).
+//! `cargo bench --profile dev --bench latency`; `GONOGO_BENCH_SAMPLES` sets the runs per part (20) and
+//! `GONOGO_BENCH_VERBOSE` prints each.
 
 #[path = "latency/bare_client.rs"]
 mod bare_client;
@@ -206,6 +207,14 @@ async fn idle(platform: &Platform) -> anyhow::Result<()> {
 }
 
 fn print(measured: Measured) {
+    if std::env::var_os("GONOGO_BENCH_VERBOSE").is_some() {
+        for (number, (usual, hourly)) in measured.usual.iter().zip(&measured.hourly).enumerate() {
+            println!(
+                "run {number}: label -> Job {:.0} ms, hourly {:.0} ms; exit -> over {:.0} ms, hourly {:.0} ms",
+                usual.label_to_job, hourly.label_to_job, usual.exit_to_terminal, hourly.exit_to_terminal
+            );
+        }
+    }
     let part = |samples: &[Sample], field: fn(&Sample) -> f64| {
         Milliseconds::of(samples.iter().map(field).collect())
     };
