@@ -112,12 +112,12 @@ async fn perform_group(app: &App, group: Vec<ClaimedEffect>) {
     }
 }
 
+#[tracing::instrument(skip_all, fields(effect.id = claimed.id, effect.kind = claimed.kind, attempt = claimed.attempts, run.id = ?claimed.run_id, delivery.id = ?claimed.delivery_id))]
 async fn give_back(app: &App, claimed: &ClaimedEffect, error: &EffectError) {
     if let Err(error) = handle_failure(app, claimed, error).await {
         // The lease ends by itself; the next executor goes on.
         tracing::warn!(
             error = &error as &dyn std::error::Error,
-            effect.id = claimed.id,
             "failed to give an effect back"
         );
     }
