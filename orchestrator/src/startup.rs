@@ -22,6 +22,9 @@ use crate::{gateway, telemetry, web_console};
 /// What is left to do on SIGTERM must fit into a pod's grace; R-15 gives a worker five seconds.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
 
+/// Between two looks for a database that is not there yet.
+const DATABASE_PAUSE: Duration = Duration::from_millis(500);
+
 type Parts = JoinSet<(&'static str, anyhow::Result<()>)>;
 
 /// Runs a process until it is told to end.
@@ -109,10 +112,7 @@ pub async fn hygiene(config: Config, conduct: Arc<dyn Conduct>) -> anyhow::Resul
 }
 
 /// For a command that does one thing and ends.
-async fn app_without_parts(
-    config: Config,
-    conduct: Arc<dyn Conduct>,
-) -> anyhow::Result<SharedApp> {
+async fn app_without_parts(config: Config, conduct: Arc<dyn Conduct>) -> anyhow::Result<SharedApp> {
     let metrics = telemetry::init_metrics()?;
     Ok(App::new(config, metrics, conduct, CancellationToken::new()).await?)
 }
@@ -124,9 +124,7 @@ pub async fn run_agent(arguments: Vec<String>) -> anyhow::Result<()> {
 }
 
 async fn start_control_plane(parts: &mut Parts, app: &SharedApp) -> anyhow::Result<ControlPlane> {
-    // DM-2: before any listener opens.
-    migrations::migrate(&app.pool).await?;
-    control_plane::prepare(app).await?;
+    prepare_database(app).await?;
     let listener = http_api::bind(app.config.listen.internal, "internal HTTP").await?;
     let mcp_listener = http_api::bind(app.config.listen.mcp, "MCP").await?;
     let (control_plane, loops) = ControlPlane::new(app);
@@ -147,6 +145,36 @@ async fn start_control_plane(parts: &mut Parts, app: &SharedApp) -> anyhow::Resu
         });
     }
     Ok(control_plane)
+}
+
+/// Migrations and seeds (DM-2: before any listener opens). A database that is not there yet is waited for;
+/// whatever else is wrong ends the process.
+async fn prepare_database(app: &SharedApp) -> anyhow::Result<()> {
+    loop {
+        let prepared = async {
+            migrations::migrate(&app.pool).await?;
+            control_plane::prepare(app).await
+        };
+        let error = match prepared.await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let unavailable = error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<sqlx::Error>())
+            .any(store::is_unavailable);
+        if !unavailable {
+            return Err(error);
+        }
+        tracing::warn!(
+            error = AsRef::<dyn std::error::Error>::as_ref(&error),
+            "the database is not available, trying again"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(DATABASE_PAUSE) => {}
+            () = app.shutdown.cancelled() => return Err(error),
+        }
+    }
 }
 
 fn start_worker(parts: &mut Parts, app: &SharedApp) {

@@ -13,6 +13,7 @@ use bootstrap::{
 };
 use chrono::Utc;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Secret};
 use reqwest::Client;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnectOptions;
@@ -576,6 +577,36 @@ impl PlatformPool {
                     Reading::Reached(())
                 } else {
                     Reading::NotYet(format!("{kept} namespaces"))
+                })
+            },
+        )
+        .await?;
+        self.code_runs_are_gone(platform).await
+    }
+
+    /// Waits until the Jobs of runs without a namespace of their own have gone with their credentials.
+    async fn code_runs_are_gone(&self, platform: &Platform) -> anyhow::Result<()> {
+        let namespace = &platform.lane.code_runs_namespace;
+        let client = &self.target.kube;
+        let jobs: kube::Api<Job> = kube::Api::namespaced(client.clone(), namespace);
+        let secrets: kube::Api<Secret> = kube::Api::namespaced(client.clone(), namespace);
+        let all = kube::api::ListParams::default();
+        until(
+            "the end of all code-only runs",
+            SETTLE_DEADLINE,
+            async || {
+                let (jobs, secrets) = tokio::try_join!(jobs.list(&all), secrets.list(&all))?;
+                let left: Vec<String> = jobs
+                    .items
+                    .into_iter()
+                    .map(|job| job.metadata)
+                    .chain(secrets.items.into_iter().map(|secret| secret.metadata))
+                    .filter_map(|metadata| metadata.name)
+                    .collect();
+                Ok(if left.is_empty() {
+                    Reading::Reached(())
+                } else {
+                    Reading::NotYet(left.join(", "))
                 })
             },
         )

@@ -1,14 +1,22 @@
 //! The one program of the platform.
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use orchestrator::build_info::{self, Build};
 use orchestrator::command_line;
 use orchestrator::conduct::Product;
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     build_info::install(Build {
         revision: env!("CODEXK8S_BUILD_REVISION"),
         dirty: env!("CODEXK8S_BUILD_DIRTY") == "true",
     });
-    command_line::main(Arc::new(Product))
+    match command_line::main(Arc::new(Product)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One sentence with its causes; a backtrace would bury it.
+            eprintln!("orchestrator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

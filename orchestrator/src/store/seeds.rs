@@ -1,6 +1,8 @@
 //! The people a platform starts with (DM-8); operator edits are never overwritten.
 use sqlx::PgPool;
 
+const OWNER_LOCK: i64 = 0x6f77_6e65_725f_6f66;
+
 /// Makes sure that exactly this person is the owner; another e-mail moves the flag in one transaction.
 pub async fn ensure_owner(
     pool: &PgPool,
@@ -8,6 +10,11 @@ pub async fn ensure_owner(
     github_login: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
+    // Replicas that start together take turns: two inserts of one login would collide.
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(OWNER_LOCK)
+        .execute(&mut *transaction)
+        .await?;
     sqlx::query("UPDATE users SET is_platform_owner = false WHERE is_platform_owner AND email <> $1::citext").bind(email).execute(&mut *transaction).await?;
     // A login that somebody else bears already stays theirs.
     sqlx::query(
