@@ -211,7 +211,10 @@ fn print(measured: Measured) {
         for (number, (usual, hourly)) in measured.usual.iter().zip(&measured.hourly).enumerate() {
             println!(
                 "run {number}: label -> Job {:.0} ms, hourly {:.0} ms; exit -> over {:.0} ms, hourly {:.0} ms",
-                usual.label_to_job, hourly.label_to_job, usual.exit_to_terminal, hourly.exit_to_terminal
+                usual.label_to_job,
+                hourly.label_to_job,
+                usual.exit_to_terminal,
+                hourly.exit_to_terminal
             );
         }
     }

@@ -98,7 +98,8 @@ impl CanarySearcher {
         }
         names.sort();
         Self {
-            forms: AhoCorasick::new(patterns).expect("the forms of a run's secrets fit an automaton"),
+            forms: AhoCorasick::new(patterns)
+                .expect("the forms of a run's secrets fit an automaton"),
             meanings,
             planted: planted.name.clone(),
             result: CanarySearch {

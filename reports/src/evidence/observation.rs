@@ -32,11 +32,7 @@ impl ObservationSource {
     /// Its own tables are its word; a Postgres catalogue counts only when the query names `pg_`.
     pub fn is_world(self, query: &str) -> bool {
         match self {
-            Self::Github
-            | Self::Answer
-            | Self::Kubernetes
-            | Self::Process
-            | Self::JobLog => true,
+            Self::Github | Self::Answer | Self::Kubernetes | Self::Process | Self::JobLog => true,
             Self::Postgres => query.contains("pg_"),
             Self::Orchestrator | Self::Gate => false,
         }
