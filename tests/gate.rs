@@ -116,9 +116,13 @@ fn main() {
     libtest_mimic::run(&arguments, trials).exit();
 }
 
+/// As large as a main thread's: the future of a run is unoptimised and big.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
+
 /// Starts the one run on a thread of its own: the future of a run stays on its thread.
 fn play(results: Arc<Results>) {
-    std::thread::spawn(move || {
+    let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+    let started = thread.spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -144,4 +148,5 @@ fn play(results: Arc<Results>) {
             Err(failure) => failure.sentence(),
         });
     });
+    started.expect("a thread starts");
 }
