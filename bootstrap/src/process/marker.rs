@@ -88,11 +88,14 @@ pub async fn end_processes(
     const ASKED: Duration = Duration::from_millis(500);
     let started = Instant::now();
     let mut ended: Vec<FoundProcess> = Vec::new();
+    let mut seen_none = false;
     loop {
         let found = processes_of(run_id, folders);
-        if found.is_empty() || started.elapsed() > deadline {
+        // A process that is just being started shows no environment for a moment: one look without any is not enough.
+        if (found.is_empty() && seen_none) || started.elapsed() > deadline {
             return (ended, found);
         }
+        seen_none = found.is_empty();
         let signal = if started.elapsed() < ASKED {
             Signal::TERM
         } else {
