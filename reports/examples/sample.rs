@@ -1,5 +1,5 @@
 //! Writes a sample bundle from made-up journals, so that the report can be looked at without running anything.
-//! `cargo run -p reports --example sample -- FOLDER [broken]`: `broken` adds a failure, a leak and a gap.
+//! `cargo run --example sample -- FOLDER [broken]`: `broken` adds a failure, a leak and a gap.
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
