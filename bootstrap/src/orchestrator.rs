@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use crate::assets::digest_of;
 use crate::progress::{Piece, Progress};
+use crate::requirements::output_of_git;
 
 /// The program under test.
 pub(crate) const PRODUCT: &str = "orchestrator";
@@ -242,26 +243,20 @@ fn executable_in(program: &str, line: &str) -> Option<PathBuf> {
         .flatten()
 }
 
-/// Commit and dirty flag of a checkout; unknown where git cannot tell.
+/// Commit and dirty flag of a checkout, as the orchestrator embeds them; unknown where git cannot tell.
+/// Files that git does not know are no change: the build cannot see them come.
 pub async fn revision(workspace: &Path) -> (Option<String>, Option<bool>) {
-    let git = async |arguments: &[&str]| {
-        let output = tokio::process::Command::new("git")
-            .arg("-C")
-            .arg(workspace)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .await
-            .ok()?;
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let revision = git(&["rev-parse", "HEAD"]).await;
-    let dirty = git(&["status", "--porcelain"])
-        .await
-        .map(|changes| !changes.is_empty());
+    let folder = workspace.display().to_string();
+    let revision = output_of_git(&["-C", &folder, "rev-parse", "HEAD"]).await;
+    let dirty = output_of_git(&[
+        "-C",
+        &folder,
+        "status",
+        "--porcelain",
+        "--untracked-files=no",
+    ])
+    .await
+    .map(|changes| !changes.is_empty());
     (revision, dirty)
 }
 

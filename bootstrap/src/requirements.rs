@@ -46,14 +46,14 @@ pub async fn check(cache: &CacheFolder) -> Result<()> {
 
 /// What git says it is.
 pub(crate) async fn git_version() -> Result<String, RequirementError> {
-    output_of_git("--version")
+    output_of_git(&["--version"])
         .await
         .ok_or(RequirementError::NoGit)
 }
 
 /// The program that serves repositories over HTTP.
 pub(crate) async fn git_http_backend() -> Result<PathBuf, RequirementError> {
-    let folder = output_of_git("--exec-path")
+    let folder = output_of_git(&["--exec-path"])
         .await
         .ok_or(RequirementError::NoGit)?;
     let program = PathBuf::from(folder).join("git-http-backend");
@@ -64,9 +64,10 @@ pub(crate) async fn git_http_backend() -> Result<PathBuf, RequirementError> {
     }
 }
 
-async fn output_of_git(argument: &str) -> Option<String> {
+/// What git prints, without white space at its ends; `None` when it is not there or fails.
+pub(crate) async fn output_of_git(arguments: &[&str]) -> Option<String> {
     let output = tokio::process::Command::new("git")
-        .arg(argument)
+        .args(arguments)
         .stdin(Stdio::null())
         .output()
         .await

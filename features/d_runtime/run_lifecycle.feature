@@ -9,6 +9,15 @@ Feature: The life of a run
     And the run was seen as pending, running and succeeded, in this order
     And one pull request linked to the Issue exists, opened by the bot
 
+  @RL-01 @set-d @p0 @S2-1 @S3-16 @R-3 @R-18 @R-82 @needs-pods
+  Scenario: From pending to succeeded without polling
+    Given a platform that polls once an hour
+    And a bound repository with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
+    And the run was seen as pending, running and succeeded, in this order
+    And the Issue and the pull request are in review without a trigger label
+
   @RL-02 @set-d @p1 @S3-16 @R-1 @R-165
   Scenario: The same delivery twice makes one run
     Given a bound repository with an open Issue

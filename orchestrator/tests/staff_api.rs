@@ -1,6 +1,7 @@
 //! The staff and internal routes over HTTP, on a real Postgres.
 #![allow(clippy::unwrap_used)]
 mod staff_support;
+mod store_support;
 
 use std::collections::BTreeSet;
 

@@ -66,7 +66,7 @@ impl Database {
     pub async fn run(&self, run_id: &str) -> anyhow::Result<Option<Value>> {
         let rows = self
             .rows(
-                "SELECT to_jsonb(r) FROM agent_runs r WHERE id::text = $1",
+                "SELECT to_jsonb(r) FROM agent_runs r WHERE id = $1::text::uuid",
                 &[run_id],
             )
             .await?;
@@ -79,7 +79,7 @@ impl Database {
     /// When the query fails.
     pub async fn runs_of_issue(&self, repository: &str, issue: u64) -> anyhow::Result<Vec<Value>> {
         self.rows(
-            "SELECT to_jsonb(r) FROM agent_runs r WHERE repository_full_name = $1 AND issue_number::text = $2 \
+            "SELECT to_jsonb(r) FROM agent_runs r WHERE repository_full_name = $1 AND issue_number = $2::text::bigint \
              ORDER BY created_at, id",
             &[repository, &issue.to_string()],
         )
@@ -104,7 +104,7 @@ impl Database {
     /// When the query fails.
     pub async fn events_of_run(&self, run_id: &str) -> anyhow::Result<Vec<Value>> {
         self.rows(
-            "SELECT to_jsonb(e) FROM flow_events e WHERE run_id::text = $1 ORDER BY id",
+            "SELECT to_jsonb(e) FROM flow_events e WHERE run_id = $1::text::uuid ORDER BY id",
             &[run_id],
         )
         .await

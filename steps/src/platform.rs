@@ -361,7 +361,7 @@ impl Platform {
             .begin()
             .await
             .context("failed to open a transaction")?;
-        let outcome = sqlx::query("UPDATE agent_runs SET status = $2, finish_reason = 'kubernetes job failed' WHERE id::text = $1")
+        let outcome = sqlx::query("UPDATE agent_runs SET status = $2, finish_reason = 'kubernetes job failed' WHERE id = $1::text::uuid")
             .bind(run_id)
             .bind(status)
             .execute(&mut *transaction)

@@ -85,7 +85,7 @@ pub(super) async fn prepare<'a>(
         )
         .await?;
     }
-    clean(&git, "HEAD").await?;
+    clean(&git).await?;
     let start = git.head().await?;
     Ok(Tree {
         git,

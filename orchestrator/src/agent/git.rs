@@ -22,7 +22,7 @@ const FOREIGN_SECRETS: [&str; 4] = [
     "CODEXK8S_MCP_BEARER_TOKEN",
 ];
 /// The repository's content must not steer a git that holds credentials.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 12] = [
     "-c",
     "core.hooksPath=/dev/null",
     "-c",
@@ -33,6 +33,9 @@ const SETTINGS: [&str; 10] = [
     "advice.detachedHead=false",
     "-c",
     "gc.auto=0",
+    // Asking whether there is something to tidy up would be a process of its own after each fetch and commit.
+    "-c",
+    "maintenance.auto=false",
 ];
 
 /// git, run in one folder.

@@ -56,15 +56,13 @@ pub(super) async fn prepare(settings: &GitSettings, output: Output) -> Result<()
         &["checkout", "--quiet", "--force", "--detach", &commit],
     )
     .await?;
-    clean(&git, "HEAD").await?;
-    tracing::info!(commit = git.head().await?, "the source tree is ready");
+    clean(&git).await?;
+    tracing::info!(commit, "the source tree is ready");
     Ok(())
 }
 
-/// Drops every local change and every file that is not in the commit.
-pub(super) async fn clean(git: &Git<'_>, commit: &str) -> Result<(), AgentError> {
-    git.run("reset the tree", &["reset", "--quiet", "--hard", commit])
-        .await?;
+/// Drops every file that is not in the commit; changed ones the forced checkout before it has restored.
+pub(super) async fn clean(git: &Git<'_>) -> Result<(), AgentError> {
     git.run(
         "clean the tree",
         &["clean", "--quiet", "-ffdx", "--exclude", VOLUME_FOLDER],
@@ -88,22 +86,21 @@ pub(super) async fn open_repository(git: &Git<'_>, remote_url: &str) -> Result<(
             empty(git.folder())?;
         }
     }
-    if !metadata.exists() {
+    let known = metadata.exists();
+    if !known {
         git.run("create the repository", &["init", "--quiet"])
             .await?;
     }
-    // The previous run may have ended anywhere; the branch it was on must not block this one.
-    if git
-        .succeeds("look for the remote", &["remote", "get-url", "origin"])
-        .await?
-    {
-        git.run(
-            "set the remote",
-            &["remote", "set-url", "origin", remote_url],
-        )
-        .await?;
-    } else {
-        git.run("set the remote", &["remote", "add", "origin", remote_url])
+    // The run before may have ended between making the repository and naming its remote.
+    let known = known
+        && git
+            .succeeds(
+                "set the remote",
+                &["remote", "set-url", "origin", remote_url],
+            )
+            .await?;
+    if !known {
+        git.run("name the remote", &["remote", "add", "origin", remote_url])
             .await?;
     }
     Ok(())

@@ -1,6 +1,5 @@
 //! A control plane's routes in this process, on a Postgres of their own, with a small GitHub beside.
 mod github;
-mod postgres;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +10,15 @@ use orchestrator::conduct::Product;
 use orchestrator::config::{Config, Environment, ProcessKind};
 use orchestrator::credentials::{RunTokenIssue, RunTokenSubject, Service};
 use orchestrator::staff::Services;
-use orchestrator::store::{migrations, tokens};
+use orchestrator::store::tokens;
 use orchestrator::{deploy, http_api, internal_api, staff};
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::store_support::TestDatabase;
 
 pub use github::StubGithub;
 
@@ -51,13 +52,10 @@ impl Answer {
 impl Lab {
     pub async fn start() -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let database_url = postgres::database().await;
+        let database = TestDatabase::migrated().await;
         let github = StubGithub::start().await;
         let shutdown = CancellationToken::new();
-        let app = app(&database_url, &github, &shutdown).await;
-        migrations::migrate(&app.pool)
-            .await
-            .expect("the schema applies");
+        let app = app(database.url.expose_secret(), &github, &shutdown).await;
         sqlx::query("INSERT INTO users (email, is_platform_admin, is_platform_owner) VALUES ('owner@example.org', true, true)")
             .execute(&app.pool)
             .await

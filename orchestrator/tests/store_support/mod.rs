@@ -1,34 +1,52 @@
-//! A private PostgreSQL for tests: started on first use, shared by the tests that run at the same time, stopped with
-//! the last of them. Each test gets a database of its own, cloned from one migrated template.
+//! One private PostgreSQL for a test program, from the machine's own binaries, and a database for each test.
+//!
+//! The server hangs on a pipe: when the test program ends, however it ends, the pipe closes, and a small shell stops
+//! the server and removes its folder.
 #![allow(dead_code)] // every test binary uses a part of it
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, Weak};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use orchestrator::store::{self, migrations};
 use secrecy::SecretString;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
 
-/// PostgreSQL refuses to run as root; this is `nobody` everywhere.
-const UNPRIVILEGED: u32 = 65_534;
+/// Postgres refuses to run as root; this is `nobody` everywhere.
+const NOBODY: u32 = 65_534;
+/// Starting takes half a second; a loaded machine gets more.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// Arguments: folder with the programs, folder of the server.
+const SCRIPT: &str = r#"
+cd /
+"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c max_connections=200 >/dev/null 2>&1 &
+server=$!
+read -r _
+kill -INT "$server"
+wait "$server"
+rm -rf "$2"
+"#;
 const TEMPLATE: &str = "migrated_template";
 
-static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+static SERVER: OnceLock<Server> = OnceLock::new();
+/// The template is made once; it stands for the readiness of the server too.
+static MIGRATED: OnceCell<()> = OnceCell::const_new();
 
-/// A running server.
-pub struct Cluster {
-    folder: tempfile::TempDir,
-    binaries: PathBuf,
+struct Server {
+    folder: PathBuf,
+    /// Its standard input is the pipe.
+    _keeper: Child,
 }
 
-/// A database of one test; the server lives at least as long.
+/// A database of one test.
 pub struct TestDatabase {
     pub pool: PgPool,
     pub url: SecretString,
-    _cluster: Arc<Cluster>,
 }
 
 impl TestDatabase {
@@ -43,57 +61,82 @@ impl TestDatabase {
     }
 
     async fn create(template: &str) -> Self {
-        let cluster = tokio::task::spawn_blocking(Cluster::shared)
+        let server = tokio::task::spawn_blocking(|| SERVER.get_or_init(Server::start))
             .await
             .expect("starting PostgreSQL does not panic");
-        let name = format!("test_{}", uuid::Uuid::new_v4().simple());
-        let admin = cluster.pool("postgres");
-        sqlx::query(sqlx::AssertSqlSafe(format!(
-            "CREATE DATABASE {name} TEMPLATE {template}"
-        )))
-        .execute(&admin)
-        .await
-        .expect("the server makes databases");
-        admin.close().await;
+        MIGRATED.get_or_init(|| server.make_template()).await;
+        let name = format!("test_{}", Uuid::new_v4().simple());
+        let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        server.administer(create).await;
         Self {
-            pool: cluster.pool(&name),
-            url: cluster.url(&name),
-            _cluster: cluster,
+            pool: server.pool(&name),
+            url: server.url(&name),
         }
     }
 }
 
-impl Cluster {
-    /// The server of this test binary. Blocking: the first test starts it while the others wait.
-    fn shared() -> Arc<Self> {
-        let mut shared = SHARED
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(cluster) = shared.upgrade() {
-            return cluster;
+impl Server {
+    fn start() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("orchestrator-postgres-")
+            .tempdir()
+            .expect("a temporary folder")
+            .keep();
+        let as_root = rustix::process::geteuid().is_root();
+        if as_root {
+            chown(&folder, Some(NOBODY), Some(NOBODY)).expect("root gives folders away");
         }
-        let cluster = Arc::new(Self::start());
-        let template = cluster.clone();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .expect("a runtime starts");
-            runtime.block_on(template.make_template());
-        })
-        .join()
-        .expect("the template is made");
-        *shared = Arc::downgrade(&cluster);
-        cluster
+        let binaries = binaries();
+        let command = |program: PathBuf| {
+            let mut command = Command::new(program);
+            command
+                .current_dir("/")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            if as_root {
+                command.uid(NOBODY).gid(NOBODY);
+            }
+            command
+        };
+        let initialised = command(binaries.join("initdb"))
+            .args([
+                "--auth=trust",
+                "--username=tests",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+                "--pgdata",
+            ])
+            .arg(folder.join("data"))
+            .status()
+            .expect("initdb starts");
+        assert!(initialised.success(), "initdb ended with {initialised}");
+        let keeper = command("/bin/sh".into())
+            .args(["-c", SCRIPT, "sh"])
+            .arg(binaries)
+            .arg(&folder)
+            .stdin(Stdio::piped())
+            // Of its own group, so that Ctrl-C at the test does not reach the server before the shell.
+            .process_group(0)
+            .spawn()
+            .expect("the shell starts");
+        Self {
+            folder,
+            _keeper: keeper,
+        }
     }
 
     async fn make_template(&self) {
-        let admin = self.pool("postgres");
-        sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {TEMPLATE}")))
-            .execute(&admin)
-            .await
-            .expect("the server makes databases");
-        admin.close().await;
+        // Connecting is the only sign of readiness a server gives.
+        let ready = tokio::time::timeout(START_LIMIT, async {
+            let pool = self.pool("postgres");
+            while pool.acquire().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            pool.close().await;
+        });
+        ready.await.expect("PostgreSQL accepts connections");
+        self.administer(format!("CREATE DATABASE {TEMPLATE}")).await;
         let pool = self.pool(TEMPLATE);
         migrations::migrate(&pool)
             .await
@@ -101,76 +144,19 @@ impl Cluster {
         pool.close().await;
     }
 
-    fn start() -> Self {
-        let binaries = find_binaries()
-            .expect("PostgreSQL is needed: initdb in PATH or under /usr/lib/postgresql");
-        let folder = tempfile::Builder::new()
-            .prefix("orchestrator-postgres-")
-            .tempdir()
-            .expect("a temporary folder");
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))
-            .expect("own folder");
-        if is_root() {
-            chown(folder.path(), Some(UNPRIVILEGED), Some(UNPRIVILEGED))
-                .expect("root gives folders away");
-        }
-        let cluster = Self { folder, binaries };
-        let data = cluster.folder.path().join("data");
-        cluster.run(
-            "initdb",
-            &[
-                "-D",
-                text(&data),
-                "-U",
-                "tests",
-                "--auth=trust",
-                "--no-sync",
-                "--encoding=UTF8",
-                "--locale=C",
-            ],
-        );
-        let options = format!(
-            "-k {} -c listen_addresses= -c fsync=off -c max_connections=200",
-            text(cluster.folder.path())
-        );
-        // `-w` waits for the server, so nobody here has to.
-        cluster.run(
-            "pg_ctl",
-            &[
-                "-D",
-                text(&data),
-                "-l",
-                text(&cluster.folder.path().join("log")),
-                "-o",
-                &options,
-                "-w",
-                "start",
-            ],
-        );
-        cluster
-    }
-
-    fn run(&self, program: &str, arguments: &[&str]) {
-        let mut command = Command::new(self.binaries.join(program));
-        command
-            .args(arguments)
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("LC_ALL", "C");
-        if is_root() {
-            command.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
-        }
-        let status = command.status().expect("the program starts");
-        assert!(status.success(), "{program} ended with {status}");
+    async fn administer(&self, statement: String) {
+        let pool = self.pool("postgres");
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&pool)
+            .await
+            .expect("the server makes databases");
+        pool.close().await;
     }
 
     fn url(&self, database: &str) -> SecretString {
         SecretString::from(format!(
             "postgres:///{database}?host={}&user=tests",
-            text(self.folder.path())
+            self.folder.display()
         ))
     }
 
@@ -179,34 +165,9 @@ impl Cluster {
     }
 }
 
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.run(
-            "pg_ctl",
-            &[
-                "-D",
-                text(&self.folder.path().join("data")),
-                "-m",
-                "immediate",
-                "-w",
-                "stop",
-            ],
-        );
-    }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("temporary folders have plain names")
-}
-
-fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
-}
-
-fn find_binaries() -> Option<PathBuf> {
-    let in_path = std::env::var_os("PATH")
-        .into_iter()
-        .flat_map(|path| std::env::split_paths(&path).collect::<Vec<_>>());
+/// The folder of the newest programs. A link in PATH may stand alone: `postgres` must be beside `initdb`.
+fn binaries() -> PathBuf {
+    let in_path = std::env::var_os("PATH").unwrap_or_default();
     let mut installed: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
         .flatten()
@@ -214,16 +175,10 @@ fn find_binaries() -> Option<PathBuf> {
         .map(|entry| entry.path().join("bin"))
         .collect();
     installed.sort();
-    // A link in PATH may stand alone: `pg_ctl` must be beside `initdb`.
-    in_path
+    std::env::split_paths(&in_path)
         .chain(installed.into_iter().rev())
-        .filter_map(|folder| {
-            folder
-                .join("initdb")
-                .canonicalize()
-                .ok()?
-                .parent()
-                .map(Path::to_path_buf)
-        })
-        .find(|folder| folder.join("pg_ctl").exists() && folder.join("postgres").exists())
+        .filter_map(|folder| folder.join("initdb").canonicalize().ok())
+        .filter_map(|initdb| Some(initdb.parent()?.to_path_buf()))
+        .find(|folder| folder.join("postgres").exists())
+        .expect("these tests need the programs initdb and postgres, e.g. from the Debian package postgresql")
 }

@@ -449,7 +449,7 @@ async fn session_restored(world: &mut GateWorld, #[step] step: &gherkin::Step) -
     let sessions = world
         .platform()
         .database
-        .rows("SELECT to_jsonb(s) - 'session_json' - 'agent_session_json' FROM agent_sessions s WHERE run_id::text = $1", &[&text(&previous, "id")?])
+        .rows("SELECT to_jsonb(s) - 'session_json' - 'agent_session_json' FROM agent_sessions s WHERE run_id = $1::text::uuid", &[&text(&previous, "id")?])
         .await?;
     let stored = sessions.first().cloned().unwrap_or_default();
     world.equal(

@@ -241,7 +241,7 @@ pub async fn await_labels_settled(world: &mut GateWorld, run: &Value) -> anyhow:
     until("the label effects of the run", DECISION_DEADLINE, async || {
         let open = platform
             .database
-            .rows("SELECT to_jsonb(o) FROM outbox_effects o WHERE run_id::text = $1 AND state = 'pending' AND kind LIKE '%label%'", &[&id])
+            .rows("SELECT to_jsonb(o) FROM outbox_effects o WHERE run_id = $1::text::uuid AND state = 'pending' AND kind LIKE '%label%'", &[&id])
             .await?;
         Ok(if open.is_empty() { Reading::Reached(()) } else { Reading::NotYet(format!("{} pending", open.len())) })
     })

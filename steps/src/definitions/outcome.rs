@@ -262,7 +262,7 @@ async fn no_run_of_pull_request(world: &mut GateWorld, #[step] step: &gherkin::S
         .platform()
         .database
         .rows(
-            "SELECT to_jsonb(r) FROM agent_runs r WHERE repository_full_name = $1 AND pr_number::text = $2",
+            "SELECT to_jsonb(r) FROM agent_runs r WHERE repository_full_name = $1 AND pr_number = $2::text::bigint",
             &[&place.repository, &number.to_string()],
         )
         .await?;

@@ -118,7 +118,28 @@ async fn platform_with_replicas(world: &mut GateWorld) -> Step {
 
 #[given(expr = "a platform whose dev label is configured as {string}")]
 async fn platform_with_label(world: &mut GateWorld, label: String) -> Step {
-    let settings = BTreeMap::from([("CODEXK8S_RUN_DEV_LABEL".to_owned(), label)]);
+    configured(world, [("CODEXK8S_RUN_DEV_LABEL", label.as_str())]).await
+}
+
+/// Whatever then happens in less than an hour was not found by polling.
+#[given("a platform that polls once an hour")]
+async fn platform_that_polls_hourly(world: &mut GateWorld) -> Step {
+    configured(
+        world,
+        [
+            ("CODEXK8S_WORKER_POLL_INTERVAL", "1h"),
+            ("CODEXK8S_WORKER_HEARTBEAT_INTERVAL", "1h"),
+            // Longer than a heartbeat, or the platform refuses to start.
+            ("CODEXK8S_WORKER_INSTANCE_TTL", "4h"),
+        ],
+    )
+    .await
+}
+
+async fn configured<const N: usize>(world: &mut GateWorld, settings: [(&str, &str); N]) -> Step {
+    let settings = settings
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
     lease(
         world,
         PlatformSpec {
