@@ -91,7 +91,7 @@ pub async fn run(
             return judge(Some(reason.to_owned()));
         }
     };
-    let running = match running {
+    let mut running = match running {
         Ok(running) => running,
         Err(failure) => {
             clean_up_after(&run_id).await;
@@ -111,7 +111,15 @@ pub async fn run(
             on_end(result);
         })
     };
-    let gathered = gather(&running, &options, &mut facts, reporter, tell, &mut stop).await;
+    let gathered = gather(
+        &mut running,
+        &options,
+        &mut facts,
+        reporter,
+        tell,
+        &mut stop,
+    )
+    .await;
     // Whatever happened before: nothing may be left behind.
     let down = take_down(running, reporter).await;
     if down.is_err() {
@@ -138,14 +146,14 @@ pub async fn run(
 
 /// Plays, settles and collects; answers with the reason when the person stopped it.
 async fn gather(
-    running: &Running,
+    running: &mut Running,
     options: &Options,
     facts: &mut GateRun,
     reporter: &Reporter,
     tell: steps::writer::OnEnd,
     stop: &mut Interrupt,
 ) -> anyhow::Result<Option<&'static str>> {
-    let recorder = &running.gate.recorder;
+    let recorder = &running.gate.recorder.clone();
     recorder
         .gate_run(facts)
         .context("failed to keep what is known of the run")?;
@@ -171,6 +179,20 @@ async fn gather(
         Ok(played)
     });
     facts.phases.push(phase("features", began, vec![]));
+    if let Ok(None) = played {
+        let (name, disappearance) = (&mut running.disappearance)
+            .await
+            .context("the probe of disappearing namespaces broke off")?;
+        running
+            .capabilities
+            .capabilities
+            .insert(name, disappearance);
+        recorder
+            .capabilities(&capabilities(running))
+            .context("failed to keep the capabilities")?;
+    } else {
+        running.disappearance.abort();
+    }
     let mut interrupted = *played.as_ref().unwrap_or(&None);
     if let Ok(None) = played {
         let began = (Utc::now(), Instant::now());

@@ -8,7 +8,7 @@ use bootstrap::{
     canary::canary,
     lane::{GithubAccess, LaneSpec},
     orchestrator::{OrchestratorBinary, build_null_orchestrator, build_orchestrator},
-    probe::{Capabilities, probe},
+    probe::{Capabilities, Capability, probe, probe_disappearance},
 };
 use chrono::{DateTime, Utc};
 use fixtures::github::{GithubConfig, GithubStandIn};
@@ -23,6 +23,8 @@ use steps::{
     null::{NullPlay, Switches},
     platform::{LEASES_AT_ONCE, PlatformPool},
 };
+
+use tokio::task::JoinHandle;
 
 use super::Failure;
 use crate::progress::Reporter;
@@ -44,6 +46,8 @@ pub struct Running {
     pub gate: Arc<Gate>,
     pub binary: OrchestratorBinary,
     pub capabilities: Capabilities,
+    /// The one answer of the probe that comes later.
+    pub disappearance: JoinHandle<(String, Capability)>,
     pub up: TargetPhase,
     pub settings: BTreeMap<String, String>,
 }
@@ -138,6 +142,7 @@ pub async fn bring_up(
         base.extra_env
             .insert(SWITCHES_VARIABLE.to_owned(), switches.display().to_string());
     }
+    let disappearance = tokio::spawn(probe_disappearance(target.kube.clone()));
     let leases = null.map_or(LEASES_AT_ONCE, |_| NULL_LEASES_AT_ONCE);
     let (platforms, capabilities) = tokio::join!(
         PlatformPool::start(target.clone(), base, leases),
@@ -195,6 +200,7 @@ pub async fn bring_up(
         gate: Arc::new(gate),
         binary,
         capabilities,
+        disappearance,
         up,
         settings,
     })

@@ -73,6 +73,22 @@ impl Database {
         Ok(rows.into_iter().next())
     }
 
+    /// A run as `run`, and the type of its newest flow event as `last_event`.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn run_with_last_event(&self, run_id: &str) -> anyhow::Result<Option<Value>> {
+        let rows = self
+            .rows(
+                "SELECT jsonb_build_object('run', to_jsonb(r), 'last_event', \
+                 (SELECT event_type FROM flow_events WHERE run_id = r.id ORDER BY id DESC LIMIT 1)) \
+                 FROM agent_runs r WHERE id = $1::text::uuid",
+                &[run_id],
+            )
+            .await?;
+        Ok(rows.into_iter().next())
+    }
+
     /// Runs of an Issue, oldest first.
     ///
     /// # Errors

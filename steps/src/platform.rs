@@ -378,6 +378,21 @@ impl Platform {
         Ok(refusal)
     }
 
+    /// Cancels the runs of a repository that have not ended; the platform ends them in its own time.
+    ///
+    /// # Errors
+    /// When the database or the staff API cannot be reached. A run that has ended meanwhile is no error.
+    pub async fn cancel_open_runs(&self, repository: &str) -> anyhow::Result<()> {
+        let open = "SELECT to_jsonb(r.id) FROM agent_runs r WHERE repository_full_name = $1 \
+                    AND status NOT IN ('succeeded', 'failed', 'canceled')";
+        for run in self.database.rows(open, &[repository]).await? {
+            if let Some(id) = run.as_str() {
+                self.staff.cancel(id, false).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Ends the platform's processes.
     pub async fn close(&self) {
         self.lane.close().await;

@@ -146,6 +146,9 @@ async fn play(
             Box::pin(async move {
                 let Some(world) = world else { return };
                 let gate = world.gate.clone();
+                if gate.null.is_none() {
+                    world.cancel_the_rest().await;
+                }
                 for platform in world.leased() {
                     // What a null leaves goes down with its target.
                     if gate.null.is_some() {

@@ -236,6 +236,24 @@ impl GateWorld {
         self.platform = Some(platform);
     }
 
+    /// Cancels what the scenario started on the common platform and saw no end of: nobody will look at it any more,
+    /// and it would take the machine from its neighbours.
+    pub async fn cancel_the_rest(&self) {
+        if !self.leased.is_empty() {
+            // A platform of its own ends its runs before it is taken down.
+            return;
+        }
+        let repositories = self
+            .gate
+            .with_facts(&self.key, |facts| facts.repositories.clone());
+        let common = self.gate.platforms.common();
+        for repository in repositories {
+            if let Err(error) = common.cancel_open_runs(&repository).await {
+                tracing::warn!(%error, repository, "runs of a scenario that has ended go on");
+            }
+        }
+    }
+
     pub fn leased(&mut self) -> Vec<Arc<Platform>> {
         std::mem::take(&mut self.leased)
     }

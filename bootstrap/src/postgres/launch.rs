@@ -123,6 +123,10 @@ fn arguments(data: &Path, socket_folder: &Path) -> Vec<std::ffi::OsString> {
         "shared_buffers=128MB",
         "max_wal_size=2GB",
         "jit=off",
+        // Statements are many, short and alike: planning one anew for its parameters takes longer than running it.
+        "plan_cache_mode=force_generic_plan",
+        // A run of the gate is over before a table would need it.
+        "autovacuum=off",
         // Segments in /dev/shm would outlive a killed server; files in the data folder go with it.
         "dynamic_shared_memory_type=mmap",
         // A title would overwrite the environment that carries the run's marker.

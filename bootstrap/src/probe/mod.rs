@@ -7,4 +7,4 @@ mod workloads;
 
 pub(crate) use checks::program_on_path;
 pub use report::{Capabilities, Capability};
-pub use run::probe;
+pub use run::{probe, probe_disappearance};

@@ -15,7 +15,7 @@ use crate::{
     definitions::{
         labels::set_label,
         namespaces::is_deleted,
-        outcome::{await_end, await_event},
+        outcome::{await_event, current_run, end_of},
         setup::signal_file,
     },
     place::bound_repository,
@@ -24,33 +24,35 @@ use crate::{
     world::{GateWorld, Step, text},
 };
 
-/// Starts `run:dev` in a repository of its own with this story; returns the run.
+/// Starts `run:dev` in a repository of its own with this story; returns the run's id.
 async fn start(
     world: &mut GateWorld,
     files: std::collections::BTreeMap<String, String>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<String> {
     let platform = world.platform();
     let place = bound_repository(&world.gate.clone(), &platform, files).await?;
     world.set_place(place);
-    set_label(world, "run:dev").await
+    set_label(world, "run:dev").await?;
+    let run = current_run(world).await?;
+    text(&run, "id")
 }
 
 #[given("runs that succeeded, failed and were cancelled")]
 async fn three_ends(world: &mut GateWorld) -> Step {
-    let mut runs = Vec::new();
-    start(world, stories::works()).await?;
-    runs.push(await_end(world).await?);
-    start(world, stories::fails()).await?;
-    runs.push(await_end(world).await?);
     let signal = signal_file(world);
-    start(world, stories::waits_for(&signal)).await?;
+    // They work side by side; the last one is at hand when its agent is ready.
+    let works = start(world, stories::works()).await?;
+    let fails = start(world, stories::fails()).await?;
+    let waits = start(world, stories::waits_for(&signal)).await?;
     await_event(world, "run.agent.ready").await?;
-    let id = world.run_id()?;
-    let (status, answer) = world.platform().staff.cancel(&id, true).await?;
+    let (status, answer) = world.platform().staff.cancel(&waits, true).await?;
     if !status.is_success() {
         return Err(anyhow::anyhow!("the cancel was refused: {status} {answer}").into());
     }
-    runs.push(await_end(world).await?);
+    let mut runs = Vec::new();
+    for id in [&works, &fails, &waits] {
+        runs.push(end_of(world, id).await?);
+    }
     let ends: Vec<_> = runs
         .iter()
         .map(|run| run["status"].as_str().unwrap_or("-"))
@@ -307,12 +309,12 @@ async fn two_platforms(world: &mut GateWorld) -> Step {
     )?;
     for platform in [second.clone(), first.clone()] {
         world.use_own_platform(platform);
-        start(world, stories::works()).await?;
-        let finished = await_end(world).await?;
         let signal = signal_file(world);
+        let works = start(world, stories::works()).await?;
         start(world, stories::waits_for(&signal)).await?;
         await_event(world, "run.agent.ready").await?;
-        let running = crate::definitions::outcome::current_run(world).await?;
+        let running = current_run(world).await?;
+        let finished = end_of(world, &works).await?;
         let name = world.platform().instance.clone();
         world
             .remembered

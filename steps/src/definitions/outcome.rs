@@ -48,21 +48,21 @@ pub async fn await_end(world: &mut GateWorld) -> anyhow::Result<Value> {
 pub async fn end_of(world: &mut GateWorld, id: &str) -> anyhow::Result<Value> {
     let platform = world.platform();
     until(&format!("the end of run {id}"), RUN_DEADLINE, async || {
-        let run = platform.database.run(id).await?.unwrap_or_default();
+        let mut run = platform
+            .database
+            .run_with_last_event(id)
+            .await?
+            .unwrap_or_default();
+        let last_event = run["last_event"].take();
+        let run = run["run"].take();
         if run["status"]
             .as_str()
             .is_some_and(|status| TERMINAL.contains(&status))
         {
             return Ok(Reading::Reached(run));
         }
-        let events = platform.database.events_of_run(id).await?;
-        let last = events
-            .last()
-            .and_then(|event| event["event_type"].as_str())
-            .unwrap_or("none")
-            .to_owned();
         Ok(Reading::NotYet(format!(
-            "status {}, queue reason {}, last event {last}",
+            "status {}, queue reason {}, last event {last_event}",
             run["status"], run["queue_reason"]
         )))
     })

@@ -11,11 +11,11 @@ use crate::{
     github::Person,
     place::{Delivery, Place, delivery_after, is_labeled, mark},
     wait::{DECISION_DEADLINE, Reading, until},
-    world::{GateWorld, Step},
+    world::{GateWorld, Step, text},
 };
 
 /// A later, independent delivery that is fully decided (E-5): the member puts `run:intake` on a new Issue. Returns
-/// the number of that Issue and the delivery.
+/// the number of that Issue and the delivery. Its run has shown all it has to by existing, and is cancelled.
 pub async fn fence(world: &mut GateWorld) -> anyhow::Result<(u64, Delivery)> {
     let place = world.place()?;
     let gate = world.gate.clone();
@@ -51,6 +51,9 @@ pub async fn fence(world: &mut GateWorld) -> anyhow::Result<(u64, Delivery)> {
         )
     })
     .await?;
+    if let Some(run) = platform.database.run_by_correlation(&delivery.guid).await? {
+        platform.staff.cancel(&text(&run, "id")?, false).await?;
+    }
     Ok((issue, delivery))
 }
 

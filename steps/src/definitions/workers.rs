@@ -34,23 +34,24 @@ async fn many_runs(world: &mut GateWorld, count: usize) -> Step {
             };
             let mut place = place.clone();
             place.issue = issue;
-            places.push(place);
+            // One run of each project makes a namespace; the race is about claims and slots, which all runs need.
+            let label = if index == 0 { "run:dev" } else { "run:intake" };
+            places.push((place, label));
         }
     }
-    let started = places.into_iter().map(|place| {
+    let started = places.into_iter().map(|(place, label)| {
         let gate = gate.clone();
         async move {
             let before = mark(&gate, &place.repository);
             place
                 .member
-                .add_labels(&place.repository, place.issue, &["run:dev"])
+                .add_labels(&place.repository, place.issue, &[label])
                 .await?;
-            let delivery =
-                delivery_after(&gate, &place.repository, before, "run:dev", |delivery| {
-                    is_labeled(delivery, "issues", "run:dev")
-                        && delivery.payload["issue"]["number"] == place.issue
-                })
-                .await?;
+            let delivery = delivery_after(&gate, &place.repository, before, label, |delivery| {
+                is_labeled(delivery, "issues", label)
+                    && delivery.payload["issue"]["number"] == place.issue
+            })
+            .await?;
             anyhow::Ok((place, delivery))
         }
     });
