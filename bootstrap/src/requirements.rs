@@ -7,7 +7,8 @@ use std::process::Stdio;
 use crate::assets;
 use crate::cache::{CacheFolder, check_runs};
 use crate::error::Result;
-use crate::postgres::{self, PostgresError};
+use crate::postgres;
+use crate::progress::Progress;
 
 /// A program that has to be there and is not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,17 +31,17 @@ impl RequirementError {
     }
 }
 
-/// Looks for everything that the embedded target cannot be without.
+/// Looks for everything that the embedded target cannot be without; a database server is fetched where there is none.
 ///
 /// # Errors
 /// With the first thing that is missing.
-pub async fn check(cache: &CacheFolder) -> Result<()> {
+pub async fn check(cache: &CacheFolder, progress: &dyn Progress) -> Result<()> {
     git_version().await?;
     git_http_backend().await?;
-    if !postgres::is_given() && postgres::find_programs().is_none() {
-        return Err(PostgresError::NoPrograms.into());
-    }
     check_runs(cache)?;
+    if !postgres::is_given() {
+        postgres::obtain(cache, progress).await?;
+    }
     assets::obtainable(cache).await
 }
 

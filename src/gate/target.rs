@@ -77,7 +77,7 @@ pub async fn bring_up(
         }
     };
     let cache = bootstrap::CacheFolder::from_environment().map_err(failure)?;
-    bootstrap::requirements::check(&cache)
+    bootstrap::requirements::check(&cache, &tell)
         .await
         .map_err(failure)?;
     let binary = build_orchestrator(&tell)

@@ -130,8 +130,13 @@ impl EmbeddedTarget {
 
         let started = Instant::now();
         let database_log = logs_dir.join("postgres.log");
-        let database =
-            PostgresServer::start(&database_home, &database_log, &options.run_id, progress);
+        let database = PostgresServer::start(
+            &database_home,
+            &database_log,
+            &options.run_id,
+            &options.cache,
+            progress,
+        );
         let cluster = async {
             let assets = assets::kubernetes(&options.cache, progress).await?;
             let piece = Piece::start(progress, "kubernetes");

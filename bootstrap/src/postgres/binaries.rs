@@ -8,6 +8,8 @@ pub struct ServerPrograms {
     pub folder: PathBuf,
     /// In words for people: where they were found.
     pub origin: &'static str,
+    /// Whether they lie in our own cache, where only its owner can go.
+    pub(super) is_fetched: bool,
 }
 
 impl ServerPrograms {
@@ -24,15 +26,17 @@ pub fn find() -> Option<ServerPrograms> {
         return Some(ServerPrograms {
             folder,
             origin: "PATH",
+            is_fetched: false,
         });
     }
     newest_in(Path::new("/usr/lib/postgresql")).map(|folder| ServerPrograms {
         folder,
         origin: "system package",
+        is_fetched: false,
     })
 }
 
-fn has_server(folder: &Path) -> bool {
+pub(super) fn has_server(folder: &Path) -> bool {
     folder.join("initdb").is_file() && folder.join("postgres").is_file()
 }
 

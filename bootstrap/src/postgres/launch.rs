@@ -11,6 +11,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::binaries::ServerPrograms;
 use super::error::PostgresError;
+use super::fetched;
 use crate::cache::{create_folder, write_private};
 use crate::error::{Error, Result};
 use crate::process::{Launch, Owner, RUN_MARKER, Supervised, last_lines};
@@ -71,6 +72,11 @@ pub(super) async fn start(
     let owner = rustix::process::geteuid().is_root().then_some(NOBODY);
     let data = home.join("data");
     create_folder(home)?;
+    let programs = &match owner {
+        // The server runs as a user who cannot enter the cache.
+        Some(_) if programs.is_fetched => fetched::copy_for_run(programs, home)?,
+        _ => programs.clone(),
+    };
     let password_file = home.join("password");
     write_private(&password_file, password)?;
     for path in [home, &password_file] {

@@ -3,12 +3,16 @@
 
 mod binaries;
 mod error;
+mod fetched;
 mod launch;
+mod programs;
 mod server;
 
 pub use binaries::{ServerPrograms, find as find_programs};
 pub use error::PostgresError;
+pub(crate) use fetched::RELEASE as FETCHED_RELEASE;
 pub(crate) use launch::end_abandoned;
+pub(crate) use programs::obtain;
 pub use server::{Database, PostgresServer};
 
 /// Names a database server to use instead of starting one.
@@ -19,5 +23,6 @@ pub fn is_given() -> bool {
     std::env::var(GIVEN_URL).is_ok_and(|url| !url.is_empty())
 }
 
-/// Forces a way of starting one; only `container` is known.
+/// Forces a way of getting one: `fetched` takes the pinned release though this machine has a server; `container` is
+/// known and not built.
 pub const WAY: &str = "GONOGO_POSTGRES";

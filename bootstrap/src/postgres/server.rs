@@ -9,10 +9,11 @@ use rustix::process::Signal;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
-use super::binaries;
+use super::binaries::ServerPrograms;
 use super::error::PostgresError;
 use super::launch::{self, PORT, Started};
-use super::{GIVEN_URL, WAY};
+use super::{GIVEN_URL, programs};
+use crate::cache::CacheFolder;
 use crate::error::Result;
 use crate::process::Supervised;
 use crate::progress::{Piece, Progress};
@@ -65,18 +66,17 @@ impl PostgresServer {
         home: &Path,
         log: &Path,
         run_id: &str,
+        cache: &CacheFolder,
         progress: &dyn Progress,
     ) -> Result<Self> {
         let piece = Piece::start(progress, "postgres");
-        match std::env::var(WAY).as_deref() {
-            Ok("container") => return Err(PostgresError::ContainerNotBuilt.into()),
-            Ok("") | Err(_) => {}
-            Ok(other) => return Err(PostgresError::UnknownWay(other.to_owned()).into()),
-        }
         let given = std::env::var(GIVEN_URL).ok().filter(|url| !url.is_empty());
         let server = match given {
             Some(url) => Self::given(&url, run_id).await?,
-            None => Self::launch(home, log, run_id).await?,
+            None => {
+                let programs = programs::obtain(cache, progress).await?;
+                Self::launch(programs, home, log, run_id).await?
+            }
         };
         piece.ready(format!("{}, PostgreSQL {}", server.origin, server.version));
         Ok(server)
@@ -103,8 +103,12 @@ impl PostgresServer {
         })
     }
 
-    async fn launch(home: &Path, log: &Path, run_id: &str) -> Result<Self> {
-        let programs = binaries::find().ok_or(PostgresError::NoPrograms)?;
+    async fn launch(
+        programs: ServerPrograms,
+        home: &Path,
+        log: &Path,
+        run_id: &str,
+    ) -> Result<Self> {
         let password = crate::canary::canary("postgres-superuser");
         let Started {
             process,
