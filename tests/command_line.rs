@@ -282,6 +282,36 @@ fn without_go_and_cache_there_is_no_kubernetes() {
 }
 
 #[test]
+fn without_a_database_server_and_network_there_is_no_database() {
+    let here = Surroundings::new();
+    let mut command = here.run(&[]);
+    // Nobody listens there, so no registry is reached.
+    for name in ["HTTPS_PROXY", "https_proxy"] {
+        command.env(name, "http://127.0.0.1:1");
+    }
+    command.env("GONOGO_POSTGRES", "fetched");
+    assert_gate_failed(
+        &here,
+        command,
+        "failed to find a PostgreSQL server on this machine, and to download one",
+        "install the server",
+    );
+}
+
+#[test]
+fn an_unknown_way_to_a_database_is_named() {
+    let here = Surroundings::new();
+    let mut command = here.run(&[]);
+    command.env("GONOGO_POSTGRES", "by hand");
+    assert_gate_failed(
+        &here,
+        command,
+        "failed to understand GONOGO_POSTGRES=by hand",
+        "unset GONOGO_POSTGRES",
+    );
+}
+
+#[test]
 fn kubernetes_programs_that_are_not_there_are_named() {
     let here = Surroundings::new();
     let mut command = here.run(&[]);
