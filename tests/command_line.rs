@@ -131,12 +131,17 @@ fn assert_usage(command: Command, sentence: &str) {
     assert_eq!(ended.stdout, "");
 }
 
-/// A failure of the gate is told in one line, what to do in a second one, and leaves no run behind.
+/// A failure of the gate is told in one line, what to do in a second one, and leaves no run behind. Before them stand
+/// only lines of progress, which begin with two blanks.
 #[track_caller]
 fn assert_gate_failed(surroundings: &Surroundings, command: Command, sentence: &str, advice: &str) {
     let ended = ended(command);
     assert_eq!(ended.code, Some(GATE_FAILED), "{ended:?}");
-    let lines: Vec<&str> = ended.stderr.lines().collect();
+    let lines: Vec<&str> = ended
+        .stderr
+        .lines()
+        .skip_while(|line| line.starts_with("  "))
+        .collect();
     assert_eq!(lines.len(), 2, "{ended:?}");
     assert!(lines[0].contains(sentence), "{ended:?}");
     assert!(lines[1].contains(advice), "{ended:?}");
