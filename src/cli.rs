@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::{
     commands,
@@ -66,6 +66,19 @@ pub struct RunArguments {
     pub output: Output,
 }
 
+/// What a target to play with may be told.
+#[derive(Clone, Debug, Args)]
+pub struct UpArguments {
+    /// Name of the target; several may be up side by side.
+    #[arg(long, default_value = bootstrap::runs::DEFAULT_NAME)]
+    pub name: String,
+    /// Return once it is up; `gonogo down` takes it down.
+    #[arg(long, short)]
+    pub detach: bool,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
 /// What a self-check may be told.
 #[derive(Clone, Debug, Args)]
 pub struct SelfcheckArguments {
@@ -99,9 +112,28 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Bring a target up to play with, until Ctrl-C.
-    #[command(after_help = "Example:\n  gonogo up")]
-    Up,
+    /// Bring a target up to play with, until Ctrl-C or `gonogo down`.
+    #[command(
+        after_help = "Examples:\n  gonogo up\n  gonogo up --detach --name second\n  gonogo up --detach --output json | jq -r .access.platform"
+    )]
+    Up(UpArguments),
+    /// Say which targets are up, what can be opened and how to log in.
+    #[command(after_help = "Examples:\n  gonogo status\n  gonogo status second --output json")]
+    Status {
+        /// One target [default: all].
+        name: Option<String>,
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Take a target down that `gonogo up` keeps.
+    #[command(after_help = "Examples:\n  gonogo down\n  gonogo down second")]
+    Down {
+        /// Name of the target.
+        #[arg(default_value = bootstrap::runs::DEFAULT_NAME)]
+        name: String,
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
     /// Say what this machine lacks and how to get it.
     #[command(after_help = "Example:\n  gonogo doctor --output json")]
     Doctor {
@@ -131,6 +163,20 @@ enum Command {
     StandIn {
         #[command(subcommand)]
         which: StandIn,
+    },
+    /// Print what a shell needs to complete this program's arguments.
+    #[command(
+        after_help = "Examples:\n  gonogo completions bash > ~/.local/share/bash-completion/completions/gonogo\n  gonogo completions fish > ~/.config/fish/completions/gonogo.fish"
+    )]
+    Completions { shell: clap_complete::Shell },
+    /// Print the manual page, or write one for each command.
+    #[command(
+        after_help = "Examples:\n  gonogo man | man -l -\n  gonogo man --out ~/.local/share/man/man1"
+    )]
+    Man {
+        /// Folder for a page of each command.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
     /// Print the exit codes.
     #[command(alias = "help-exit-codes", help_template = "{about}\n\n{after-help}", after_help = EXIT_CODES)]
@@ -179,7 +225,9 @@ async fn dispatch(command: Command) -> Result<ExitStatus, crate::gate::Failure> 
     match command {
         Command::Run(arguments) => commands::run::run(arguments).await,
         Command::Plan { selection, output } => commands::plan::plan(&selection, output),
-        Command::Up => commands::up::up().await,
+        Command::Up(arguments) => commands::up::up(arguments).await,
+        Command::Status { name, output } => commands::status::status(name.as_deref(), output),
+        Command::Down { name, output } => commands::down::down(&name, output).await,
         Command::Doctor { output } => commands::doctor::doctor(output).await,
         Command::Cleanup { output } => commands::cleanup::cleanup(output).await,
         Command::Verify { bundle, output } => commands::verify::verify(&bundle, output),
@@ -187,6 +235,8 @@ async fn dispatch(command: Command) -> Result<ExitStatus, crate::gate::Failure> 
         Command::StandIn {
             which: StandIn::Github { listen },
         } => commands::stand_in::github(listen).await,
+        Command::Completions { shell } => Ok(commands::manual::completions(Cli::command(), shell)),
+        Command::Man { out } => commands::manual::manual(Cli::command(), out.as_deref()),
         Command::ExitCodes => {
             print_line(EXIT_CODES);
             Ok(ExitStatus::Go)
@@ -196,10 +246,39 @@ async fn dispatch(command: Command) -> Result<ExitStatus, crate::gate::Failure> 
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use super::*;
 
     #[test]
     fn the_arguments_are_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    /// A person who asks a command for help reads how to use it, not only what it takes.
+    #[test]
+    fn every_command_shows_an_example() {
+        fn without_example(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+            let path = format!("{path} {}", command.get_name());
+            let mut leaves = command
+                .get_subcommands()
+                .filter(|inner| inner.get_name() != "help")
+                .peekable();
+            if leaves.peek().is_none() {
+                let after = command
+                    .get_after_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                if !after.contains("  gonogo ") {
+                    found.push(path);
+                }
+                return;
+            }
+            for inner in leaves {
+                without_example(inner, &path, found);
+            }
+        }
+        let mut found = Vec::new();
+        without_example(&Cli::command(), "", &mut found);
+        // The table of exit codes is its own help.
+        assert_eq!(found, [" gonogo exit-codes"]);
     }
 }

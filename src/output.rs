@@ -13,3 +13,9 @@ pub fn tell_line(text: &str) {
     // As above.
     let _ = writeln!(std::io::stderr(), "{text}");
 }
+
+/// Bytes on standard output, as they are.
+pub fn write_all(bytes: &[u8]) {
+    // As above.
+    let _ = std::io::stdout().write_all(bytes);
+}

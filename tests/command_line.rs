@@ -1,135 +1,19 @@
 //! What a person sees who makes a mistake, lacks a tool, or stops a run: one sentence, an exit code, nothing left behind.
 
+mod surroundings;
+
 use std::{
     io::{BufRead, BufReader},
     os::unix::fs::symlink,
-    path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
 };
 
-use bootstrap::{CacheFolder, process::processes_of, runs};
+use bootstrap::process::processes_of;
 
-const USAGE: i32 = 2;
-const INCONCLUSIVE: i32 = 3;
-const GATE_FAILED: i32 = 4;
-
-/// A scenario that takes a second.
-const SHORT: &str = "@LC-01";
-
-/// Two targets at once on two cores would take longer than one after the other.
-static ONE_TARGET: Mutex<()> = Mutex::new(());
-
-/// The program in surroundings of its own: a folder, and below it a cache without runs.
-struct Surroundings {
-    folder: tempfile::TempDir,
-    /// Whether the program works in the checkout, to build what it judges.
-    in_checkout: bool,
-}
-
-impl Surroundings {
-    fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().expect("a temporary folder"),
-            in_checkout: false,
-        }
-    }
-
-    /// With the Kubernetes programs of this machine and the checkout, so that a target comes up.
-    fn with_target() -> (Self, MutexGuard<'static, ()>) {
-        let turn = ONE_TARGET.lock().unwrap_or_else(PoisonError::into_inner);
-        let surroundings = Self {
-            in_checkout: true,
-            ..Self::new()
-        };
-        let kubernetes = CacheFolder::from_environment()
-            .expect("a cache folder")
-            .kubernetes();
-        std::fs::create_dir_all(&kubernetes).expect("a folder for the programs");
-        std::fs::create_dir_all(surroundings.path("cache")).expect("a cache");
-        symlink(kubernetes, surroundings.path("cache/kubernetes")).expect("a link");
-        (surroundings, turn)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn cache(&self) -> CacheFolder {
-        CacheFolder::at(self.path("cache"))
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        let path = self.path(name);
-        std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-        std::fs::write(&path, text).expect("a file");
-        path.display().to_string()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_gonogo"));
-        command
-            .args(arguments)
-            .env("GONOGO_CACHE", self.path("cache"))
-            .env_remove("GONOGO_KUBE_ASSETS")
-            .env_remove("GONOGO_POSTGRES_URL")
-            .env_remove("GONOGO_POSTGRES")
-            .stdin(Stdio::null());
-        if !self.in_checkout {
-            command.current_dir(self.folder.path());
-        }
-        command
-    }
-
-    /// `gonogo run` of one short scenario into the folder `bundle`, with `more` arguments.
-    fn run(&self, more: &[&str]) -> Command {
-        let features = Path::new(env!("CARGO_MANIFEST_DIR")).join("features");
-        let mut command = self.command(&["run", "--tags", SHORT, "--features"]);
-        command
-            .arg(features)
-            .arg("--out")
-            .arg(self.path("bundle"))
-            .args(more);
-        command
-    }
-
-    /// Runs that have a state folder: none may be left.
-    fn runs(&self) -> Vec<runs::KnownRun> {
-        runs::list(&self.cache())
-    }
-}
-
-/// How a program ended.
-#[derive(Debug)]
-struct Ended {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl From<Output> for Ended {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
-    }
-}
-
-fn ended(mut command: Command) -> Ended {
-    command.output().expect("the program starts").into()
-}
-
-/// Wrong usage is told in one line on standard error.
-#[track_caller]
-fn assert_usage(command: Command, sentence: &str) {
-    let ended = ended(command);
-    assert_eq!(ended.code, Some(USAGE), "{ended:?}");
-    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
-    assert!(ended.stderr.contains(sentence), "{ended:?}");
-    assert_eq!(ended.stdout, "");
-}
+use surroundings::{
+    Ended, GATE_FAILED, INCONCLUSIVE, SHORT, Surroundings, USAGE, assert_usage, ended,
+};
 
 /// A failure of the gate is told in one line, what to do in a second one, and leaves no run behind. Before them stand
 /// only lines of progress, which begin with two blanks.

@@ -17,6 +17,8 @@ pub enum Error {
     Orchestrator(#[from] crate::orchestrator::OrchestratorError),
     #[error(transparent)]
     Requirement(#[from] crate::requirements::RequirementError),
+    #[error(transparent)]
+    Name(#[from] crate::runs::NameError),
     #[error("failed to {action} {}: the disk is full", path.display())]
     DiskFull { action: &'static str, path: PathBuf },
     #[error("failed to work in {}: {free_megabytes} MB are free, {needed_megabytes} MB are needed", path.display())]
@@ -108,6 +110,7 @@ impl Error {
             Self::Process(error) => error.hint(),
             Self::Orchestrator(error) => error.hint(),
             Self::Requirement(error) => Some(error.hint()),
+            Self::Name(error) => error.hint(),
             Self::DiskFull { path, .. } | Self::NoSpace { path, .. } => Some(format!(
                 "free space on the file system of {}, or set GONOGO_CACHE (or TMPDIR, if it lies there) to a folder on another one",
                 path.display()

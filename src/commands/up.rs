@@ -1,25 +1,49 @@
-//! `gonogo up`: a target to play with, until Ctrl-C.
+//! `gonogo up`: a target to play with, until Ctrl-C or `gonogo down`.
 
-use std::sync::Arc;
+use std::{
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
+use bootstrap::{
+    CacheFolder,
+    lane::ProcessKind,
+    runs::{Access, holder_of, new_run_id, state_of, take_name},
+};
 use reports::evidence::Recorder;
 
 use crate::{
+    cli::{Output, UpArguments},
+    commands::target,
     exit_code::ExitStatus,
-    gate::{Failure, Interrupt, bring_up, clean_up_after, failure},
-    output::print_line,
+    gate::{Failure, Interrupt, Running, bring_up, clean_up_after, failure},
+    output::{print_line, tell_line},
     progress::Reporter,
 };
+
+/// Between two looks whether a target in the background is up.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Brings the target up, says what can be opened, waits, takes it down.
 ///
 /// # Errors
-/// When the target does not come up.
-pub async fn up() -> Result<ExitStatus, Failure> {
+/// When the name is taken or the target does not come up.
+pub async fn up(arguments: UpArguments) -> Result<ExitStatus, Failure> {
+    if arguments.detach {
+        detach(&arguments).await
+    } else {
+        keep(&arguments).await
+    }
+}
+
+async fn keep(arguments: &UpArguments) -> Result<ExitStatus, Failure> {
     let mut stop = Interrupt::listen().context("failed to listen for signals")?;
+    let cache = CacheFolder::from_environment().map_err(failure)?;
+    let run_id = new_run_id();
+    let _name = take_name(&cache, &arguments.name, &run_id).map_err(target::failure_of_name)?;
     let reporter = Reporter::new(false);
-    let run_id = bootstrap::runs::new_run_id();
     let folder = tempfile::tempdir().context("failed to make a folder")?;
     let recorder =
         Recorder::create(folder.path(), &run_id).context("failed to open a folder for evidence")?;
@@ -35,40 +59,112 @@ pub async fn up() -> Result<ExitStatus, Failure> {
             return Err(failure);
         }
     };
-    let platform = running.gate.platforms.common();
-    print_line(&format!(
-        "staff API and webhooks: {}",
-        platform.lane().public_url
-    ));
-    print_line(&format!(
-        "owner's token:          {}",
-        platform.lane().secrets.staff_owner_token
-    ));
-    print_line(&format!(
-        "GitHub's stand-in:      {}",
-        running.stand_in.api_base_url()
-    ));
-    print_line(&format!(
-        "kubeconfig:             {}",
-        running.target.kubeconfig_admin.display()
-    ));
-    print_line("Ctrl-C takes it down");
+    let access = open_to_people(&running)?;
+    target::print(&arguments.name, &run_id, Some(&access), arguments.output);
+    if arguments.output == Output::Text {
+        print_line(&format!(
+            "Ctrl-C or `gonogo down {}` takes it down",
+            arguments.name
+        ));
+    }
     stop.asked().await;
+    take_down(running).await
+}
+
+/// Writes down what a person needs, so that other commands can say it too.
+fn open_to_people(running: &Running) -> Result<Access, Failure> {
+    let platform = running.gate.platforms.common();
+    let lane = platform.lane();
+    let console = lane
+        .of_kind(ProcessKind::WebConsole)
+        .next()
+        .map(|process| process.health_url.clone());
+    running
+        .target
+        .open_to_people(&lane.secrets.staff_owner_token, |owner_token| Access {
+            platform: lane.public_url.clone(),
+            console,
+            github: running.stand_in.api_base_url(),
+            owner_login: running.gate.github.owner_login(),
+            owner_token,
+            kubeconfig: running.target.kubeconfig_admin.clone(),
+        })
+        .map_err(failure)
+}
+
+async fn take_down(running: Running) -> Result<ExitStatus, Failure> {
+    let platform = running.gate.platforms.common();
     platform.close().await;
     drop(platform);
+    running.disappearance.abort();
     drop(running.gate);
     running.stand_in.shutdown().await;
     let target = Arc::try_unwrap(running.target)
         .map_err(|_| anyhow::anyhow!("failed to take the target down: something still uses it"))?;
     let report = target.down().await.map_err(failure)?;
-    print_line(if report.is_clean() {
-        "nothing is left"
+    if report.is_clean() {
+        tell_line("nothing is left");
+        Ok(ExitStatus::Go)
     } else {
-        "something is left; run `gonogo cleanup`"
-    });
-    Ok(if report.is_clean() {
-        ExitStatus::Go
-    } else {
-        ExitStatus::NoGo
-    })
+        tell_line("something is left; run `gonogo cleanup`");
+        Ok(ExitStatus::NoGo)
+    }
+}
+
+/// Lets a gonogo of its own keep the target, and returns when it is up.
+async fn detach(arguments: &UpArguments) -> Result<ExitStatus, Failure> {
+    use std::os::unix::process::CommandExt;
+    let cache = CacheFolder::from_environment().map_err(failure)?;
+    bootstrap::runs::check_name(&arguments.name)
+        .map_err(|error| target::failure_of_name(error.into()))?;
+    if holder_of(&cache, &arguments.name).is_some() {
+        let taken = bootstrap::runs::NameError::Taken(arguments.name.clone());
+        return Err(target::failure_of_name(taken.into()));
+    }
+    let folder = cache.path().join("names");
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("failed to create {}", folder.display()))?;
+    let log_path = folder.join(format!("{}.log", arguments.name));
+    let log = std::fs::File::create(&log_path)
+        .with_context(|| format!("failed to create {}", log_path.display()))?;
+    let errors = log.try_clone().context("failed to use the log")?;
+    let program = std::env::current_exe().context("failed to find this program")?;
+    let mut keeper = Command::new(program)
+        .args(["up", "--name", &arguments.name])
+        .stdin(Stdio::null())
+        .stdout(log)
+        .stderr(errors)
+        // Ctrl-C at this terminal is not meant for it.
+        .process_group(0)
+        .spawn()
+        .context("failed to start a gonogo that keeps the target")?;
+    tell_line(&format!(
+        "bringing up {} in the background; its log: {}",
+        arguments.name,
+        log_path.display()
+    ));
+    loop {
+        if let Some(status) = keeper
+            .try_wait()
+            .context("failed to wait for the keeper of the target")?
+        {
+            let log = std::fs::read_to_string(&log_path).unwrap_or_default();
+            return Err(Failure::Gate {
+                message: format!(
+                    "failed to bring up {}: it ended with {status}",
+                    arguments.name
+                ),
+                hint: log.lines().last().map(str::to_owned),
+            });
+        }
+        let ready = holder_of(&cache, &arguments.name)
+            .filter(|holder| holder.pid == keeper.id())
+            .and_then(|holder| state_of(&cache, &holder.run_id))
+            .and_then(|state| Some((state.run_id, state.access?)));
+        if let Some((run_id, access)) = ready {
+            target::print(&arguments.name, &run_id, Some(&access), arguments.output);
+            return Ok(ExitStatus::Go);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }

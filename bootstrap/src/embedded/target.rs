@@ -12,13 +12,13 @@ use super::control_plane::{ClusterFiles, ControlPlane, Start};
 use super::down::{DownReport, END_DEADLINE};
 use super::volumes::Volumes;
 use crate::assets::{self, KubernetesAssets};
-use crate::cache::{CacheFolder, create_folder};
+use crate::cache::{CacheFolder, create_folder, write_private};
 use crate::error::{Error, Result, with_causes};
 use crate::postgres::PostgresServer;
 use crate::process::{ProcessError, Supervised, end_processes};
 use crate::process_node::{ProcessNode, ProcessNodeConfig, ServingIdentity};
 use crate::progress::{Piece, Progress};
-use crate::runs::{RunFolder, new_run_id, remove_folder};
+use crate::runs::{Access, RunFolder, new_run_id, remove_folder};
 
 /// Name of the one node.
 const NODE: &str = "gonogo";
@@ -86,6 +86,23 @@ pub struct EmbeddedTarget {
 }
 
 impl EmbeddedTarget {
+    /// Writes down how a person reaches the target; the owner's token goes to a file that only this user may read.
+    ///
+    /// # Errors
+    /// When the run's folder cannot be written.
+    pub fn open_to_people(
+        &self,
+        owner_token: &str,
+        access: impl FnOnce(PathBuf) -> Access,
+    ) -> Result<Access> {
+        let token_file = self.run_dir.join("owner.token");
+        write_private(&token_file, owner_token)?;
+        let access = access(token_file);
+        self.folder
+            .update(|state| state.access = Some(access.clone()))?;
+        Ok(access)
+    }
+
     /// Brings everything up.
     pub async fn up(options: UpOptions<'_>) -> Result<Self> {
         // Somebody else in this program may have chosen the provider already, which is as good.

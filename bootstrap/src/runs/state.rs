@@ -23,9 +23,25 @@ pub struct RunState {
     pub folders: Vec<PathBuf>,
     /// Loopback network of the run.
     pub network: Option<String>,
-    /// What a person needs to use the target, written once it is up.
     #[serde(default)]
     pub kubeconfig: Option<PathBuf>,
+    /// Written once a person can use the target.
+    #[serde(default)]
+    pub access: Option<Access>,
+}
+
+/// What a person can open, and how to log in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// Staff API and webhooks.
+    pub platform: String,
+    pub console: Option<String>,
+    /// REST of GitHub's stand-in.
+    pub github: String,
+    pub owner_login: String,
+    /// File with the owner's token.
+    pub owner_token: PathBuf,
+    pub kubeconfig: PathBuf,
 }
 
 /// The folder of a living run; its lock is held as long as this lives.
@@ -68,6 +84,7 @@ impl RunFolder {
             folders: Vec::new(),
             network: None,
             kubeconfig: None,
+            access: None,
         };
         let folder = Self {
             path,
@@ -105,6 +122,12 @@ impl RunFolder {
             .folders
             .clone()
     }
+}
+
+/// The state of a run, if it has one that can be read.
+#[must_use]
+pub fn state_of(cache: &CacheFolder, run_id: &str) -> Option<RunState> {
+    read(&cache.runs().join(run_id))
 }
 
 /// The state written in a run folder, if it can be read.
