@@ -32,9 +32,10 @@ use steps::wait::{RUN_DEADLINE, Reading, until};
 /// Runs per part.
 const SAMPLES: usize = 20;
 /// Settings that make a missed wake-up cost an hour.
-const POLLS: [&str; 2] = [
+const POLLS: [&str; 3] = [
     "CODEXK8S_WORKER_POLL_INTERVAL",
     "CODEXK8S_WORKER_HEARTBEAT_INTERVAL",
+    "CODEXK8S_WORKER_RUNTIME_PREPARE_RETRY_INTERVAL",
 ];
 /// Longest silence of the heartbeat that a worker's registration survives in that part.
 const INSTANCE_TTL: (&str, &str) = ("CODEXK8S_WORKER_INSTANCE_TTL", "4h");

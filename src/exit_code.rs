@@ -16,6 +16,15 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// How another gonogo ended; one that was killed failed.
+    #[must_use]
+    pub fn from_code(code: Option<i32>) -> Self {
+        [Self::Go, Self::NoGo, Self::Usage, Self::Inconclusive]
+            .into_iter()
+            .find(|status| Some(i32::from(status.code())) == code)
+            .unwrap_or(Self::GateFailed)
+    }
+
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {

@@ -6,11 +6,21 @@ use std::path::Path;
 
 use bootstrap::process::processes_of;
 
-use surroundings::{Surroundings, USAGE, assert_usage, ended};
+use surroundings::{GATE_FAILED, Surroundings, USAGE, assert_usage, ended};
+
+/// Takes the target down though an assertion failed: its keeper is nobody's child.
+struct TakenDown<'a>(&'a Surroundings);
+
+impl Drop for TakenDown<'_> {
+    fn drop(&mut self) {
+        ended(self.0.command(&["down", "mine"]));
+    }
+}
 
 #[test]
 fn a_target_in_the_background_is_told_of_and_taken_down_by_its_name() {
     let (here, _turn) = Surroundings::with_target();
+    let _taken_down = TakenDown(&here);
     let up = ended(here.command(&["up", "--detach", "--name", "mine", "--output", "json"]));
     assert_eq!(up.code, Some(0), "{up:?}");
     let told: serde_json::Value = serde_json::from_str(&up.stdout).expect("JSON");
@@ -38,6 +48,20 @@ fn a_target_in_the_background_is_told_of_and_taken_down_by_its_name() {
     assert!(here.runs().is_empty());
     assert!(!Path::new(token).exists());
     assert_eq!(ended(here.command(&["status", "mine"])).code, Some(1));
+}
+
+#[test]
+fn why_a_target_in_the_background_did_not_come_up_is_told() {
+    let here = Surroundings::new();
+    let mut command = here.command(&["up", "--detach"]);
+    command.env("PATH", here.folder.path());
+    let up = ended(command);
+    assert_eq!(up.code, Some(GATE_FAILED), "{up:?}");
+    assert!(
+        up.stderr
+            .ends_with("gonogo: failed to find git on PATH\n  install git (Debian and Ubuntu: `apt-get install git`)\n"),
+        "{up:?}"
+    );
 }
 
 fn read(path: &str) -> String {

@@ -63,8 +63,10 @@ pub struct OrchestratorBinary {
     pub sha256: String,
     /// Commit of the checkout it was built from.
     pub revision: Option<String>,
-    /// Whether the checkout had changes that are in no commit.
+    /// Whether known files of the checkout had changes that are in no commit; what the program says of itself.
     pub dirty: Option<bool>,
+    /// The same, with files that git does not know: a new feature file changes what is played.
+    pub checkout_dirty: Option<bool>,
     pub origin: &'static str,
 }
 
@@ -105,10 +107,16 @@ async fn obtain(
         Some(workspace) => {
             let path = build(program, &workspace, &piece).await?;
             // Read after a build that may have waited long for another one: the program carries what was there then.
-            let (revision, dirty) = revision(&workspace).await;
-            identify(path, revision, dirty, "build").await?
+            let (revision, checkout_dirty) = revision(&workspace).await;
+            let dirty = embedded_dirty(&workspace).await;
+            OrchestratorBinary {
+                revision,
+                dirty,
+                checkout_dirty,
+                ..identify(path, "build").await?
+            }
         }
-        None => identify(beside_this_program(program)?, None, None, "installed").await?,
+        None => identify(beside_this_program(program)?, "installed").await?,
     };
     piece.ready(format!(
         "{}, sha256 {}",
@@ -120,8 +128,6 @@ async fn obtain(
 
 async fn identify(
     path: PathBuf,
-    revision: Option<String>,
-    dirty: Option<bool>,
     origin: &'static str,
 ) -> Result<OrchestratorBinary, OrchestratorError> {
     let file = path.clone();
@@ -135,8 +141,9 @@ async fn identify(
     Ok(OrchestratorBinary {
         path,
         sha256,
-        revision,
-        dirty,
+        revision: None,
+        dirty: None,
+        checkout_dirty: None,
         origin,
     })
 }
@@ -243,21 +250,26 @@ fn executable_in(program: &str, line: &str) -> Option<PathBuf> {
         .flatten()
 }
 
-/// Commit and dirty flag of a checkout, as the orchestrator embeds them; unknown where git cannot tell.
-/// Files that git does not know are no change: the build cannot see them come.
+/// Commit of a checkout, and whether it holds anything else, files that git does not know included; unknown where git
+/// cannot tell.
 pub async fn revision(workspace: &Path) -> (Option<String>, Option<bool>) {
     let folder = workspace.display().to_string();
     let revision = output_of_git(&["-C", &folder, "rev-parse", "HEAD"]).await;
-    let dirty = output_of_git(&[
-        "-C",
-        &folder,
-        "status",
-        "--porcelain",
-        "--untracked-files=no",
-    ])
-    .await
-    .map(|changes| !changes.is_empty());
-    (revision, dirty)
+    (
+        revision,
+        has_changes(&folder, "--untracked-files=normal").await,
+    )
+}
+
+/// The dirty flag as the orchestrator embeds it: its build cannot see a file come that git does not know.
+async fn embedded_dirty(workspace: &Path) -> Option<bool> {
+    has_changes(&workspace.display().to_string(), "--untracked-files=no").await
+}
+
+async fn has_changes(folder: &str, untracked: &str) -> Option<bool> {
+    output_of_git(&["-C", folder, "status", "--porcelain", untracked])
+        .await
+        .map(|changes| !changes.is_empty())
 }
 
 #[cfg(test)]

@@ -39,10 +39,12 @@ pub async fn check(cache: &CacheFolder, progress: &dyn Progress) -> Result<()> {
     git_version().await?;
     git_http_backend().await?;
     check_runs(cache)?;
+    assets::obtainable(cache).await?;
+    // Last, because it may take a while.
     if !postgres::is_given() {
         postgres::obtain(cache, progress).await?;
     }
-    assets::obtainable(cache).await
+    Ok(())
 }
 
 /// What git says it is.

@@ -4,7 +4,7 @@ Feature: Workers that die or race
   @WR-01 @set-d @p1 @S3-12 @R-10 @R-17 @needs-pods
   Scenario: Three workers race for twenty runs
     Given a platform with 3 workers
-    When 20 runs are started at once
+    When 20 runs of 5 projects are started at once, those of 2 projects with a need for slots
     Then every one of these runs ends as succeeded
     And every one of these runs had exactly one Job and one "run.started"
 

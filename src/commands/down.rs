@@ -51,6 +51,8 @@ pub async fn down(name: &str, output: Output) -> Result<ExitStatus, Failure> {
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
+    // Only a target in the background has one.
+    let _ = std::fs::remove_file(cache.path().join("names").join(format!("{name}.log")));
     let left = list(&cache).iter().any(|run| {
         run.state
             .as_ref()

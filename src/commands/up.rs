@@ -59,7 +59,15 @@ async fn keep(arguments: &UpArguments) -> Result<ExitStatus, Failure> {
             return Err(failure);
         }
     };
-    let access = open_to_people(&running)?;
+    let access = match open_to_people(&running) {
+        Ok(access) => access,
+        Err(failure) => {
+            if take_down(running).await.is_err() {
+                clean_up_after(&run_id).await;
+            }
+            return Err(failure);
+        }
+    };
     target::print(&arguments.name, &run_id, Some(&access), arguments.output);
     if arguments.output == Output::Text {
         print_line(&format!(
@@ -125,8 +133,16 @@ async fn detach(arguments: &UpArguments) -> Result<ExitStatus, Failure> {
     std::fs::create_dir_all(&folder)
         .with_context(|| format!("failed to create {}", folder.display()))?;
     let log_path = folder.join(format!("{}.log", arguments.name));
-    let log = std::fs::File::create(&log_path)
+    // A rival that brings up the same name at this moment goes on writing behind what is written here.
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&log_path)
         .with_context(|| format!("failed to create {}", log_path.display()))?;
+    let begins_at = log
+        .metadata()
+        .with_context(|| format!("failed to read {}", log_path.display()))?
+        .len();
     let errors = log.try_clone().context("failed to use the log")?;
     let program = std::env::current_exe().context("failed to find this program")?;
     let mut keeper = Command::new(program)
@@ -148,14 +164,19 @@ async fn detach(arguments: &UpArguments) -> Result<ExitStatus, Failure> {
             .try_wait()
             .context("failed to wait for the keeper of the target")?
         {
-            let log = std::fs::read_to_string(&log_path).unwrap_or_default();
-            return Err(Failure::Gate {
-                message: format!(
-                    "failed to bring up {}: it ended with {status}",
-                    arguments.name
-                ),
-                hint: log.lines().last().map(str::to_owned),
-            });
+            let log = std::fs::read(&log_path).unwrap_or_default();
+            let own = log
+                .get(usize::try_from(begins_at).unwrap_or_default()..)
+                .unwrap_or_default();
+            tell_line(
+                &last_words(&String::from_utf8_lossy(own)).unwrap_or_else(|| {
+                    format!(
+                        "gonogo: failed to bring up {}: its keeper ended with {status}",
+                        arguments.name
+                    )
+                }),
+            );
+            return Ok(ExitStatus::from_code(status.code()));
         }
         let ready = holder_of(&cache, &arguments.name)
             .filter(|holder| holder.pid == keeper.id())
@@ -166,5 +187,29 @@ async fn detach(arguments: &UpArguments) -> Result<ExitStatus, Failure> {
             return Ok(ExitStatus::Go);
         }
         tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// The sentence with which a gonogo ended, and what it said to do about it.
+fn last_words(log: &str) -> Option<String> {
+    let lines: Vec<&str> = log.lines().collect();
+    let sentence = lines
+        .iter()
+        .rposition(|line| line.starts_with("gonogo: "))?;
+    Some(lines[sentence..].join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_the_sentence_and_its_advice() {
+        let log = "  postgres …\ngonogo: earlier\n  postgres ready\ngonogo: failed to find git on PATH\n  install git\n";
+        assert_eq!(
+            last_words(log).as_deref(),
+            Some("gonogo: failed to find git on PATH\n  install git")
+        );
+        assert_eq!(last_words("killed\n"), None);
     }
 }

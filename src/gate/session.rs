@@ -179,22 +179,22 @@ async fn gather(
         Ok(played)
     });
     facts.phases.push(phase("features", began, vec![]));
-    if let Ok(None) = played {
-        let (name, disappearance) = (&mut running.disappearance)
-            .await
-            .context("the probe of disappearing namespaces broke off")?;
-        running
-            .capabilities
-            .capabilities
-            .insert(name, disappearance);
-        recorder
-            .capabilities(&capabilities(running))
-            .context("failed to keep the capabilities")?;
-    } else {
-        running.disappearance.abort();
-    }
     let mut interrupted = *played.as_ref().unwrap_or(&None);
     if let Ok(None) = played {
+        tokio::select! {
+            probed = &mut running.disappearance => {
+                let (name, disappearance) =
+                    probed.context("the probe of disappearing namespaces broke off")?;
+                running.capabilities.capabilities.insert(name, disappearance);
+                recorder
+                    .capabilities(&capabilities(running))
+                    .context("failed to keep the capabilities")?;
+            }
+            reason = stop.asked() => interrupted = Some(reason),
+        }
+    }
+    running.disappearance.abort();
+    if played.is_ok() && interrupted.is_none() {
         let began = (Utc::now(), Instant::now());
         reporter.now("leases end, sweeps run …");
         let settled = tokio::select! {
@@ -310,7 +310,7 @@ fn host() -> String {
 
 fn describe(facts: &mut GateRun, running: &Running) {
     facts.revision = running.binary.revision.clone().unwrap_or_default();
-    facts.dirty = running.binary.dirty.unwrap_or_default();
+    facts.dirty = running.binary.checkout_dirty.unwrap_or_default();
     facts.binary_digest.clone_from(&running.binary.sha256);
     facts.settings.clone_from(&running.settings);
     facts.stand_ins = vec![

@@ -381,16 +381,17 @@ impl Platform {
     /// Cancels the runs of a repository that have not ended; the platform ends them in its own time.
     ///
     /// # Errors
-    /// When the database or the staff API cannot be reached. A run that has ended meanwhile is no error.
+    /// When the database or the staff API cannot be reached, or the latter refuses; the other runs are cancelled then.
     pub async fn cancel_open_runs(&self, repository: &str) -> anyhow::Result<()> {
         let open = "SELECT to_jsonb(r.id) FROM agent_runs r WHERE repository_full_name = $1 \
                     AND status NOT IN ('succeeded', 'failed', 'canceled')";
+        let mut outcome = Ok(());
         for run in self.database.rows(open, &[repository]).await? {
             if let Some(id) = run.as_str() {
-                self.staff.cancel(id, false).await?;
+                outcome = outcome.and(self.staff.cancel_if_open(id).await);
             }
         }
-        Ok(())
+        outcome
     }
 
     /// Ends the platform's processes.

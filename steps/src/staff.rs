@@ -148,6 +148,18 @@ impl Staff {
         .await
     }
 
+    /// Cancels a run if it has not ended yet.
+    ///
+    /// # Errors
+    /// When the API refuses for any other reason.
+    pub async fn cancel_if_open(&self, run: &str) -> anyhow::Result<()> {
+        let (status, answer) = self.cancel(run, false).await?;
+        if status.is_success() || status == StatusCode::CONFLICT {
+            return Ok(());
+        }
+        bail!("the staff API answered {status} to the cancel of run {run}: {answer}")
+    }
+
     /// The outcome of a delivery (L-22).
     ///
     /// # Errors

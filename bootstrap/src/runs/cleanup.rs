@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::lock;
 use super::state::{self, LOCK, RunState};
 use crate::cache::CacheFolder;
 use crate::error::{Error, Result};
@@ -52,16 +53,24 @@ pub async fn cleanup(cache: &CacheFolder) -> Result<Vec<CleanedRun>> {
     Ok(cleaned)
 }
 
-/// Removes builds of the Kubernetes programs whose gonogo was killed; a build under way is not touched.
+/// Removes builds of the Kubernetes programs and downloads of a database server whose gonogo was killed; one under way
+/// is not touched.
 ///
 /// # Errors
 /// When a folder cannot be removed.
 pub async fn clean_up_builds(cache: &CacheFolder) -> Result<Vec<CleanedRun>> {
-    let Some((_lock, builds)) = crate::assets::abandoned_builds(cache) else {
-        return Ok(Vec::new());
-    };
+    // The locks are kept until the folders are gone.
+    let abandoned = [
+        crate::assets::abandoned_builds(cache),
+        crate::postgres::abandoned_downloads(cache),
+    ];
     let mut cleaned = Vec::new();
-    for build in builds {
+    for build in abandoned
+        .iter()
+        .flatten()
+        .flat_map(|(_lock, folders)| folders)
+    {
+        let build = build.clone();
         let name = name_of(&build);
         let folders = [build];
         // The Go tool knows nothing of runs: it is found by working in the folder.
@@ -122,9 +131,10 @@ pub fn list(cache: &CacheFolder) -> Vec<KnownRun> {
         .map(|entry| entry.path())
         .filter(|path| path.is_dir())
         .map(|folder| {
-            let free = File::open(folder.join(LOCK)).is_ok_and(|file| file.try_lock().is_ok());
+            // A folder without a lock is one that is just being made.
+            let alive = !folder.join(LOCK).exists() || lock::is_held(&folder.join(LOCK));
             KnownRun {
-                alive: !free,
+                alive,
                 state: state::read(&folder),
                 folder,
             }
@@ -134,7 +144,7 @@ pub fn list(cache: &CacheFolder) -> Vec<KnownRun> {
 
 fn take_lock(folder: &Path) -> Option<File> {
     let file = File::create(folder.join(LOCK)).ok()?;
-    file.try_lock().is_ok().then_some(file)
+    lock::take(&file).unwrap_or_default().then_some(file)
 }
 
 async fn clean(folder: &Path) -> Result<CleanedRun> {

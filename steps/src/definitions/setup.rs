@@ -129,6 +129,8 @@ async fn platform_that_polls_hourly(world: &mut GateWorld) -> Step {
         [
             ("CODEXK8S_WORKER_POLL_INTERVAL", "1h"),
             ("CODEXK8S_WORKER_HEARTBEAT_INTERVAL", "1h"),
+            ("CODEXK8S_WORKER_RUNTIME_PREPARE_RETRY_INTERVAL", "1h"),
+            ("CODEXK8S_WORKER_RUNTIME_PREPARE_RETRY_TIMEOUT", "4h"),
             // Longer than a heartbeat, or the platform refuses to start.
             ("CODEXK8S_WORKER_INSTANCE_TTL", "4h"),
         ],

@@ -12,18 +12,19 @@ use crate::{
     world::{GateWorld, Step, text},
 };
 
-/// Projects of the race. Two slots each, so that workers find work and refusals side by side.
-const RACE_PROJECTS: usize = 5;
-
-#[when(expr = "{int} runs are started at once")]
-async fn many_runs(world: &mut GateWorld, count: usize) -> Step {
+/// A project has two slots: where more of its runs need one, workers find work and refusals side by side. The others
+/// need none, and are raced for all the same.
+#[when(
+    expr = "{int} runs of {int} projects are started at once, those of {int} projects with a need for slots"
+)]
+async fn many_runs(world: &mut GateWorld, count: usize, projects: usize, need: usize) -> Step {
     let gate = world.gate.clone();
     let platform = world.platform();
     let mut places = Vec::new();
-    for _ in 0..RACE_PROJECTS {
+    for project in 0..projects {
         let place = bound_repository(&gate, &platform, stories::works()).await?;
         world.set_place(place.clone());
-        for index in 0..count / RACE_PROJECTS {
+        for index in 0..count / projects {
             let issue = if index == 0 {
                 place.issue
             } else {
@@ -34,8 +35,11 @@ async fn many_runs(world: &mut GateWorld, count: usize) -> Step {
             };
             let mut place = place.clone();
             place.issue = issue;
-            // One run of each project makes a namespace; the race is about claims and slots, which all runs need.
-            let label = if index == 0 { "run:dev" } else { "run:intake" };
+            let label = if project < need {
+                "run:dev"
+            } else {
+                "run:intake"
+            };
             places.push((place, label));
         }
     }
