@@ -1,102 +1,13 @@
 //! The way of a delivery through a real control plane and a real PostgreSQL (L-22 to L-24, D-2, D-32).
 #![allow(clippy::unwrap_used)]
+mod control_plane_support;
 mod store_support;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use bytes::Bytes;
-use metrics_exporter_prometheus::PrometheusBuilder;
-use orchestrator::app::App;
-use orchestrator::conduct::Product;
-use orchestrator::config::{Config, Environment, ProcessKind};
-use orchestrator::control_plane::{AnswerStatus, ControlPlane, IntakeRequest};
-use secrecy::ExposeSecret;
+use control_plane_support::Running;
+use orchestrator::control_plane::AnswerStatus;
 use serde_json::{Value, json};
-use store_support::TestDatabase;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-
-struct Running {
-    control_plane: ControlPlane,
-    database: TestDatabase,
-    shutdown: CancellationToken,
-    loops: JoinSet<()>,
-}
-
-impl Running {
-    async fn start() -> Self {
-        let database = TestDatabase::migrated().await;
-        let pairs = [
-            ("DATABASE_URL", database.url.expose_secret().to_owned()),
-            ("SERVICE_TOKEN_KEY", "a".repeat(64)),
-            ("TOKEN_ENCRYPTION_KEY", "b".repeat(64)),
-            ("MCP_TOKEN_SIGNING_KEY", "c".repeat(64)),
-            // No fallback may help: only wake-ups are on the way.
-            ("WORKER_POLL_INTERVAL", "1h".to_owned()),
-            // Nobody listens there: what the outcome asks of GitHub stays in the outbox.
-            (
-                "GITHUB_API_BASE_URL",
-                "http://127.0.0.1:9/api/v3".to_owned(),
-            ),
-        ];
-        let environment =
-            Environment::from_pairs(pairs.map(|(key, value)| (format!("CODEXK8S_{key}"), value)))
-                .unwrap();
-        let config = Config::load(ProcessKind::ControlPlane, &environment).unwrap();
-        // The first test installs the provider that every client of this process uses.
-        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-        let shutdown = CancellationToken::new();
-        let app = App::new(
-            config,
-            PrometheusBuilder::new().build_recorder().handle(),
-            Arc::new(Product),
-            shutdown.clone(),
-        )
-        .await
-        .unwrap();
-        let (control_plane, parts) = ControlPlane::new(&app);
-        let mut loops = JoinSet::new();
-        for (_, part) in parts {
-            loops.spawn(part);
-        }
-        Self {
-            control_plane,
-            database,
-            shutdown,
-            loops,
-        }
-    }
-
-    async fn send(
-        &self,
-        delivery_id: &str,
-        event_type: &str,
-        body: &Value,
-    ) -> (AnswerStatus, bool) {
-        let request = IntakeRequest {
-            delivery_id: delivery_id.to_owned(),
-            event_type: event_type.to_owned(),
-            body: Bytes::from(body.to_string()),
-        };
-        let answer = self.control_plane.intake().accept(request).await.unwrap();
-        (answer.status, answer.duplicate)
-    }
-
-    async fn count(&self, sql: &'static str) -> i64 {
-        sqlx::query_scalar(sql)
-            .fetch_one(&self.database.pool)
-            .await
-            .unwrap()
-    }
-
-    async fn stop(mut self) {
-        self.shutdown.cancel();
-        while let Some(ended) = self.loops.join_next().await {
-            ended.unwrap();
-        }
-    }
-}
 
 fn labelled(number: i64, title: &str) -> Value {
     json!({
