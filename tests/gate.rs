@@ -1,5 +1,6 @@
 //! The gate's fast profile behind `cargo test`: one trial per `@p0` scenario. The first trial starts one parallel run
-//! of the whole selection; each trial only waits for its own scenario.
+//! of the whole selection; each trial only waits for its own scenario, and the program for the end of the run: its
+//! target must be down before this process goes.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -46,6 +47,17 @@ impl Results {
         self.changed.notify_all();
     }
 
+    /// Waits until the run has ended with its target; how it ended.
+    fn wait_for_end(&self) -> String {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        self.changed
+            .wait_while(found, |found| found.1.is_none())
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
+            .clone()
+            .unwrap_or_default()
+    }
+
     fn wait_for(&self, key: &(String, u32)) -> Result<ScenarioResult, String> {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         let found = self
@@ -81,7 +93,7 @@ fn main() {
 
     let results = Arc::new(Results::default());
     let started = Arc::new(std::sync::Once::new());
-    let trials: Vec<Trial> = listed
+    let mut trials: Vec<Trial> = listed
         .into_iter()
         .map(|scenario| {
             let key = (
@@ -110,10 +122,36 @@ fn main() {
             .with_ignored_flag(scenario.verdict != Eligibility::Runs)
         })
         .collect();
+    trials.push({
+        let (results, started) = (results.clone(), started.clone());
+        Trial::test("the target goes, and nothing of it is left", move || {
+            started.call_once(|| play(results.clone()));
+            nothing_is_left(&results.wait_for_end()).map_err(Failed::from)
+        })
+        .with_kind("gate")
+    });
     // Every trial waits for one shared run: as many threads as trials, so that results are shown as they come.
     let mut arguments = arguments;
     arguments.test_threads = Some(trials.len().max(1));
-    libtest_mimic::run(&arguments, trials).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if started.is_completed() {
+        // To leave earlier would leave the target.
+        results.wait_for_end();
+    }
+    conclusion.exit();
+}
+
+/// No state folder of this process may remain, which stands for processes and folders of its run.
+fn nothing_is_left(how_it_ended: &str) -> Result<(), String> {
+    let cache = bootstrap::CacheFolder::from_environment().map_err(|error| error.to_string())?;
+    let left = bootstrap::runs::list(&cache).into_iter().any(|run| {
+        run.state
+            .is_some_and(|state| state.owner_pid == std::process::id())
+    });
+    if left {
+        return Err(format!("a run of this process is left; {how_it_ended}"));
+    }
+    Ok(())
 }
 
 /// As large as a main thread's: the future of a run is unoptimised and big.
