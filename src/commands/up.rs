@@ -2,7 +2,6 @@
 
 use std::{
     process::{Command, Stdio},
-    sync::Arc,
     time::Duration,
 };
 
@@ -18,7 +17,7 @@ use crate::{
     cli::{Output, UpArguments},
     commands::target,
     exit_code::ExitStatus,
-    gate::{Failure, Interrupt, Running, bring_up, clean_up_after, failure},
+    gate::{Failure, Interrupt, Running, bring_up, clean_up_after, failure, take_down},
     output::{print_line, tell_line},
     progress::Reporter,
 };
@@ -62,7 +61,7 @@ async fn keep(arguments: &UpArguments) -> Result<ExitStatus, Failure> {
     let access = match open_to_people(&running) {
         Ok(access) => access,
         Err(failure) => {
-            if take_down(running).await.is_err() {
+            if end(running, &reporter).await.is_err() {
                 clean_up_after(&run_id).await;
             }
             return Err(failure);
@@ -76,7 +75,7 @@ async fn keep(arguments: &UpArguments) -> Result<ExitStatus, Failure> {
         ));
     }
     stop.asked().await;
-    take_down(running).await
+    end(running, &reporter).await
 }
 
 /// Writes down what a person needs, so that other commands can say it too.
@@ -100,17 +99,11 @@ fn open_to_people(running: &Running) -> Result<Access, Failure> {
         .map_err(failure)
 }
 
-async fn take_down(running: Running) -> Result<ExitStatus, Failure> {
-    let platform = running.gate.platforms.common();
-    platform.close().await;
-    drop(platform);
+async fn end(running: Running, reporter: &Reporter) -> Result<ExitStatus, Failure> {
     running.disappearance.abort();
-    drop(running.gate);
-    running.stand_in.shutdown().await;
-    let target = Arc::try_unwrap(running.target)
-        .map_err(|_| anyhow::anyhow!("failed to take the target down: something still uses it"))?;
-    let report = target.down().await.map_err(failure)?;
-    if report.is_clean() {
+    let phase = take_down(running, reporter).await?;
+    reporter.finish();
+    if phase.ok {
         tell_line("nothing is left");
         Ok(ExitStatus::Go)
     } else {
