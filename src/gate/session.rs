@@ -367,6 +367,7 @@ fn begin(run_id: &str, request: &Request, planned: &[steps::selection::Listed]) 
         finished_at: None,
         interrupted: None,
         sample: false,
+        kept: request.keep,
     }
 }
 
