@@ -12,6 +12,7 @@ use reports::evidence::{
     Recorder, ScenarioKey, ScenarioResult, ScenarioState, SecretValue, StepResult, StepState,
     TargetPhase,
 };
+use reports::journals::{CertificateOrigin, CertificateRoute, GithubCertificate};
 use reports::spec::Specification;
 use reports::verdict::Criteria;
 use serde_json::{Value, json};
@@ -65,6 +66,7 @@ impl Sample<'_> {
         self.not_provable("NI-02", "needs-container-isolation")?;
         self.environment()?;
         self.canaries()?;
+        self.certificate()?;
         Ok(())
     }
 
@@ -484,6 +486,42 @@ impl Sample<'_> {
             interrupted: None,
             sample: true,
         })?)
+    }
+
+    fn certificate(&self) -> Outcome<()> {
+        let call = |method: &str, route: &str, status: &str, client: &str| CertificateRoute {
+            method: method.into(),
+            route: route.into(),
+            clients: [client.into()].into(),
+            answers: [(status.into(), json!({"count": 3}))].into(),
+        };
+        let certificate = GithubCertificate {
+            description: CertificateOrigin {
+                package: "npm @octokit/openapi".into(),
+                version: "23.0.2".into(),
+            },
+            answers: 214,
+            deliveries: 57,
+            routes: vec![
+                call(
+                    "GET",
+                    "/repos/{owner}/{repo}/issues/{issue_number}",
+                    "200",
+                    "octocrab",
+                ),
+                call(
+                    "POST",
+                    "/repos/{owner}/{repo}/pulls",
+                    "201",
+                    "codex-k8s-agent",
+                ),
+            ],
+            webhooks: vec![json!({"event": "issues", "action": "labeled"})],
+            ..GithubCertificate::default()
+        };
+        Ok(self
+            .recorder
+            .write_json("github-certificate.json", &certificate)?)
     }
 
     fn canaries(&self) -> Outcome<()> {

@@ -51,6 +51,13 @@ pub async fn journals(running: &Running, recorder: &Recorder) -> anyhow::Result<
     recorder
         .import(&github, "journals/github.ndjson")
         .context("failed to keep the journal of GitHub's stand-in")?;
+    let handle = running.stand_in.handle();
+    let certificate = tokio::task::spawn_blocking(move || handle.certificate())
+        .await?
+        .context("the check of the stand-in's answers broke off")?;
+    recorder
+        .write_json("github-certificate.json", &certificate)
+        .context("failed to keep the certificate of GitHub's stand-in")?;
     recorder
         .import(&running.target.audit_log, "journals/audit.ndjson")
         .context("failed to keep the audit log")?;

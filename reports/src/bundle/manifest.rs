@@ -69,11 +69,12 @@ pub fn of_folder(folder: &Path) -> Result<Manifest, BundleError> {
 }
 
 fn recorded(path: &str) -> bool {
-    const RECORDED: [&str; 8] = [
+    const RECORDED: [&str; 9] = [
         "events.ndjson",
         "environment.json",
         "capabilities.json",
         "canaries.json",
+        "github-certificate.json",
         "selfcheck.json",
         "baseline.json",
         "risks.json",

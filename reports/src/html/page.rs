@@ -4,7 +4,7 @@ use askama::Template;
 use super::{drawing, labels, rows, scenarios, words};
 use crate::coverage::{CellState, RuleCoverage, RuleState};
 use crate::evidence::{Capability, CapabilityState, GateRun};
-use crate::journals::Journals;
+use crate::journals::{GithubCertificate, Journals};
 use crate::ledger::{Entry, Ledger};
 use crate::spec::{CellKind, Specification};
 use crate::verdict::{Counts, Criteria, Effect, Finding, Judgement, Outcome, Risk, Verdict};
@@ -38,6 +38,7 @@ struct Page<'a> {
     phases: Vec<Phase<'a>>,
     capabilities: &'a [Capability],
     canaries: Option<Canaries>,
+    certificate: Option<&'a GithubCertificate>,
     risks: &'a [Risk],
     baseline: Option<&'a crate::verdict::Baseline>,
 }
@@ -185,6 +186,7 @@ pub(crate) fn page(
                 .map(|(kind, result)| (kind.clone(), result.sinks, words::bytes(result.bytes)))
                 .collect(),
         }),
+        certificate: journals.certificate.as_ref(),
         risks: &journals.risks,
         baseline: journals.baseline.as_ref(),
     }

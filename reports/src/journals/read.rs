@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::GithubCertificate;
 use super::{AuditRecord, GithubRecord, LaneSlices};
 use crate::canary::CanarySearch;
 use crate::evidence::{Capability, GateRun, Observation, ScenarioResult};
@@ -95,6 +96,8 @@ pub struct Journals {
     pub logs: Vec<(String, String)>,
     /// Canary search, when it ran.
     pub canaries: Option<CanarySearch>,
+    /// What was held against GitHub's description of its API.
+    pub certificate: Option<GithubCertificate>,
     /// Last self-check, when there is one.
     pub self_check: Option<SelfCheck>,
     /// Open risks.
@@ -142,6 +145,7 @@ impl Journals {
             lanes,
             logs,
             canaries: json(folder, "canaries.json")?,
+            certificate: json(folder, "github-certificate.json")?,
             self_check: json(folder, "selfcheck.json")?,
             risks: json(folder, "risks.json")?.unwrap_or_default(),
             baseline: json(folder, "baseline.json")?,

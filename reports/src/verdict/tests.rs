@@ -13,7 +13,10 @@ use crate::evidence::{
     Capability, CapabilityState, GateRun, Observation, ObservationSource, PhaseFacts, ScenarioKey,
     ScenarioResult, ScenarioState, StepResult, StepState, TargetPhase,
 };
-use crate::journals::{AuditRecord, Journals, LaneSlices, Line, SelfCheck};
+use crate::journals::{
+    AuditRecord, CertificateProblem, CertificateRoute, GithubCertificate, Journals, LaneSlices,
+    Line, SelfCheck,
+};
 use crate::spec::{CellKind, Specification};
 
 const THEN: &str = "the run ends as succeeded";
@@ -202,6 +205,10 @@ fn green(specification: &Specification) -> Journals {
             planted_found: true,
             ..CanarySearch::default()
         }),
+        certificate: Some(GithubCertificate {
+            answers: 1,
+            ..GithubCertificate::default()
+        }),
         self_check: Some(SelfCheck {
             at: at(),
             revision: "a".repeat(40),
@@ -306,6 +313,23 @@ const DEFECTS: &[(&str, Outcome, Change)] = &[
     }),
     ("canary_search_absent", Outcome::Inconclusive, |j, _| {
         j.canaries = None
+    }),
+    ("certificate_absent", Outcome::Inconclusive, |j, _| {
+        j.certificate = None
+    }),
+    ("certificate_void", Outcome::Inconclusive, |j, _| {
+        j.certificate.as_mut().expect("certificate").answers = 0;
+    }),
+    ("stand_in_wrong", Outcome::Inconclusive, |j, _| {
+        let certificate = j.certificate.as_mut().expect("certificate");
+        certificate.problems.push(CertificateProblem::default());
+    }),
+    ("stand_in_unverified", Outcome::Inconclusive, |j, _| {
+        let certificate = j.certificate.as_mut().expect("certificate");
+        certificate.unverified.routes.push(CertificateRoute {
+            clients: ["gonogo".into(), "octocrab".into()].into(),
+            ..CertificateRoute::default()
+        });
     }),
     ("probe_absent", Outcome::Inconclusive, |j, _| {
         j.capabilities = None

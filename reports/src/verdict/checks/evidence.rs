@@ -1,4 +1,4 @@
-//! Ledger, contradictions, canaries, timelines, unknown routes, logs.
+//! Ledger, contradictions, canaries, timelines, unknown routes, the stand-in's certificate, logs.
 use super::{Effect, Finding, Input, Severity, finding, rerun};
 
 pub(super) fn findings(input: &Input<'_>) -> Vec<Finding> {
@@ -8,6 +8,7 @@ pub(super) fn findings(input: &Input<'_>) -> Vec<Finding> {
     canaries(input, &mut found);
     timelines(input, &mut found);
     unknown_routes(input, &mut found);
+    certificate(input, &mut found);
     logs(input, &mut found);
     found
 }
@@ -187,6 +188,55 @@ fn unknown_routes(input: &Input<'_>, found: &mut Vec<Finding>) {
             "an unknown one was asked for",
             vec![line.pointer()],
         ));
+    }
+}
+
+/// What an answer proves that GitHub would not have given is nothing (E-45).
+fn certificate(input: &Input<'_>, found: &mut Vec<Finding>) {
+    let mut inconclusive = |check: &str, subject: &str, expected: &str, seen: &str| {
+        found.push(finding(
+            check,
+            subject,
+            (Severity::P0, Effect::Inconclusive),
+            expected,
+            seen,
+            vec!["github-certificate.json".into()],
+        ));
+    };
+    let Some(certificate) = &input.journals.certificate else {
+        inconclusive(
+            "certificate_absent",
+            "github-certificate.json",
+            "the stand-in held against GitHub's description of its API",
+            "it was not",
+        );
+        return;
+    };
+    if certificate.answers == 0 {
+        inconclusive(
+            "certificate_void",
+            "github-certificate.json",
+            "answers that were checked",
+            "there is none",
+        );
+    }
+    for problem in &certificate.problems {
+        inconclusive(
+            "stand_in_wrong",
+            &format!("{} {}", problem.place, problem.pointer),
+            "what GitHub's description says",
+            &problem.message,
+        );
+    }
+    for route in &certificate.unverified.routes {
+        if route.used_by_the_platform() {
+            inconclusive(
+                "stand_in_unverified",
+                &route.title(),
+                "a schema for every answer that the platform reads",
+                "nothing describes it",
+            );
+        }
     }
 }
 
