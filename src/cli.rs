@@ -56,6 +56,16 @@ pub struct RunArguments {
     /// Play every scenario so often; one failure among them is FLAKY and blocks GO.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeat: u32,
+    /// What works on the Issues: the stories that the repositories hold, without a model.
+    #[arg(long, default_value = "script", value_parser = ["script"])]
+    pub agent: String,
+    /// Bundle of an earlier run: what it had in scope must be in scope, and findings say since when they are there.
+    #[arg(long, value_name = "BUNDLE")]
+    pub baseline: Option<PathBuf>,
+    /// Keep the target under this name, until Ctrl-C or `gonogo down`, to look at what happened. Leases are not ended
+    /// and nothing proves that nothing is left, so that the verdict is never GO.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = bootstrap::runs::DEFAULT_NAME)]
+    pub keep: Option<String>,
     /// Folder of the bundle [default: target/gate/<id>].
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -101,7 +111,7 @@ pub struct SelfcheckArguments {
 enum Command {
     /// Bring the target up, play the features, judge, write the bundle.
     #[command(
-        after_help = "Examples:\n  gonogo run\n  gonogo run --tags '@webhook or @p0' --jobs 4\n  gonogo run --features features/b_review_revise --out /var/tmp/bundle\n  gonogo run --output json"
+        after_help = "Examples:\n  gonogo run\n  gonogo run --tags '@webhook or @p0' --jobs 4\n  gonogo run --features features/b_review_revise --out /var/tmp/bundle\n  gonogo run --tags '@SL-07' --keep\n  gonogo run --baseline target/gate/latest\n  gonogo run --output json"
     )]
     Run(RunArguments),
     /// List what would run, what waits and what this target cannot prove.

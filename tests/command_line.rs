@@ -120,6 +120,15 @@ fn criteria_that_cannot_be_used_are_refused() {
 }
 
 #[test]
+fn a_baseline_that_is_no_bundle_is_refused() {
+    let here = Surroundings::new();
+    assert_usage(
+        here.run(&["--baseline", "/nowhere"]),
+        "failed to compare with /nowhere: the bundle does not hold: manifest.json",
+    );
+}
+
+#[test]
 fn a_folder_that_cannot_hold_a_bundle_is_refused() {
     let here = Surroundings::new();
     here.write("bundle/something", "");

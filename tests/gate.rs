@@ -166,21 +166,22 @@ fn play(results: Arc<Results>) {
             .build()
             .expect("a runtime starts");
         let request = gate::Request {
-            features: "features".into(),
             tags: Some(profile()),
             jobs: 4,
-            repeat: 1,
             out: Some(
                 PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
                     .join("gate")
                     .join(bootstrap::runs::new_run_id()),
             ),
-            criteria: None,
+            ..gate::Request::default()
         };
         let keep = results.clone();
-        let outcome = runtime.block_on(gate::run(&request, &Reporter::new(true), move |result| {
-            keep.add(result.clone())
-        }));
+        let outcome = runtime.block_on(gate::run(
+            &request,
+            &Reporter::new(true),
+            move |result| keep.add(result.clone()),
+            |_, _| Ok(()),
+        ));
         results.over(match outcome {
             Ok(verdict) => format!("the scenario was not played: {}", verdict.headline),
             Err(failure) => failure.sentence(),

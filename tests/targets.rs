@@ -2,11 +2,13 @@
 
 mod surroundings;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
 use bootstrap::process::processes_of;
 
-use surroundings::{GATE_FAILED, Surroundings, USAGE, assert_usage, ended};
+use surroundings::{Ended, GATE_FAILED, INCONCLUSIVE, Surroundings, USAGE, assert_usage, ended};
 
 /// Takes the target down though an assertion failed: its keeper is nobody's child.
 struct TakenDown<'a>(&'a Surroundings);
@@ -48,6 +50,41 @@ fn a_target_in_the_background_is_told_of_and_taken_down_by_its_name() {
     assert!(here.runs().is_empty());
     assert!(!Path::new(token).exists());
     assert_eq!(ended(here.command(&["status", "mine"])).code, Some(1));
+}
+
+#[test]
+fn a_kept_target_outlives_its_verdict_and_is_taken_down_by_its_name() {
+    let (here, _turn) = Surroundings::with_target();
+    let mut run = here.run(&["--keep=mine"]);
+    let mut run = run
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut told = BufReader::new(run.stderr.take().expect("it is piped")).lines();
+    let ready = told.any(|line| line.expect("text").contains("`gonogo down mine`"));
+    let _taken_down = TakenDown(&here);
+    assert!(ready, "the run ended before its target was shown");
+
+    let verdict = std::fs::read_to_string(here.path("bundle/verdict.json")).expect("a verdict");
+    let verdict: serde_json::Value = serde_json::from_str(&verdict).expect("JSON");
+    assert_eq!(verdict["verdict"], "INCONCLUSIVE");
+    let found = verdict["findings"].as_array().expect("findings");
+    let named = |check: &str, subject: &str| {
+        let same = |item: &serde_json::Value| item["check"] == check && item["subject"] == subject;
+        found.iter().any(same)
+    };
+    assert!(named("phase", "down"), "{found:#?}");
+    let status = ended(here.command(&["status", "mine"]));
+    assert_eq!(status.code, Some(0), "{status:?}");
+
+    let down = ended(here.command(&["down", "mine"]));
+    assert_eq!(down.code, Some(0), "{down:?}");
+    let rest: Vec<String> = told.map(|line| line.expect("text")).collect();
+    let run: Ended = run.wait_with_output().expect("its end").into();
+    assert_eq!(run.code, Some(INCONCLUSIVE), "{run:?} {rest:?}");
+    assert!(run.stdout.starts_with("INCONCLUSIVE"), "{run:?}");
+    assert!(here.runs().is_empty());
 }
 
 #[test]

@@ -485,6 +485,7 @@ impl Sample<'_> {
             finished_at: Some(self.at(21_300)),
             interrupted: None,
             sample: true,
+            kept: false,
         })?)
     }
 

@@ -109,6 +109,7 @@ fn record(folder: &Path) {
             finished_at: Some(at()),
             interrupted: None,
             sample: false,
+            kept: false,
         })
         .expect("environment");
 }
@@ -182,6 +183,32 @@ fn an_untouched_bundle_holds_and_is_made_of_the_same_bytes_again() {
     assert_eq!(
         fs::read(bundle.folder.path().join("run-1.tar.zst")).expect("archive"),
         archive
+    );
+}
+
+#[test]
+fn a_bundle_becomes_the_baseline_of_the_next_one_unless_it_was_changed() {
+    let bundle = Bundle::written();
+    let baseline = bundle::baseline(&bundle.path()).expect("a baseline");
+    let verdict = fs::read_to_string(bundle.path().join("verdict.json")).expect("verdict");
+    let verdict: serde_json::Value = serde_json::from_str(&verdict).expect("JSON");
+    assert_eq!(verdict["gate_run_id"], baseline.gate_run_id.as_str());
+    assert_eq!(verdict["headline"], baseline.headline.as_str());
+    assert_eq!(baseline.scope, criteria().scope);
+    let found = verdict["findings"].as_array().expect("findings");
+    assert!(!found.is_empty());
+    for finding in found {
+        let subject = finding["subject"].as_str().expect("a subject").to_owned();
+        assert!(baseline.findings.contains(&subject), "{subject}");
+    }
+
+    bundle.edit("verdict.json", |text| {
+        text.replacen("INCONCLUSIVE", "GO", 1)
+    });
+    let error = bundle::baseline(&bundle.path()).expect_err("a changed bundle");
+    assert_eq!(
+        error.to_string(),
+        "the bundle does not hold: verdict.json: is shorter than the manifest says"
     );
 }
 

@@ -1,12 +1,14 @@
 //! `gonogo run`.
 
+use bootstrap::{CacheFolder, runs::take_name};
 use reports::verdict::Outcome;
 
+use super::target;
 use crate::{
     cli::{Output, RunArguments},
     exit_code::ExitStatus,
-    gate::{self, Failure, Request},
-    output::print_line,
+    gate::{self, Failure, Request, Verdict, failure},
+    output::{print_line, tell_line},
     progress::Reporter,
 };
 
@@ -15,11 +17,44 @@ use crate::{
 /// # Errors
 /// When the gate could not do its work.
 pub async fn run(arguments: RunArguments) -> Result<ExitStatus, Failure> {
+    let request = request(&arguments);
+    let name = match &arguments.keep {
+        Some(name) => {
+            let cache = CacheFolder::from_environment().map_err(failure)?;
+            let taken = take_name(&cache, name, &request.run_id);
+            Some((name, taken.map_err(target::failure_of_name)?))
+        }
+        None => None,
+    };
     let reporter = Reporter::new(false);
-    let verdict = gate::run(&request(&arguments), &reporter, |_| {}).await;
+    let verdict = gate::run(
+        &request,
+        &reporter,
+        |_| {},
+        |running, verdict| {
+            reporter.finish();
+            print(verdict, arguments.output);
+            if let Some((name, _)) = &name {
+                let access = target::open_to_people(running)?;
+                for line in target::lines(name, &request.run_id, Some(&access)) {
+                    tell_line(&line);
+                }
+                tell_line(&format!("Ctrl-C or `gonogo down {name}` takes it down"));
+            }
+            Ok(())
+        },
+    )
+    .await;
     reporter.finish();
     let verdict = verdict?;
-    match arguments.output {
+    if !verdict.kept {
+        print(&verdict, arguments.output);
+    }
+    Ok(status_of(verdict.outcome))
+}
+
+fn print(verdict: &Verdict, output: Output) {
+    match output {
         Output::Json => {
             print_line(&serde_json::to_string_pretty(&verdict.document).unwrap_or_default());
         }
@@ -34,7 +69,6 @@ pub async fn run(arguments: RunArguments) -> Result<ExitStatus, Failure> {
             ));
         }
     }
-    Ok(status_of(verdict.outcome))
 }
 
 /// What the arguments ask for.
@@ -47,6 +81,9 @@ pub fn request(arguments: &RunArguments) -> Request {
         repeat: arguments.repeat,
         out: arguments.out.clone(),
         criteria: arguments.criteria.clone(),
+        baseline: arguments.baseline.clone(),
+        keep: arguments.keep.is_some(),
+        ..Request::default()
     }
 }
 

@@ -1,11 +1,11 @@
 //! Targets by their names, as `up`, `status` and `down` speak of them.
 
-use bootstrap::runs::Access;
+use bootstrap::{lane::ProcessKind, runs::Access};
 use serde_json::{Value, json};
 
 use crate::{
     cli::Output,
-    gate::{Failure, failure},
+    gate::{Failure, Running, failure},
     output::print_line,
 };
 
@@ -33,20 +33,50 @@ pub fn describe(name: &str, run_id: &str, access: Option<&Access>) -> Value {
     })
 }
 
+/// Writes down what a person needs of a target that is up, so that other commands can say it too.
+///
+/// # Errors
+/// When it cannot be written down.
+pub fn open_to_people(running: &Running) -> Result<Access, Failure> {
+    let platform = running.gate.platforms.common();
+    let lane = platform.lane();
+    let console = lane
+        .of_kind(ProcessKind::WebConsole)
+        .next()
+        .map(|process| process.health_url.clone());
+    running
+        .target
+        .open_to_people(&lane.secrets.staff_owner_token, |owner_token| Access {
+            platform: lane.public_url.clone(),
+            console,
+            github: running.stand_in.api_base_url(),
+            owner_login: running.gate.github.owner_login(),
+            owner_token,
+            kubeconfig: running.target.kubeconfig_admin.clone(),
+        })
+        .map_err(failure)
+}
+
 /// Tells of one target.
 pub fn print(name: &str, run_id: &str, access: Option<&Access>, output: Output) {
     if output == Output::Json {
         print_line(&describe(name, run_id, access).to_string());
         return;
     }
+    for line in lines(name, run_id, access) {
+        print_line(&line);
+    }
+}
+
+/// What a person reads of one target.
+#[must_use]
+pub fn lines(name: &str, run_id: &str, access: Option<&Access>) -> Vec<String> {
     let Some(access) = access else {
-        print_line(&format!("{name} (run {run_id}) is coming up"));
-        return;
+        return vec![format!("{name} (run {run_id}) is coming up")];
     };
-    print_line(&format!("{name} (run {run_id}) is up"));
-    let mut lines = vec![("staff API and webhooks", access.platform.clone())];
-    lines.extend(access.console.clone().map(|url| ("console", url)));
-    lines.extend([
+    let mut facts = vec![("staff API and webhooks", access.platform.clone())];
+    facts.extend(access.console.clone().map(|url| ("console", url)));
+    facts.extend([
         ("GitHub's stand-in", access.github.clone()),
         ("kubeconfig", access.kubeconfig.display().to_string()),
         (
@@ -58,7 +88,9 @@ pub fn print(name: &str, run_id: &str, access: Option<&Access>, output: Output) 
             ),
         ),
     ]);
-    for (what, text) in lines {
-        print_line(&format!("  {what:<23} {text}"));
-    }
+    let first = format!("{name} (run {run_id}) is up");
+    let facts = facts
+        .into_iter()
+        .map(|(what, text)| format!("  {what:<23} {text}"));
+    std::iter::once(first).chain(facts).collect()
 }

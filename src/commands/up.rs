@@ -8,8 +8,7 @@ use std::{
 use anyhow::Context;
 use bootstrap::{
     CacheFolder,
-    lane::ProcessKind,
-    runs::{Access, holder_of, new_run_id, state_of, take_name},
+    runs::{holder_of, new_run_id, state_of, take_name},
 };
 use reports::evidence::Recorder;
 
@@ -58,7 +57,7 @@ async fn keep(arguments: &UpArguments) -> Result<ExitStatus, Failure> {
             return Err(failure);
         }
     };
-    let access = match open_to_people(&running) {
+    let access = match target::open_to_people(&running) {
         Ok(access) => access,
         Err(failure) => {
             if end(running, &reporter).await.is_err() {
@@ -76,27 +75,6 @@ async fn keep(arguments: &UpArguments) -> Result<ExitStatus, Failure> {
     }
     stop.asked().await;
     end(running, &reporter).await
-}
-
-/// Writes down what a person needs, so that other commands can say it too.
-fn open_to_people(running: &Running) -> Result<Access, Failure> {
-    let platform = running.gate.platforms.common();
-    let lane = platform.lane();
-    let console = lane
-        .of_kind(ProcessKind::WebConsole)
-        .next()
-        .map(|process| process.health_url.clone());
-    running
-        .target
-        .open_to_people(&lane.secrets.staff_owner_token, |owner_token| Access {
-            platform: lane.public_url.clone(),
-            console,
-            github: running.stand_in.api_base_url(),
-            owner_login: running.gate.github.owner_login(),
-            owner_token,
-            kubeconfig: running.target.kubeconfig_admin.clone(),
-        })
-        .map_err(failure)
 }
 
 async fn end(running: Running, reporter: &Reporter) -> Result<ExitStatus, Failure> {

@@ -105,11 +105,10 @@ async fn play_healthy(request: &NullRequest, reporter: &Reporter) -> Result<Heal
         features: request.features.clone(),
         tags: request.tags.clone(),
         jobs: HEALTHY_JOBS,
-        repeat: 1,
         out: Some(out.clone()),
-        criteria: None,
+        ..Request::default()
     };
-    session::run(&run, reporter, |_| {}).await?;
+    session::run(&run, reporter, |_| {}, |_, _| Ok(())).await?;
     Ok(read(&out)?)
 }
 

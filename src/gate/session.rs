@@ -13,7 +13,7 @@ use reports::{
     bundle,
     evidence::{Capability, CapabilityState, GateRun, PhaseFacts, ScenarioResult, TargetPhase},
     spec::Specification,
-    verdict::{Criteria, Outcome},
+    verdict::{Baseline, Criteria, Outcome},
 };
 use steps::{Options, selection::CAPABILITY_TAGS};
 
@@ -29,6 +29,8 @@ use crate::progress::Reporter;
 /// What a run is asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// Id of the run, from [`bootstrap::runs::new_run_id`].
+    pub run_id: String,
     pub features: PathBuf,
     pub tags: Option<String>,
     pub jobs: usize,
@@ -37,6 +39,26 @@ pub struct Request {
     pub out: Option<PathBuf>,
     /// Criteria; those of the walking gate when absent.
     pub criteria: Option<PathBuf>,
+    /// Bundle that this one is compared with.
+    pub baseline: Option<PathBuf>,
+    /// The target stays up after the features, for a person to look at.
+    pub keep: bool,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            run_id: bootstrap::runs::new_run_id(),
+            features: "features".into(),
+            tags: None,
+            jobs: 1,
+            repeat: 1,
+            out: None,
+            criteria: None,
+            baseline: None,
+            keep: false,
+        }
+    }
 }
 
 /// How a run ended.
@@ -46,13 +68,16 @@ pub struct Verdict {
     pub headline: String,
     /// Why it ended before its end, if it did.
     pub interrupted: Option<String>,
+    /// The target outlived the verdict, which `on_kept` has seen.
+    pub kept: bool,
     pub bundle: PathBuf,
     pub results: Vec<ScenarioResult>,
     /// The verdict as `verdict.json` holds it.
     pub document: serde_json::Value,
 }
 
-/// Runs the gate once.
+/// Runs the gate once. A target that is to be kept is shown to `on_kept` with the verdict, and taken down when the
+/// person asks for it.
 ///
 /// # Errors
 /// When it could not do its work; a bundle is written as soon as there is evidence.
@@ -60,6 +85,7 @@ pub async fn run(
     request: &Request,
     reporter: &Reporter,
     on_end: impl Fn(&ScenarioResult) + Send + Sync + 'static,
+    on_kept: impl FnOnce(&Running, &Verdict) -> Result<(), Failure>,
 ) -> Result<Verdict, Failure> {
     let mut options = Options {
         features: request.features.clone(),
@@ -73,10 +99,17 @@ pub async fn run(
     reporter.expect_scenarios(planned.len() * request.repeat.max(1) as usize);
     let specification = Specification::embedded().context("failed to read the specification")?;
     let criteria = criteria(request.criteria.as_deref(), &specification)?;
+    let baseline = request.baseline.as_deref().map(baseline).transpose()?;
 
     let mut stop = Interrupt::listen().context("failed to listen for signals")?;
-    let run_id = bootstrap::runs::new_run_id();
+    let run_id = request.run_id.clone();
     let folder = BundleFolder::open(request.out.as_deref(), &run_id)?;
+    if let Some(baseline) = baseline {
+        folder
+            .recorder
+            .write_json("baseline.json", &baseline)
+            .context("failed to keep the baseline")?;
+    }
     let mut facts = begin(&run_id, request, &planned);
     folder
         .recorder
@@ -117,9 +150,20 @@ pub async fn run(
         &mut facts,
         reporter,
         tell,
-        &mut stop,
+        (&mut stop, request.keep),
     )
     .await;
+    if request.keep && matches!(gathered, Ok(None)) {
+        facts.finished_at = Some(Utc::now());
+        let kept = keep(&folder, &facts, &running, &judge, on_kept);
+        if kept.is_ok() {
+            stop.asked().await;
+        }
+        if take_down(running, reporter).await.is_err() {
+            clean_up_after(&run_id).await;
+        }
+        return kept;
+    }
     // Whatever happened before: nothing may be left behind.
     let down = take_down(running, reporter).await;
     if down.is_err() {
@@ -144,6 +188,26 @@ pub async fn run(
     verdict
 }
 
+/// Judges a run whose target stays up, and shows both.
+fn keep(
+    folder: &BundleFolder,
+    facts: &GateRun,
+    running: &Running,
+    judge: &impl Fn(Option<String>) -> Result<Verdict, Failure>,
+    show: impl FnOnce(&Running, &Verdict) -> Result<(), Failure>,
+) -> Result<Verdict, Failure> {
+    folder
+        .recorder
+        .gate_run(facts)
+        .context("failed to keep what is known of the run")?;
+    let verdict = Verdict {
+        kept: true,
+        ..judge(None)?
+    };
+    show(running, &verdict)?;
+    Ok(verdict)
+}
+
 /// Plays, settles and collects; answers with the reason when the person stopped it.
 async fn gather(
     running: &mut Running,
@@ -151,7 +215,7 @@ async fn gather(
     facts: &mut GateRun,
     reporter: &Reporter,
     tell: steps::writer::OnEnd,
-    stop: &mut Interrupt,
+    (stop, kept): (&mut Interrupt, bool),
 ) -> anyhow::Result<Option<&'static str>> {
     let recorder = &running.gate.recorder.clone();
     recorder
@@ -194,7 +258,8 @@ async fn gather(
         }
     }
     running.disappearance.abort();
-    if played.is_ok() && interrupted.is_none() {
+    // Who wants to look at what happened needs the namespaces of the runs.
+    if played.is_ok() && interrupted.is_none() && !kept {
         let began = (Utc::now(), Instant::now());
         reporter.now("leases end, sweeps run …");
         let settled = tokio::select! {
@@ -267,6 +332,17 @@ fn criteria(path: Option<&Path>, specification: &Specification) -> Result<Criter
     Ok(criteria)
 }
 
+/// The bundle that a run is compared with.
+fn baseline(path: &Path) -> Result<Baseline, Failure> {
+    bundle::baseline(path).map_err(|error| {
+        Failure::Usage(format!(
+            "failed to compare with {}: {:#}",
+            path.display(),
+            anyhow::Error::from(error)
+        ))
+    })
+}
+
 fn begin(run_id: &str, request: &Request, planned: &[steps::selection::Listed]) -> GateRun {
     let features: BTreeSet<String> = planned
         .iter()
@@ -291,6 +367,7 @@ fn begin(run_id: &str, request: &Request, planned: &[steps::selection::Listed]) 
         finished_at: None,
         interrupted: None,
         sample: false,
+        kept: request.keep,
     }
 }
 
@@ -472,6 +549,7 @@ fn judge(
         outcome: verdict.verdict,
         headline: verdict.headline.clone(),
         interrupted,
+        kept: false,
         bundle: folder.path.clone(),
         results: folder.recorder.scenarios(),
         document: serde_json::to_value(&verdict).context("failed to write the verdict")?,

@@ -67,7 +67,7 @@ pub fn verify(folder: &Path, specification: &Specification) -> Result<Verdict, V
     Err(VerifyError::Broken(problems))
 }
 
-fn digests(folder: &Path) -> Result<Vec<Problem>, VerifyError> {
+pub(super) fn digests(folder: &Path) -> Result<Vec<Problem>, VerifyError> {
     let problem = |file: &str, reason: &str| Problem {
         file: file.to_owned(),
         reason: reason.to_owned(),

@@ -44,6 +44,9 @@ pub struct GateRun {
     /// The journals are made up, to show what a report looks like.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sample: bool,
+    /// The target was kept for a person to look at: what is there is no leak, and nothing proves that none will be.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub kept: bool,
 }
 
 /// One orchestrator instance of the run.

@@ -9,8 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::GithubCertificate;
-use super::{AuditRecord, GithubRecord, LaneSlices};
+use super::{AuditRecord, GithubCertificate, GithubRecord, LaneSlices};
 use crate::canary::CanarySearch;
 use crate::evidence::{Capability, GateRun, Observation, ScenarioResult};
 use crate::verdict::{Baseline, Criteria, Risk};

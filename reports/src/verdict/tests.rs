@@ -169,6 +169,7 @@ fn green(specification: &Specification) -> Journals {
             finished_at: Some(at()),
             interrupted: None,
             sample: false,
+            kept: false,
         },
         capabilities: Some(vec![Capability {
             name: "pods".into(),
@@ -295,6 +296,10 @@ const DEFECTS: &[(&str, Outcome, Change)] = &[
     }),
     ("ledger_leak", Outcome::NoGo, |j, _| {
         j.audit.as_mut().expect("audit").remove(1);
+    }),
+    ("ledger_leak", Outcome::Inconclusive, |j, _| {
+        j.audit.as_mut().expect("audit").remove(1);
+        j.gate_run.kept = true;
     }),
     ("ledger_not_established", Outcome::Inconclusive, |j, _| {
         j.audit = None

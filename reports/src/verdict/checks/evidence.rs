@@ -24,6 +24,11 @@ fn ledger(input: &Input<'_>, found: &mut Vec<Finding>) {
             Vec::new(),
         ));
     }
+    let effect = if input.journals.gate_run.kept {
+        Effect::Inconclusive
+    } else {
+        Effect::NoGo
+    };
     let lost_namespaces: Vec<&str> = input
         .ledger
         .leaks()
@@ -55,7 +60,7 @@ fn ledger(input: &Input<'_>, found: &mut Vec<Finding>) {
         let mut item = finding(
             "ledger_leak",
             format!("{} {}", entry.kind, entry.name),
-            (Severity::P0, Effect::NoGo),
+            (Severity::P0, effect),
             "deleted, or kept with a named reason",
             format!(
                 "still there{with_content}; made by {} for {}",
