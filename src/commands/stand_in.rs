@@ -51,7 +51,7 @@ pub async fn github(listen: SocketAddr) -> Result<ExitStatus, Failure> {
 /// How a person gets in with ordinary clients.
 fn usage(base: &str) -> Vec<String> {
     let host = fixtures::github::DOOR_HOST;
-    [
+    vec![
         "To try it with curl, git and the gh command line, in another shell:".to_owned(),
         format!("  curl {base}/_standin/users --json '{{\"login\": \"octo\"}}'"),
         format!(
@@ -63,5 +63,4 @@ fn usage(base: &str) -> Vec<String> {
         format!("  git clone http://octo:$GH_TOKEN@{host}/octo/shop"),
         format!("  curl -H \"Authorization: Bearer $GH_TOKEN\" http://api.{host}/user"),
     ]
-    .to_vec()
 }
