@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::Context;
-use fixtures::github::{GithubConfig, GithubStandIn};
+use fixtures::github::{GithubConfig, GithubStandIn, RequestLimits};
 
 use crate::{
     exit_code::ExitStatus,
@@ -21,6 +21,7 @@ pub async fn github(listen: SocketAddr) -> Result<ExitStatus, Failure> {
         listen,
         root_dir: root.path().join("repositories"),
         journal: None,
+        limits: RequestLimits::default(),
     };
     let stand_in = GithubStandIn::start(config)
         .await

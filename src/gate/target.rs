@@ -11,7 +11,7 @@ use bootstrap::{
     probe::{Capabilities, Capability, probe, probe_disappearance},
 };
 use chrono::{DateTime, Utc};
-use fixtures::github::{GithubConfig, GithubStandIn};
+use fixtures::github::{GithubConfig, GithubStandIn, RequestLimits};
 use reports::{
     evidence::{PhaseFacts, Recorder, SecretValue, TargetPhase},
     null_check::Null,
@@ -116,6 +116,7 @@ pub async fn bring_up(
         listen: (target.network.stand_ins(), 0).into(),
         root_dir: target.run_dir.join("github"),
         journal: Some(target.run_dir.join("github.ndjson")),
+        limits: RequestLimits::generous(),
     })
     .await
     .context("failed to start GitHub's stand-in")?;

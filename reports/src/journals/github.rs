@@ -11,7 +11,7 @@ pub struct GithubRecord {
     pub seq: u64,
     /// When it happened.
     pub at: DateTime<Utc>,
-    /// `request`, `delivery`, `change` or `unknown_route`.
+    /// `request`, `delivery`, `change`, `fault` or `unknown_route`.
     pub kind: String,
     /// Login that acted.
     #[serde(default)]
