@@ -69,8 +69,11 @@ async fn bench() -> anyhow::Result<bool> {
     let client = handle.as_user(&token);
     let mut issues = Vec::new();
     for number in 0..CLIENTS {
-        let issue = client.create_issue(REPOSITORY, &format!("Issue {number}"), "Say hello.");
-        issues.push(issue.await?);
+        let title = format!("Issue {number}");
+        let issue = client
+            .create_issue(REPOSITORY, &title, "Say hello.")
+            .await?;
+        issues.push(issue);
     }
     let reads = rate(&client, &issues, duration, Part::Reads).await?;
     let mixed = rate(&client, &issues, duration, Part::Mixed).await?;
