@@ -36,10 +36,31 @@ pub async fn github(listen: SocketAddr) -> Result<ExitStatus, Failure> {
         "  administration: {}/_standin",
         stand_in.base_url()
     ));
+    print_line(&format!("  GraphQL: {}", stand_in.graphql_url()));
+    for line in usage(&stand_in.base_url()) {
+        print_line(&line);
+    }
     print_line("Ctrl-C ends it");
     asked_to_stop()
         .await
         .context("failed to listen for signals")?;
     stand_in.shutdown().await;
     Ok(ExitStatus::Go)
+}
+
+/// How a person gets in with ordinary clients.
+fn usage(base: &str) -> Vec<String> {
+    let host = fixtures::github::DOOR_HOST;
+    vec![
+        "To try it with curl, git and the gh command line, in another shell:".to_owned(),
+        format!("  curl {base}/_standin/users --json '{{\"login\": \"octo\"}}'"),
+        format!(
+            "  curl {base}/_standin/repositories --json '{{\"owner\": \"octo\", \"name\": \"shop\"}}'"
+        ),
+        "  export GH_TOKEN=<the token of the first answer>".to_owned(),
+        format!("  export GH_HOST={host} http_proxy={base}"),
+        "  gh issue create --repo octo/shop --title Hello --body World".to_owned(),
+        format!("  git clone http://octo:$GH_TOKEN@{host}/octo/shop"),
+        format!("  curl -H \"Authorization: Bearer $GH_TOKEN\" http://api.{host}/user"),
+    ]
 }
