@@ -107,6 +107,34 @@ pub struct SelfcheckArguments {
     pub output: Output,
 }
 
+/// What a delivery sweep may be told.
+#[derive(Clone, Debug, Args)]
+pub struct DeliverySweepArguments {
+    /// Folder of feature files, or one file.
+    #[arg(long, default_value = "features", value_name = "PATH")]
+    pub features: PathBuf,
+    /// Tag expression of the scenarios that are played again.
+    #[arg(long, value_name = "EXPR", default_value = "@set-a or @set-b")]
+    pub tags: String,
+    /// Chooses among the plays that there are; the same seed chooses the same.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// At most so many plays with a transform.
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    pub plays: usize,
+    /// Every play that there is.
+    #[arg(long, conflicts_with = "plays")]
+    pub all: bool,
+    /// Plays side by side.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub jobs: u16,
+    /// Bundle of a healthy run of this revision and selection [default: play one].
+    #[arg(long, value_name = "BUNDLE")]
+    pub reference: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Bring the target up, play the features, judge, write the bundle.
@@ -169,6 +197,11 @@ enum Command {
         after_help = "Examples:\n  gonogo selfcheck --null\n  gonogo selfcheck --null --tags '@set-a' --reference target/gate/latest\n  gonogo selfcheck --null --features features/b_review_revise --output json\n\nExit codes: 0 nothing is vacuous, 1 findings, 2 wrong usage, 4 the check could not do its work"
     )]
     Selfcheck(SelfcheckArguments),
+    /// Play scenarios again while GitHub loses, repeats, reorders or delays one of their webhooks, and compare how they end.
+    #[command(
+        after_help = "Examples:\n  gonogo delivery-sweep --seed 7\n  gonogo delivery-sweep --tags @RV-06 --all\n  gonogo delivery-sweep --reference target/gate/latest --plays 24 --output json\n\nExit codes: 0 every end state is the same or refused with a reason on record, 1 one differs, 2 wrong usage, 3 something could not be swept, 4 the sweep could not do its work"
+    )]
+    DeliverySweep(DeliverySweepArguments),
     /// Start one stand-in alone, to try things by hand.
     StandIn {
         #[command(subcommand)]
@@ -242,6 +275,9 @@ async fn dispatch(command: Command) -> Result<ExitStatus, crate::gate::Failure> 
         Command::Cleanup { output } => commands::cleanup::cleanup(output).await,
         Command::Verify { bundle, output } => commands::verify::verify(&bundle, output),
         Command::Selfcheck(arguments) => commands::selfcheck::selfcheck(arguments).await,
+        Command::DeliverySweep(arguments) => {
+            commands::delivery_sweep::delivery_sweep(arguments).await
+        }
         Command::StandIn {
             which: StandIn::Github { listen },
         } => commands::stand_in::github(listen).await,

@@ -41,6 +41,8 @@ fn flags_that_do_not_exist_or_fit_are_named() {
         (&["run", "--target", "mars"], "embedded"),
         (&["cleanup", "everything"], "everything"),
         (&["verify"], "BUNDLE"),
+        (&["delivery-sweep", "--all", "--plays", "3"], "--plays"),
+        (&["delivery-sweep", "--jobs", "0"], "1..=64"),
     ] {
         let ended = ended(here.command(arguments));
         assert_eq!(ended.code, Some(USAGE), "{ended:?}");

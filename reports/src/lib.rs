@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod canary;
 pub mod coverage;
+pub mod delivery_algebra;
 pub mod evidence;
 mod html;
 pub mod journals;

@@ -2,13 +2,16 @@
 
 mod bundle_folder;
 mod collect;
+mod delivery_sweep;
 mod failure;
+mod healthy;
 mod interrupt;
 mod null_check;
 mod null_run;
 mod session;
 mod target;
 
+pub use delivery_sweep::{SweepRequest, sweep_deliveries};
 pub use failure::Failure;
 pub use interrupt::{Interrupt, asked_to_stop};
 pub use null_check::{NullRequest, check_nulls};

@@ -8,9 +8,10 @@ use std::{
 
 use anyhow::{Context, bail};
 use fixtures::github::{
-    Effect, Fault, FaultId, GithubClient, GithubHandle, NewRepository, Permission, RawDelivery,
-    Target, UserKind,
+    DeliveryEffect, DeliveryFault, Effect, EntryKind, Fault, FaultId, GithubClient, GithubHandle,
+    NewRepository, Permission, RawDelivery, Target, UserKind,
 };
+use reports::delivery_algebra::{Attempt, JournaledDelivery, TransformKind};
 use serde_json::{Value, json};
 
 use crate::place::Delivery;
@@ -36,6 +37,14 @@ pub struct Made {
     pub maintainer: (String, String),
     pub member: (String, String),
     pub outsider: (String, String),
+}
+
+/// A span of time as the stand-in records it.
+fn seconds(seconds: f64) -> chrono::TimeDelta {
+    std::time::Duration::try_from_secs_f64(seconds)
+        .ok()
+        .and_then(|span| chrono::TimeDelta::from_std(span).ok())
+        .unwrap_or_default()
 }
 
 /// The stand-in with what the gate remembers of it.
@@ -279,6 +288,86 @@ impl Hub {
         };
         self.handle.deliver_raw(repository, raw)?;
         Ok(guid)
+    }
+
+    /// Lets something happen to the one delivery of the repository that `wanted` describes.
+    #[must_use]
+    pub fn transform_delivery(
+        &self,
+        repository: &str,
+        kind: TransformKind,
+        wanted: &JournaledDelivery,
+    ) -> FaultId {
+        let effect = match kind {
+            TransformKind::Drop => DeliveryEffect::Lost,
+            TransformKind::Duplicate => DeliveryEffect::Duplicated { copies: 1 },
+            TransformKind::Swap => DeliveryEffect::Reordered,
+            TransformKind::Late => DeliveryEffect::Late,
+        };
+        let mut fault = DeliveryFault::new(repository, effect)
+            .event(&wanted.sent.event)
+            .after(wanted.occurrence)
+            .times(1);
+        if let Some(action) = &wanted.sent.action {
+            fault = fault.action(action);
+        }
+        if let Some(label) = &wanted.sent.label {
+            fault = fault.label(label);
+        }
+        if let Some(thread) = wanted.sent.thread {
+            fault = fault.thread(thread);
+        }
+        self.handle.set_delivery_fault(fault)
+    }
+
+    /// The delivery that a fault has met: its id here, and GitHub's.
+    #[must_use]
+    pub fn met_by(&self, repository: &str, fault: FaultId) -> Option<(u64, String)> {
+        let fault = json!(fault);
+        let entries = self.handle.journal(|entry| {
+            entry.kind == EntryKind::Fault
+                && entry.repository.as_deref() == Some(repository)
+                && entry
+                    .detail
+                    .as_ref()
+                    .is_some_and(|detail| detail["fault"] == fault)
+        });
+        let entry = entries.into_iter().next()?;
+        let id = entry.detail.as_ref()?["id"].as_u64()?;
+        Some((id, entry.delivery_id?))
+    }
+
+    /// Deliveries of the repository that have no answer yet, by id.
+    #[must_use]
+    pub fn unanswered(&self, repository: &str) -> Vec<u64> {
+        self.handle.read(|state| {
+            state
+                .deliveries_of(repository)
+                .into_iter()
+                .filter(|delivery| !delivery.is_finished())
+                .map(|delivery| delivery.id)
+                .collect()
+        })
+    }
+
+    /// Every attempt to hand over a delivery of the repository, in the order they were queued.
+    #[must_use]
+    pub fn attempts(&self, repository: &str) -> Vec<Attempt> {
+        self.handle.read(|state| {
+            state
+                .deliveries_of(repository)
+                .into_iter()
+                .map(|delivery| Attempt {
+                    delivery: delivery.guid.clone(),
+                    queued_at: delivery.queued_at,
+                    arrived_at: delivery
+                        .finished_at
+                        .filter(|_| delivery.status_code > 0)
+                        .map(|finished| finished - seconds(delivery.duration)),
+                    redelivery: delivery.redelivery,
+                })
+                .collect()
+        })
     }
 
     /// The payload GitHub would send for an Issue now.

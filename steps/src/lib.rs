@@ -7,6 +7,7 @@
 pub mod audit_log;
 pub mod database;
 pub mod definitions;
+pub mod delivery_play;
 pub mod expected;
 pub mod github;
 pub mod hub;

@@ -72,6 +72,14 @@ pub async fn bound_repository(
     files: BTreeMap<String, String>,
 ) -> anyhow::Result<Place> {
     let place = unbound_repository(gate, files).await?;
+    bind(gate, platform, place).await
+}
+
+/// Binds a repository to a new project, and opens an Issue in it.
+///
+/// # Errors
+/// When GitHub's stand-in or the staff API refuses.
+pub async fn bind(gate: &Gate, platform: &Platform, place: Place) -> anyhow::Result<Place> {
     let Place {
         member, repository, ..
     } = &place;
@@ -152,10 +160,10 @@ pub async fn delivery_after(
         DECISION_DEADLINE,
         async || {
             let newer = gate.github.deliveries_after(repository, mark);
-            if let Some(found) = newer
-                .iter()
-                .find(|delivery| delivery.status.is_some() && wanted(delivery))
-            {
+            if let Some(found) = newer.iter().find(|delivery| {
+                let kept = || gate.keeps(repository, delivery);
+                wanted(delivery) && (delivery.status.is_some() || kept())
+            }) {
                 return Ok(Reading::Reached(found.clone()));
             }
             let seen: Vec<_> = newer

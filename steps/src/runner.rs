@@ -142,23 +142,7 @@ async fn play(
             world.key = key_of(feature, scenario, attempt);
             Box::pin(async {})
         })
-        .after(|_, _, _, _, world| {
-            Box::pin(async move {
-                let Some(world) = world else { return };
-                let gate = world.gate.clone();
-                if gate.null.is_none() {
-                    world.cancel_the_rest().await;
-                }
-                for platform in world.leased() {
-                    // What a null leaves goes down with its target.
-                    if gate.null.is_some() {
-                        platform.close().await;
-                    } else {
-                        gate.platforms.give_back(platform).await;
-                    }
-                }
-            })
-        })
+        .after(|_, _, _, _, world| Box::pin(give_back(world)))
         .with_writer(writer)
         .with_default_cli()
         .filter_run(options.features.clone(), move |feature, _, scenario| {
@@ -177,6 +161,23 @@ async fn play(
         anyhow::bail!("a feature file is not valid: {error}");
     }
     Ok(())
+}
+
+/// Ends what a scenario leaves running, and the platforms that it leased.
+pub(crate) async fn give_back(world: Option<&mut GateWorld>) {
+    let Some(world) = world else { return };
+    let gate = world.gate.clone();
+    if gate.null.is_none() {
+        world.cancel_the_rest().await;
+    }
+    for platform in world.leased() {
+        // What a null leaves goes down with its target.
+        if gate.null.is_some() {
+            platform.close().await;
+        } else {
+            gate.platforms.give_back(platform).await;
+        }
+    }
 }
 
 fn not_played(scenario: &Listed) -> ScenarioResult {

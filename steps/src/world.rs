@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::{
     audit_log::AuditLog,
+    delivery_play::Plays,
     null::{NullPlay, Switches},
     place::Place,
     platform::{Platform, PlatformPool},
@@ -34,6 +35,7 @@ pub struct Gate {
     /// Set when the features are played against a null orchestrator.
     pub null: Option<NullPlay>,
     facts: Mutex<HashMap<ScenarioKey, Facts>>,
+    plays: Mutex<Option<Arc<Plays>>>,
 }
 
 /// What the evidence of a scenario names besides its steps.
@@ -81,7 +83,27 @@ impl Gate {
             signals,
             null: None,
             facts: Mutex::default(),
+            plays: Mutex::default(),
         })
+    }
+
+    /// The plays under way, when scenarios are played again with something happening to their deliveries (E-45).
+    #[must_use]
+    pub fn plays(&self) -> Option<Arc<Plays>> {
+        self.plays
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Whether a transform keeps this delivery from its answer.
+    pub(crate) fn keeps(&self, repository: &str, delivery: &crate::place::Delivery) -> bool {
+        self.plays()
+            .is_some_and(|plays| plays.is_held(&self.github, repository, delivery))
+    }
+
+    pub(crate) fn set_plays(&self, plays: Option<Arc<Plays>>) {
+        *self.plays.lock().unwrap_or_else(PoisonError::into_inner) = plays;
     }
 
     /// Changes what is known of a scenario.

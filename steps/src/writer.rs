@@ -184,7 +184,7 @@ pub fn key_of(
     ScenarioKey {
         scenario: scenario_id(&tags).unwrap_or_else(|| scenario.name.clone()),
         line: u32::try_from(scenario.position.line).unwrap_or(u32::MAX),
-        attempt,
+        attempt: crate::delivery_play::number_in(&scenario.tags).unwrap_or(attempt),
     }
 }
 

@@ -167,6 +167,36 @@ fn a_merge_accepts_only_what_a_stage_made() {
     );
 }
 
+/// The delivery of a merge may come when a revise of another pull request has long put the Issue back into review.
+#[test]
+fn a_merge_that_is_told_late_leaves_an_issue_alone_that_has_gone_on() {
+    let mut world = World::default()
+        .with_pull_request(run(TriggerKind::Work(Stage::Plan), RunStatus::Succeeded));
+    if let Some(pull_request) = &mut world.pull_request {
+        (pull_request.merged, pull_request.state) = (true, "closed".to_owned());
+    }
+    let merged = world.pull_request_event("pull_request", "closed", None, None);
+    let mut newer = run(TriggerKind::Revise(Stage::Plan), RunStatus::Succeeded);
+    newer.pr_number = Some(10);
+    world.issue_history.insert(0, newer.clone());
+    let lines = effects(&world.decide(&merged).consequences.effects);
+    assert!(
+        lines.contains(&"+state:approved pr#9".to_owned()),
+        "{lines:?}"
+    );
+    assert!(
+        !lines.iter().any(|line| line.contains("issue#5")),
+        "{lines:?}"
+    );
+    newer.status = RunStatus::Failed;
+    world.issue_history[0] = newer;
+    let lines = effects(&world.decide(&merged).consequences.effects);
+    assert!(
+        lines.contains(&"+state:approved issue#5".to_owned()),
+        "{lines:?}"
+    );
+}
+
 fn lines(consequences: &Consequences) -> Vec<String> {
     effects(&consequences.effects)
 }

@@ -2,6 +2,7 @@
 
 pub mod comments;
 pub mod deliveries;
+pub mod delivery_play;
 pub mod events;
 pub mod faults;
 pub mod health;

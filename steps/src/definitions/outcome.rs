@@ -19,6 +19,7 @@ pub async fn current_run(world: &mut GateWorld) -> anyhow::Result<Value> {
         platform.database.run(&id).await?
     } else {
         let guid = world.delivery()?.guid;
+        crate::delivery_play::let_go(world, &guid).await?;
         until("the run of the delivery", DECISION_DEADLINE, async || {
             Ok(match platform.database.run_by_correlation(&guid).await? {
                 Some(run) => Reading::Reached(Some(run)),

@@ -7,14 +7,17 @@ use fixtures::stories;
 
 use crate::{
     definitions::{labels::set_label, outcome::await_end},
-    place::{bound_repository, unbound_repository},
+    place::{self, unbound_repository},
     platform::PlatformSpec,
     world::{GateWorld, Step},
 };
 
 async fn bind(world: &mut GateWorld, files: BTreeMap<String, String>) -> anyhow::Result<()> {
     let platform = world.platform();
-    let place = bound_repository(&world.gate.clone(), &platform, files).await?;
+    let gate = world.gate.clone();
+    let place = unbound_repository(&gate, files).await?;
+    crate::delivery_play::begin(world, &place.repository)?;
+    let place = place::bind(&gate, &platform, place).await?;
     world.set_place(place);
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::effects::{
 use crate::events::{EventKind, Thread, ThreadKind};
 use crate::ids::CorrelationId;
 use crate::labels::{CatalogueLabel, NeedLabel, StateLabel};
-use crate::runs::FinishReason;
+use crate::runs::{FinishReason, RunStatus};
 use crate::snapshot::{Read, UserFacts};
 
 /// One change of a label as the payload tells it.
@@ -57,7 +57,7 @@ pub(super) fn consequences(context: &Context<'_>) -> Result<Consequences, Undeci
                 cause,
             });
             if pull_request.merged && has_stage_run(context, pull_request.number)? {
-                accept(context, &thread, Some("merged"), &mut plan)?;
+                merged(context, &thread, &mut plan)?;
             }
         }
         EventKind::ReviewSubmitted {
@@ -291,6 +291,23 @@ fn role_label_removed(
     Ok(())
 }
 
+/// A merged pull request is accepted (L-78), and its Issue with it, unless work on the Issue has gone on elsewhere
+/// since: the delivery may come late, and what it reports is then no state of the Issue any more.
+fn merged(context: &Context<'_>, thread: &Thread, plan: &mut EffectPlan) -> Result<(), Undecided> {
+    let mut accepted = vec![thread.clone()];
+    if let Some(issue) = linked_thread(context, thread)? {
+        // A run that failed or was cancelled has changed nothing of what the Issue waits for.
+        let newest = context.thread_history(&issue)?.iter().find(|run| {
+            run.is_stage_run() && !matches!(run.status, RunStatus::Failed | RunStatus::Canceled)
+        });
+        if newest.is_none_or(|run| run.pr_number == Some(thread.number)) {
+            accepted.push(issue);
+        }
+    }
+    set_accepted(context, &accepted, Some("merged"), plan);
+    Ok(())
+}
+
 /// The stage is accepted: `state:approved` on both threads, the other exclusive states leave (L-77, L-78).
 fn accept(
     context: &Context<'_>,
@@ -298,6 +315,18 @@ fn accept(
     reason: Option<&str>,
     plan: &mut EffectPlan,
 ) -> Result<(), Undecided> {
+    let mut accepted = vec![thread.clone()];
+    accepted.extend(linked_thread(context, thread)?);
+    set_accepted(context, &accepted, reason, plan);
+    Ok(())
+}
+
+fn set_accepted(
+    context: &Context<'_>,
+    threads: &[Thread],
+    reason: Option<&str>,
+    plan: &mut EffectPlan,
+) {
     let requested_by =
         sending_user(context).map_or_else(|| "system".to_owned(), |user| user.id.to_string());
     let origin = LabelOrigin {
@@ -305,13 +334,10 @@ fn accept(
         reason: reason.map(str::to_owned),
         ..LabelOrigin::system()
     };
-    for accepted in [Some(thread.clone()), linked_thread(context, thread)?]
-        .into_iter()
-        .flatten()
-    {
+    for accepted in threads {
         add(
             context,
-            &accepted,
+            accepted,
             CatalogueLabel::State(StateLabel::Approved),
             origin.clone(),
             plan,
@@ -323,14 +349,13 @@ fn accept(
         ] {
             remove(
                 context,
-                &accepted,
+                accepted,
                 CatalogueLabel::State(state),
                 origin.clone(),
                 plan,
             );
         }
     }
-    Ok(())
 }
 
 fn obstacle_of(

@@ -196,7 +196,7 @@ fn unknown_routes(input: &Input<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// What an answer proves that GitHub would not have given is nothing (E-45).
+/// What an answer proves that GitHub would not have given is nothing (E-46).
 fn certificate(input: &Input<'_>, found: &mut Vec<Finding>) {
     let mut inconclusive = |check: &str, subject: &str, expected: &str, seen: &str| {
         found.push(finding(

@@ -1,0 +1,301 @@
+//! The delivery sweep from end to end (E-45): a healthy run to know which scenarios pass, two plays of each to know
+//! its deliveries and its end state, the plays that the seed chooses, and the judgement.
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
+
+use anyhow::Context;
+use reports::{
+    delivery_algebra::{
+        Cell, Comparison, JournaledDelivery, Played, ScenarioBase, Sweep, cells, choose, compare,
+        judge,
+    },
+    evidence::{Recorder, ScenarioResult, ScenarioState},
+};
+use steps::{
+    Options,
+    delivery_play::{self, Play, Plays, Taken},
+};
+
+use super::{
+    Failure, Interrupt, collect,
+    healthy::Healthy,
+    session::{all_capabilities, capabilities_of, clean_up_after, take_down},
+    target::{Running, bring_up},
+};
+use crate::progress::Reporter;
+
+/// What a sweep is asked for.
+#[derive(Clone, Debug)]
+pub struct SweepRequest {
+    pub features: PathBuf,
+    pub tags: Option<String>,
+    pub jobs: usize,
+    pub seed: u64,
+    /// At most so many transformed plays; all when absent.
+    pub plays: Option<usize>,
+    /// Bundle of a healthy run of the same revision; one is played when absent.
+    pub reference: Option<PathBuf>,
+    /// Folder for all that is kept.
+    pub out: PathBuf,
+}
+
+/// Plays and judges.
+///
+/// # Errors
+/// When the sweep could not do its work.
+pub async fn sweep_deliveries(
+    request: &SweepRequest,
+    reporter: &Reporter,
+) -> Result<Sweep, Failure> {
+    let mut options = Options {
+        features: request.features.clone(),
+        tags: request.tags.clone(),
+        jobs: request.jobs,
+        repeat: 1,
+        capabilities: all_capabilities(),
+    };
+    let planned =
+        steps::runner::plan(&options).map_err(|error| Failure::Usage(format!("{error:#}")))?;
+    let mut stop = Interrupt::listen().context("failed to listen for signals")?;
+    let healthy = Healthy::get(
+        request.reference.as_deref(),
+        (&request.features, request.tags.as_deref()),
+        &request.out,
+        reporter,
+    )
+    .await?;
+    if stop.asked_already().is_some() {
+        return Err(Failure::Interrupted);
+    }
+    let (passed, others): (Vec<_>, Vec<_>) = healthy
+        .of(&planned)?
+        .into_iter()
+        .partition(|result| result.state == ScenarioState::Passed);
+    // What waits or cannot be proven here has no end to compare with.
+    let mut left_out: Vec<String> = others
+        .iter()
+        .filter(|result| {
+            !matches!(
+                result.state,
+                ScenarioState::Waiting | ScenarioState::NotProvableHere
+            )
+        })
+        .map(|result| format!("{}: {}", name(result), result.state.title()))
+        .collect();
+
+    let run_id = bootstrap::runs::new_run_id();
+    let recorder = Recorder::create(&request.out.join("plays"), &run_id)
+        .context("failed to open a folder for the journals of the sweep")?;
+    let running = tokio::select! {
+        running = bring_up(&run_id, recorder.clone(), reporter, None) => running,
+        _ = stop.asked() => Err(Failure::Interrupted),
+    };
+    let running = match running {
+        Ok(running) => running,
+        Err(failure) => {
+            clean_up_after(&run_id).await;
+            return Err(failure);
+        }
+    };
+    options.capabilities = capabilities_of(&running);
+    let stage = Stage {
+        running: &running,
+        options: &options,
+        reporter,
+    };
+    let swept = sweep(request, &stage, &passed, &mut left_out, &mut stop).await;
+    // The journals are for people who look into a finding; without them the sweep still says what it says.
+    if let Err(error) = collect::journals(&running, &recorder).await {
+        reporter.line(&format!("  journals are incomplete: {error:#}"));
+    }
+    let down = take_down(running, reporter).await;
+    if down.is_err() {
+        clean_up_after(&run_id).await;
+    }
+    let (possible, judged) = swept?;
+    if !down?.ok {
+        return Err(Failure::from(anyhow::anyhow!(
+            "failed to take the target down: something is left; run `gonogo cleanup`"
+        )));
+    }
+    let sweep = Sweep::new(request.seed, possible, left_out, judged);
+    let text = serde_json::to_string_pretty(&sweep).context("failed to encode the sweep")?;
+    std::fs::write(request.out.join("delivery-sweep.json"), text)
+        .context("failed to write delivery-sweep.json")?;
+    Ok(sweep)
+}
+
+/// What a scenario does when nothing happens to its deliveries.
+struct Known {
+    feature: String,
+    base: ScenarioBase,
+    cells: Vec<Cell>,
+}
+
+async fn sweep(
+    request: &SweepRequest,
+    stage: &Stage<'_>,
+    passed: &[ScenarioResult],
+    left_out: &mut Vec<String>,
+    stop: &mut Interrupt,
+) -> Result<(usize, Vec<reports::delivery_algebra::JudgedCell>), Failure> {
+    let twice = passed.iter().flat_map(|result| [result, result]);
+    let wanted = twice.map(|result| (result.feature.as_str(), result.key.line, None));
+    let plays = stage.play("without a transform", wanted, 1, stop).await?;
+    let mut known = Vec::new();
+    for (result, two) in passed.iter().zip(plays.chunks(2)) {
+        match base(result, two) {
+            Ok(found) => known.push(found),
+            Err(why) => left_out.push(format!("{}: {why}", name(result))),
+        }
+    }
+    let all: Vec<Cell> = known.iter().flat_map(|found| found.cells.clone()).collect();
+    let possible = all.len();
+    let chosen = choose(all, request.seed, request.plays.unwrap_or(possible));
+    let of = |cell: &Cell| {
+        known
+            .iter()
+            .find(|found| found.base.scenario == cell.scenario && found.base.line == cell.line)
+            .expect("a play is of a scenario that is known")
+    };
+    let wanted = chosen.iter().map(|cell| {
+        (
+            of(cell).feature.as_str(),
+            cell.line,
+            Some((cell.transform, cell.delivery.clone())),
+        )
+    });
+    let first = u32::try_from(plays.len()).unwrap_or(u32::MAX) + 1;
+    let played = stage.play("transformed", wanted, first, stop).await?;
+    let judged = chosen
+        .iter()
+        .zip(played)
+        .map(|(cell, played)| judge(cell, request.seed, &of(cell).base, &of_play(played)))
+        .collect();
+    Ok((possible, judged))
+}
+
+/// The end state that two plays agree on, and the deliveries that both have.
+fn base(result: &ScenarioResult, plays: &[Result<Taken, String>]) -> Result<Known, String> {
+    let [first, second] = plays else {
+        return Err("it was not played twice".to_owned());
+    };
+    let taken = |play: &Result<Taken, String>| {
+        play.clone()
+            .map_err(|why| format!("it broke without a transform: {why}"))
+    };
+    let (first, second) = (taken(first)?, taken(second)?);
+    if let Comparison::Different { differences } = compare(&first.end, &second.end) {
+        return Err(format!(
+            "two plays without a transform end differently: {}",
+            differences.join("; ")
+        ));
+    }
+    let common: Vec<JournaledDelivery> = first
+        .deliveries
+        .into_iter()
+        .filter(|delivery| second.deliveries.contains(delivery))
+        .collect();
+    Ok(Known {
+        feature: result.feature.clone(),
+        base: ScenarioBase {
+            scenario: result.key.scenario.clone(),
+            line: result.key.line,
+            expected: first.end,
+        },
+        cells: cells(&result.key, &common),
+    })
+}
+
+fn of_play(play: Result<Taken, String>) -> Played {
+    match play {
+        Ok(taken) => Played::Ended {
+            met: taken.met,
+            came_about: taken.came_about,
+            before: taken.before,
+            end: Box::new(taken.end),
+        },
+        Err(why) => Played::Broke(why),
+    }
+}
+
+fn name(result: &ScenarioResult) -> String {
+    format!(
+        "{} {} ({}.feature:{})",
+        result.key.scenario, result.name, result.feature, result.key.line
+    )
+}
+
+/// A target that is up, and how plays are made on it.
+struct Stage<'a> {
+    running: &'a Running,
+    options: &'a Options,
+    reporter: &'a Reporter,
+}
+
+impl Stage<'_> {
+    /// Plays all that is wanted, numbered from `first`; what each left, or why it broke off.
+    async fn play<'b>(
+        &self,
+        what: &str,
+        wanted: impl Iterator<
+            Item = (
+                &'b str,
+                u32,
+                Option<(reports::delivery_algebra::TransformKind, JournaledDelivery)>,
+            ),
+        >,
+        first: u32,
+        stop: &mut Interrupt,
+    ) -> Result<Vec<Result<Taken, String>>, Failure> {
+        let list: Vec<Play> = wanted
+            .zip(first..)
+            .map(|((feature, line, transform), number)| Play {
+                number,
+                feature: feature.to_owned(),
+                line: line as usize,
+                transform,
+            })
+            .collect();
+        if list.is_empty() {
+            return Ok(Vec::new());
+        }
+        let count = list.len();
+        self.reporter.line(&format!("{count} plays {what}"));
+        self.reporter.expect_scenarios(count);
+        let plays = Arc::new(Plays::new(list));
+        let tell = {
+            let reporter = self.reporter.clone();
+            Arc::new(move |result: &ScenarioResult| reporter.played(result))
+        };
+        let began = Instant::now();
+        let gate = self.running.gate.clone();
+        let played = tokio::select! {
+            played = delivery_play::run(self.options, gate, plays.clone(), tell) => played.map_err(Failure::from),
+            _ = stop.asked() => Err(Failure::Interrupted),
+            error = self.running.target.ended() => Err(anyhow::Error::from(error).into()),
+        };
+        if played.is_err() {
+            steps::world::uninstall();
+        }
+        played?;
+        self.running.target.check_space().map_err(super::failure)?;
+        self.reporter.line(&format!(
+            "  {count} plays in {:.0} s",
+            began.elapsed().as_secs_f64()
+        ));
+        let results = self.running.gate.recorder.scenarios();
+        Ok((first..)
+            .take(count)
+            .map(|number| {
+                plays.taken(number).ok_or_else(|| {
+                    results
+                        .iter()
+                        .find(|result| result.key.attempt == number)
+                        .and_then(|result| result.reason.clone())
+                        .unwrap_or_else(|| "it left nothing".to_owned())
+                })
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,128 @@
+//! What is known of a healthy run of the same revision: the gate's proofs of itself compare their own plays with it.
+
+use std::path::Path;
+
+use anyhow::Context;
+use reports::{
+    evidence::{Observation, ScenarioResult},
+    journals::Journals,
+};
+use steps::selection::Listed;
+
+use super::{Failure, Request, session};
+use crate::progress::Reporter;
+
+/// Scenarios played side by side against the orchestrator itself, as `gonogo run` does by default.
+pub const HEALTHY_JOBS: usize = 6;
+
+/// A healthy run.
+pub struct Healthy {
+    pub revision: String,
+    dirty: bool,
+    results: Vec<ScenarioResult>,
+    pub observations: Vec<Observation>,
+}
+
+impl Healthy {
+    /// The run that `reference` holds, which must be one of this revision; without a reference one is played.
+    ///
+    /// # Errors
+    /// When the reference cannot be read or belongs to another revision, or the run could not do its work.
+    pub async fn get(
+        reference: Option<&Path>,
+        (features, tags): (&Path, Option<&str>),
+        out: &Path,
+        reporter: &Reporter,
+    ) -> Result<Self, Failure> {
+        match reference {
+            Some(bundle) => {
+                let healthy =
+                    Self::read(bundle).map_err(|error| Failure::Usage(format!("{error:#}")))?;
+                healthy.is_of_this_revision(bundle).await?;
+                Ok(healthy)
+            }
+            None => {
+                reporter.line("against the orchestrator itself");
+                let out = out.join("healthy");
+                let run = Request {
+                    features: features.to_owned(),
+                    tags: tags.map(str::to_owned),
+                    jobs: HEALTHY_JOBS,
+                    out: Some(out.clone()),
+                    ..Request::default()
+                };
+                session::run(&run, reporter, |_| {}, |_, _| Ok(())).await?;
+                Ok(Self::read(&out)?)
+            }
+        }
+    }
+
+    fn read(bundle: &Path) -> anyhow::Result<Self> {
+        let journals = Journals::read(bundle)
+            .with_context(|| format!("failed to read the bundle {}", bundle.display()))?;
+        if let Some(reason) = &journals.gate_run.interrupted {
+            anyhow::bail!("the healthy run did not come to its end: {reason}");
+        }
+        Ok(Self {
+            revision: journals.gate_run.revision,
+            dirty: journals.gate_run.dirty,
+            results: journals
+                .scenarios
+                .into_iter()
+                .map(|line| line.value)
+                .collect(),
+            observations: journals
+                .observations
+                .into_iter()
+                .map(|line| line.value)
+                .collect(),
+        })
+    }
+
+    /// Results of another revision say nothing about what the scenarios of this one do.
+    async fn is_of_this_revision(&self, bundle: &Path) -> Result<(), Failure> {
+        let workspace = bootstrap::orchestrator::workspace()
+            .context("failed to find the checkout that the reference is compared with")?;
+        let (revision, dirty) = bootstrap::orchestrator::revision(&workspace).await;
+        let (revision, dirty) = (revision.unwrap_or_default(), dirty.unwrap_or_default());
+        let state = |revision: &str, dirty: bool| {
+            format!("{revision}{}", if dirty { " with changes" } else { "" })
+        };
+        if (self.revision.as_str(), self.dirty) == (revision.as_str(), dirty) {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "the reference {} was played on {}, this checkout is {}; play it again, or leave --reference away",
+            bundle.display(),
+            state(&self.revision, self.dirty),
+            state(&revision, dirty)
+        )))
+    }
+
+    /// The healthy results of what is planned.
+    ///
+    /// # Errors
+    /// When one is missing.
+    pub fn of(&self, planned: &[Listed]) -> Result<Vec<ScenarioResult>, Failure> {
+        planned
+            .iter()
+            .map(|scenario| {
+                let line = u32::try_from(scenario.line).unwrap_or(u32::MAX);
+                self.results
+                    .iter()
+                    .find(|result| {
+                        result.key.scenario == scenario.id
+                            && result.key.line == line
+                            && result.key.attempt == 1
+                    })
+                    .cloned()
+                    .ok_or_else(|| {
+                        Failure::Usage(format!(
+                            "the healthy run has no result of {} ({}:{}): its selection is narrower than this one",
+                            scenario.id, scenario.file, scenario.line
+                        ))
+                    })
+            })
+            .collect()
+    }
+}
