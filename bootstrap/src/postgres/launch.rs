@@ -1,5 +1,5 @@
-//! Starting a server of our own: a fresh data folder, a unix socket nobody else may open, and no
-//! durability, because the data lives no longer than the run.
+//! Starting a server of our own: a fresh data folder, a unix socket nobody else may open, and, for a run, no
+//! durability, because the data lives no longer than it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::binaries::ServerPrograms;
 use super::error::PostgresError;
-use super::fetched;
+use super::{Durability, fetched};
 use crate::cache::{create_folder, write_private};
 use crate::error::{Error, Result};
 use crate::process::{Launch, Owner, RUN_MARKER, Supervised, last_lines};
@@ -68,6 +68,7 @@ pub(super) async fn start(
     log: &Path,
     run_id: &str,
     password: &str,
+    durability: Durability,
 ) -> Result<Started> {
     let owner = rustix::process::geteuid().is_root().then_some(NOBODY);
     let data = home.join("data");
@@ -87,7 +88,7 @@ pub(super) async fn start(
         .map_err(|source| Error::file("remove", &password_file, source))?;
 
     let mut launch = Launch::new("postgres", &programs.program("postgres"), run_id, log)
-        .args(arguments(&data, home));
+        .args(arguments(&data, home, durability));
     launch.owner = owner;
     // Killed outright it would leave a shared memory segment with the kernel.
     launch.last_signal = Signal::QUIT;
@@ -108,7 +109,38 @@ pub(super) async fn start(
     })
 }
 
-fn arguments(data: &Path, socket_folder: &Path) -> Vec<std::ffi::OsString> {
+/// What our own servers have in common.
+const SETTINGS: [&str; 7] = [
+    "listen_addresses=",
+    // Lanes hold a pool and a listener per process.
+    "max_connections=400",
+    // A title would overwrite the environment that carries the run's marker.
+    "update_process_title=off",
+    "unix_socket_permissions=0700",
+    "log_line_prefix=%m [%p] %d %a ",
+    "timezone=UTC",
+    "log_timezone=UTC",
+];
+
+/// What a run adds; a durable server keeps PostgreSQL's defaults instead.
+const DISPOSABLE: [&str; 10] = [
+    // The data dies with the run, so nothing has to survive a power cut.
+    "fsync=off",
+    "full_page_writes=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "shared_buffers=128MB",
+    "max_wal_size=2GB",
+    "jit=off",
+    // Statements are many, short and alike: planning one anew for its parameters takes longer than running it.
+    "plan_cache_mode=force_generic_plan",
+    // A run of the gate is over before a table would need it.
+    "autovacuum=off",
+    // Segments in /dev/shm would outlive a killed server; files in the data folder go with it.
+    "dynamic_shared_memory_type=mmap",
+];
+
+fn arguments(data: &Path, socket_folder: &Path, durability: Durability) -> Vec<std::ffi::OsString> {
     let mut arguments: Vec<std::ffi::OsString> = vec![
         "-D".into(),
         data.into(),
@@ -117,31 +149,11 @@ fn arguments(data: &Path, socket_folder: &Path) -> Vec<std::ffi::OsString> {
         "-p".into(),
         PORT.to_string().into(),
     ];
-    for setting in [
-        "listen_addresses=",
-        // The data dies with the run, so nothing has to survive a power cut.
-        "fsync=off",
-        "full_page_writes=off",
-        "wal_level=minimal",
-        "max_wal_senders=0",
-        // Lanes hold a pool and a listener per process.
-        "max_connections=400",
-        "shared_buffers=128MB",
-        "max_wal_size=2GB",
-        "jit=off",
-        // Statements are many, short and alike: planning one anew for its parameters takes longer than running it.
-        "plan_cache_mode=force_generic_plan",
-        // A run of the gate is over before a table would need it.
-        "autovacuum=off",
-        // Segments in /dev/shm would outlive a killed server; files in the data folder go with it.
-        "dynamic_shared_memory_type=mmap",
-        // A title would overwrite the environment that carries the run's marker.
-        "update_process_title=off",
-        "unix_socket_permissions=0700",
-        "log_line_prefix=%m [%p] %d %a ",
-        "timezone=UTC",
-        "log_timezone=UTC",
-    ] {
+    let own: &[&str] = match durability {
+        Durability::Disposable => &DISPOSABLE,
+        Durability::Durable => &[],
+    };
+    for setting in SETTINGS.iter().chain(own) {
         arguments.extend(["-c".into(), setting.into()]);
     }
     arguments

@@ -15,6 +15,15 @@ pub(crate) use launch::end_abandoned;
 pub(crate) use programs::obtain;
 pub use server::{Database, PostgresServer};
 
+/// Whether what a server of our own has committed survives a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It does not: the data lives no longer than the run.
+    Disposable,
+    /// It does, by PostgreSQL's own defaults: what measurements need.
+    Durable,
+}
+
 /// Names a database server to use instead of starting one.
 pub const GIVEN_URL: &str = "GONOGO_POSTGRES_URL";
 /// Whether a server is named that is used instead of starting one.

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use super::binaries::ServerPrograms;
 use super::error::PostgresError;
 use super::launch::{self, PORT, Started};
-use super::{GIVEN_URL, programs};
+use super::{Durability, GIVEN_URL, programs};
 use crate::cache::CacheFolder;
 use crate::error::Result;
 use crate::process::Supervised;
@@ -75,11 +75,24 @@ impl PostgresServer {
             Some(url) => Self::given(&url, run_id).await?,
             None => {
                 let programs = programs::obtain(cache, progress).await?;
-                Self::launch(programs, home, log, run_id).await?
+                Self::launch(programs, home, log, run_id, Durability::Disposable).await?
             }
         };
         piece.ready(format!("{}, PostgreSQL {}", server.origin, server.version));
         Ok(server)
+    }
+
+    /// Starts a server of our own in `home` that loses nothing it has committed, whatever server is named elsewhere.
+    ///
+    /// # Errors
+    /// When the server does not start.
+    pub async fn start_durable(
+        programs: ServerPrograms,
+        home: &Path,
+        log: &Path,
+        run_id: &str,
+    ) -> Result<Self> {
+        Self::launch(programs, home, log, run_id, Durability::Durable).await
     }
 
     async fn given(url: &str, run_id: &str) -> Result<Self> {
@@ -108,13 +121,14 @@ impl PostgresServer {
         home: &Path,
         log: &Path,
         run_id: &str,
+        durability: Durability,
     ) -> Result<Self> {
         let password = crate::canary::canary("postgres-superuser");
         let Started {
             process,
             socket_folder,
             superuser,
-        } = launch::start(&programs, home, log, run_id, &password).await?;
+        } = launch::start(&programs, home, log, run_id, &password, durability).await?;
         let mut connection = superuser
             .connect()
             .await
