@@ -9,8 +9,8 @@
 mod bare_client;
 #[path = "latency/journals.rs"]
 mod journals;
-#[path = "latency/median.rs"]
-mod median;
+#[path = "shared/samples.rs"]
+mod samples;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -23,8 +23,8 @@ use chrono::{DateTime, Utc};
 use gonogo::gate::{self, Running};
 use gonogo::progress::Reporter;
 use journals::Journals;
-use median::Milliseconds;
 use reports::evidence::Recorder;
+use samples::Samples;
 use steps::place::bound_repository;
 use steps::platform::{Platform, PlatformSpec};
 use steps::wait::{RUN_DEADLINE, Reading, until};
@@ -91,7 +91,7 @@ async fn bench() -> anyhow::Result<()> {
 
 /// All parts, medians and spread.
 struct Measured {
-    bare: Milliseconds,
+    bare: Samples,
     objects: usize,
     usual: Vec<Sample>,
     hourly: Vec<Sample>,
@@ -131,7 +131,7 @@ async fn measure(running: &Running, samples: usize) -> anyhow::Result<Measured> 
         })
     };
     Ok(Measured {
-        bare: Milliseconds::of(bare),
+        bare: Samples::of(bare),
         objects: client.objects(),
         usual: usual.iter().map(sample).collect::<Result<_, _>>()?,
         hourly: hourly.iter().map(sample).collect::<Result<_, _>>()?,
@@ -220,9 +220,9 @@ fn print(measured: Measured) {
         }
     }
     let part = |samples: &[Sample], field: fn(&Sample) -> f64| {
-        Milliseconds::of(samples.iter().map(field).collect())
+        Samples::of(samples.iter().map(field).collect())
     };
-    let line = |name: &str, found: &Milliseconds, limit: &str| {
+    let line = |name: &str, found: &Samples, limit: &str| {
         println!(
             "{name:<62} p50 {:>6.0} ms   p95 {:>6.0} ms   {limit}",
             found.median(),

@@ -1,14 +1,20 @@
 //! Medians and percentiles of a few samples.
 
-/// Samples in milliseconds, in ascending order; never empty.
-pub struct Milliseconds(Vec<f64>);
+/// Samples in ascending order; never empty.
+pub struct Samples(Vec<f64>);
 
-impl Milliseconds {
+impl Samples {
     /// Takes the samples.
     pub fn of(mut samples: Vec<f64>) -> Self {
         assert!(!samples.is_empty(), "a part has at least one sample");
         samples.sort_by(f64::total_cmp);
         Self(samples)
+    }
+
+    /// How many there are.
+    #[allow(dead_code)] // each bench uses a part of it
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The middle.
