@@ -51,10 +51,10 @@ struct Arguments {
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
     /// How often each of the two takes its turn
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Length of one turn of intake, in seconds
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     seconds: u64,
     /// What cargo passes to every bench
     #[arg(long, hide = true)]

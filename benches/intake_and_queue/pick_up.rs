@@ -30,6 +30,7 @@ const COMMITTED: &str = "stored a delivery";
 const PICKED_UP: &str = "picked a delivery up";
 /// Deliveries before the measured ones.
 const WARM_UP: usize = 20;
+const WARM_UP_INTERVAL: Duration = Duration::from_millis(20);
 /// Longest wait for the log of what was sent.
 const LOG_DEADLINE: Duration = Duration::from_secs(10);
 /// Between two looks into it.
@@ -52,7 +53,7 @@ const ARRIVALS: [Arrival; 2] = [
     Arrival {
         name: "4 a second",
         interval: Duration::from_millis(250),
-        jobs: 20,
+        jobs: 16,
     },
 ];
 
@@ -96,7 +97,7 @@ pub async fn measure(
                 .run(&server.url(&of_river), arrival.jobs, arrival.interval)
                 .await?;
             server.checkpoint().await?;
-            play(&platform, deliveries, WARM_UP, arrival.interval).await?;
+            play(&platform, deliveries, WARM_UP, WARM_UP_INTERVAL).await?;
             let waits = play(&platform, deliveries, arrival.jobs, arrival.interval).await?;
             eprintln!(
                 "pick-up, {} {round}/{rounds}: River p50 {:.1} ms, orchestrator p50 {:.1} ms",

@@ -21,7 +21,10 @@ import (
 )
 
 // Jobs before the measured ones: connections, plans and the leader's election are behind us then.
-const warmUp = 20
+const (
+	warmUp         = 20
+	warmUpInterval = 20 * time.Millisecond
+)
 
 // Longest wait for a job that was inserted.
 const deadline = 10 * time.Second
@@ -97,7 +100,7 @@ func measure(ctx context.Context, url string, jobs int, interval time.Duration) 
 	if err := client.Start(ctx); err != nil {
 		return nil, fmt.Errorf("failed to start River: %w", err)
 	}
-	if _, err := play(ctx, client, starts, warmUp, interval); err != nil {
+	if _, err := play(ctx, client, starts, warmUp, warmUpInterval); err != nil {
 		return nil, err
 	}
 	milliseconds, err := play(ctx, client, starts, jobs, interval)

@@ -86,6 +86,7 @@ pub async fn run(app: SharedApp, outcomes: Arc<Outcomes>) {
 
 #[tracing::instrument(skip_all, fields(delivery.id = claimed.delivery_id, attempt = claimed.attempts))]
 async fn decide_one(app: &App, outcomes: &Outcomes, owner: &str, claimed: ClaimedDelivery) {
+    tracing::debug!(delivery_id = claimed.delivery_id, "picked a delivery up");
     let Some(event) = read(&claimed) else {
         give_up(
             app,

@@ -241,6 +241,9 @@ async fn store_batch(app: &App, batch: &[Pending]) -> Result<Vec<Stored>, sqlx::
         wakeups::notify(&mut transaction, Channel::Deliveries).await?;
     }
     transaction.commit().await?;
+    for delivery in &first {
+        tracing::debug!(delivery_id = delivery.delivery_id, "stored a delivery");
+    }
     Ok(stored)
 }
 
