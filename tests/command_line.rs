@@ -11,9 +11,7 @@ use std::{
 
 use bootstrap::process::processes_of;
 
-use surroundings::{
-    Ended, GATE_FAILED, INCONCLUSIVE, SHORT, Surroundings, USAGE, assert_usage, ended,
-};
+use surroundings::{Ended, GATE_FAILED, INCONCLUSIVE, Surroundings, USAGE, assert_usage, ended};
 
 /// A failure of the gate is told in one line, what to do in a second one, and leaves no run behind. Before them stand
 /// only lines of progress, which begin with two blanks.

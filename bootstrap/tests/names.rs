@@ -46,7 +46,7 @@ fn who_only_looks_is_in_nobodys_way() {
         for _ in 0..2 {
             scope.spawn(|| {
                 while looking.load(std::sync::atomic::Ordering::Relaxed) {
-                    holders(&cache);
+                    let _ = holders(&cache);
                 }
             });
         }
