@@ -494,7 +494,7 @@ impl Sample<'_> {
             method: method.into(),
             route: route.into(),
             clients: [client.into()].into(),
-            answers: [(status.into(), json!({"count": 3}))].into(),
+            answers: [(status.into(), json!({"count": 3, "against": "#/paths"}))].into(),
         };
         let certificate = GithubCertificate {
             description: CertificateOrigin {

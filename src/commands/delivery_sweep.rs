@@ -40,11 +40,11 @@ pub async fn delivery_sweep(arguments: DeliverySweepArguments) -> Result<ExitSta
     Ok(status_of(&sweep))
 }
 
-/// Red is disproven; a scenario that could not be swept, or a sweep that says nothing, establishes nothing.
+/// Red is disproven; a scenario that could not be swept, or a sweep that says little, establishes nothing.
 fn status_of(sweep: &Sweep) -> ExitStatus {
     if sweep.red > 0 {
         ExitStatus::NoGo
-    } else if sweep.judged == 0 || !sweep.left_out.is_empty() {
+    } else if sweep.judged == 0 || sweep.judged * 2 < sweep.plays || !sweep.left_out.is_empty() {
         ExitStatus::Inconclusive
     } else {
         ExitStatus::Go

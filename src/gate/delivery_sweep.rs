@@ -1,15 +1,21 @@
 //! The delivery sweep from end to end (E-45): a healthy run to know which scenarios pass, two plays of each to know
 //! its deliveries and its end state, the plays that the seed chooses, and the judgement.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use anyhow::Context;
+use fixtures::github::EntryKind;
 use reports::{
     delivery_algebra::{
         Cell, Comparison, JournaledDelivery, Played, ScenarioBase, Sweep, cells, choose, compare,
         judge,
     },
     evidence::{Recorder, ScenarioResult, ScenarioState},
+    journals::GithubCertificate,
 };
 use steps::{
     Options,
@@ -104,9 +110,9 @@ pub async fn sweep_deliveries(
         reporter,
     };
     let swept = sweep(request, &stage, &passed, &mut left_out, &mut stop).await;
-    // The journals are for people who look into a finding; without them the sweep still says what it says.
-    if let Err(error) = collect::journals(&running, &recorder).await {
-        reporter.line(&format!("  journals are incomplete: {error:#}"));
+    match collect::journals(&running, &recorder).await {
+        Ok(_) => left_out.extend(doubts(&running, &request.out.join("plays"))),
+        Err(error) => left_out.push(format!("evidence: the journals are incomplete: {error:#}")),
     }
     let down = take_down(running, reporter).await;
     if down.is_err() {
@@ -175,6 +181,39 @@ async fn sweep(
     Ok((possible, judged))
 }
 
+/// What GitHub would not have answered, or was asked and does not know here: plays on it prove nothing (E-46, E-6).
+fn doubts(running: &Running, plays: &Path) -> Vec<String> {
+    let certificate = std::fs::read(plays.join("github-certificate.json"))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<GithubCertificate>(&bytes).ok());
+    let Some(certificate) = certificate else {
+        return vec!["evidence: the stand-in's certificate cannot be read".to_owned()];
+    };
+    let problems = certificate.problems.iter().map(|problem| {
+        format!(
+            "evidence: {} {}: {}",
+            problem.place, problem.pointer, problem.message
+        )
+    });
+    let routes = certificate.unverified.routes.iter();
+    let unverified = routes
+        .filter(|route| route.used_by_the_platform())
+        .map(|route| format!("evidence: nothing describes {}", route.title()));
+    let unknown = running
+        .stand_in
+        .handle()
+        .journal(|entry| entry.kind == EntryKind::UnknownRoute)
+        .into_iter()
+        .map(|entry| {
+            format!(
+                "evidence: the stand-in does not know {} {}",
+                entry.method.unwrap_or_default(),
+                entry.path.unwrap_or_default()
+            )
+        });
+    problems.chain(unverified).chain(unknown).collect()
+}
+
 /// The end state that two plays agree on, and the deliveries that both have.
 fn base(result: &ScenarioResult, plays: &[Result<Taken, String>]) -> Result<Known, String> {
     let [first, second] = plays else {
@@ -196,6 +235,9 @@ fn base(result: &ScenarioResult, plays: &[Result<Taken, String>]) -> Result<Know
         .into_iter()
         .filter(|delivery| second.deliveries.contains(delivery))
         .collect();
+    if common.is_empty() {
+        return Err("its two plays without a transform have no delivery in common".to_owned());
+    }
     Ok(Known {
         feature: result.feature.clone(),
         base: ScenarioBase {

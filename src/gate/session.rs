@@ -157,10 +157,19 @@ pub async fn run(
         facts.finished_at = Some(Utc::now());
         let kept = keep(&folder, &facts, &running, &judge, on_kept);
         if kept.is_ok() {
-            stop.asked().await;
+            tokio::select! {
+                _ = stop.asked() => {}
+                error = running.target.ended() => reporter.line(&format!("  the target ended: {error}")),
+            }
         }
-        if take_down(running, reporter).await.is_err() {
+        let down = take_down(running, reporter).await;
+        if !down.as_ref().is_ok_and(|phase| phase.ok) {
             clean_up_after(&run_id).await;
+        }
+        if !down?.ok {
+            return Err(Failure::from(anyhow::anyhow!(
+                "failed to take the target down: something was left and `gonogo cleanup` may find more"
+            )));
         }
         return kept;
     }

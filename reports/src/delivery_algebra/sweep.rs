@@ -194,11 +194,15 @@ fn result_of(
         return Result::NotApplicable { why };
     }
     if !came_about {
-        let why = match cell.transform {
-            TransformKind::Swap => "nothing was sent that could overtake it".to_owned(),
-            other => format!("the journal does not show the transform {other}"),
+        return match cell.transform {
+            TransformKind::Swap | TransformKind::Late => Result::NotApplicable {
+                why: "nothing was sent that could overtake it".to_owned(),
+            },
+            // These need nobody else: the stand-in did not do what it was told.
+            other => Result::Broke {
+                why: format!("the journal does not show the transform {other}"),
+            },
         };
-        return Result::NotApplicable { why };
     }
     match (comparison, before.map(|before| compare(expected, before))) {
         (Comparison::Refused { reasons }, _) => Result::Refused { reasons },

@@ -118,7 +118,8 @@ pub fn came_about(kind: TransformKind, chosen: &str, attempts: &[Attempt]) -> bo
         TransformKind::Swap => after.truncate(1),
         TransformKind::Late => {}
     }
-    if kind == TransformKind::Swap && after.is_empty() {
+    // Without anybody who overtakes it, a delivery that was never held looks the same.
+    if matches!(kind, TransformKind::Swap | TransformKind::Late) && after.is_empty() {
         return false;
     }
     let sent: Vec<&str> = std::iter::once(chosen).chain(after).collect();

@@ -69,6 +69,21 @@ pub struct CertificateRoute {
     pub answers: BTreeMap<String, serde_json::Value>,
 }
 
+impl GithubCertificate {
+    /// Whether any answer that the platform was given, and any webhook, was held against a schema.
+    pub fn speaks_of_the_platform(&self) -> bool {
+        let has_schema = |answer: &serde_json::Value| {
+            let against = answer["against"].as_str();
+            against.is_some_and(|against| against.starts_with('#'))
+        };
+        self.deliveries > 0
+            && self
+                .routes
+                .iter()
+                .any(|route| route.used_by_the_platform() && route.answers.values().any(has_schema))
+    }
+}
+
 impl CertificateRoute {
     /// Whether the platform under judgement called it, and not the gate alone.
     pub fn used_by_the_platform(&self) -> bool {

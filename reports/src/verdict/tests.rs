@@ -208,6 +208,12 @@ fn green(specification: &Specification) -> Journals {
         }),
         certificate: Some(GithubCertificate {
             answers: 1,
+            deliveries: 1,
+            routes: vec![CertificateRoute {
+                clients: ["octocrab".into()].into(),
+                answers: [("200".into(), json!({"against": "#/x"}))].into(),
+                ..CertificateRoute::default()
+            }],
             ..GithubCertificate::default()
         }),
         self_check: Some(SelfCheck {
@@ -323,7 +329,18 @@ const DEFECTS: &[(&str, Outcome, Change)] = &[
         j.certificate = None
     }),
     ("certificate_void", Outcome::Inconclusive, |j, _| {
-        j.certificate.as_mut().expect("certificate").answers = 0;
+        j.certificate.as_mut().expect("certificate").deliveries = 0;
+    }),
+    ("certificate_void", Outcome::Inconclusive, |j, _| {
+        let certificate = j.certificate.as_mut().expect("certificate");
+        certificate.routes[0].clients = ["gonogo".into()].into();
+    }),
+    ("stand_in_unverified", Outcome::Inconclusive, |j, _| {
+        let certificate = j.certificate.as_mut().expect("certificate");
+        certificate
+            .unverified
+            .webhooks
+            .push("weather.changed".into());
     }),
     ("stand_in_wrong", Outcome::Inconclusive, |j, _| {
         let certificate = j.certificate.as_mut().expect("certificate");

@@ -217,12 +217,12 @@ fn certificate(input: &Input<'_>, found: &mut Vec<Finding>) {
         );
         return;
     };
-    if certificate.answers == 0 {
+    if !certificate.speaks_of_the_platform() {
         inconclusive(
             "certificate_void",
             "github-certificate.json",
-            "answers that were checked",
-            "there is none",
+            "answers to the platform and webhooks that were held against a schema",
+            "there are none",
         );
     }
     for problem in &certificate.problems {
@@ -231,6 +231,14 @@ fn certificate(input: &Input<'_>, found: &mut Vec<Finding>) {
             &format!("{} {}", problem.place, problem.pointer),
             "what GitHub's description says",
             &problem.message,
+        );
+    }
+    for webhook in &certificate.unverified.webhooks {
+        inconclusive(
+            "stand_in_unverified",
+            &format!("webhook {webhook}"),
+            "a schema for every webhook that the platform is sent",
+            "nothing describes it",
         );
     }
     for route in &certificate.unverified.routes {
