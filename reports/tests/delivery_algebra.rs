@@ -247,6 +247,28 @@ fn a_reason_explains_nothing_but_its_own_run_and_threads() {
 }
 
 #[test]
+fn a_run_that_is_lost_otherwise_is_not_called_refused() {
+    let mut given_up = expected();
+    given_up.runs.clear();
+    given_up.refusals = vec![Refusal {
+        reason: "effect.given_up: label_add".to_owned(),
+        ..refused(1, "issues.labeled run:dev")
+    }];
+    let mut silent = expected();
+    silent.runs.clear();
+    silent.refusals = vec![refused(1, "issues.labeled run:dev")];
+    let mut wanted = expected();
+    wanted.refusals = vec![refused(7, "issues.labeled run:qa")];
+    for (expected, seen) in [(expected(), given_up), (wanted, silent)] {
+        let compared = compare(&expected, &seen);
+        assert!(
+            matches!(compared, Comparison::Different { .. }),
+            "{compared:?}"
+        );
+    }
+}
+
+#[test]
 fn a_comment_said_twice_differs_and_the_order_of_comments_does_not() {
     let said = |comments: &[&str]| {
         let mut state = expected();
@@ -290,6 +312,7 @@ fn a_play_is_judged_by_what_it_left_and_by_whether_it_happened() {
         end: Box::new(end.clone()),
     };
     let (drop, swap) = (TransformKind::Drop, TransformKind::Swap);
+    let late = TransformKind::Late;
     let whole = expected();
     for (transform, played, name) in [
         (drop, ended(true, true, Some(&whole), &whole), "same"),
@@ -304,6 +327,8 @@ fn a_play_is_judged_by_what_it_left_and_by_whether_it_happened() {
             "different",
         ),
         (drop, ended(false, false, None, &nothing), "different"),
+        (drop, ended(true, false, None, &whole), "broke"),
+        (late, ended(true, false, None, &whole), "not applicable"),
         (swap, ended(true, true, None, &whole), "same"),
         (swap, ended(true, false, None, &whole), "not applicable"),
         (swap, ended(false, false, None, &whole), "not applicable"),

@@ -72,6 +72,9 @@ fn text(sweep: &Sweep) -> String {
     for reason in &sweep.left_out {
         text.push_str(&format!("left out: {reason}\n"));
     }
+    for delivery in &sweep.unsteady {
+        text.push_str(&format!("only one of two plays had: {delivery}\n"));
+    }
     text + &format!(
         "seed {}: {} of {} plays, {} judged, {} red",
         sweep.seed, sweep.plays, sweep.possible, sweep.judged, sweep.red

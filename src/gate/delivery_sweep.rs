@@ -11,8 +11,8 @@ use anyhow::Context;
 use fixtures::github::EntryKind;
 use reports::{
     delivery_algebra::{
-        Cell, Comparison, JournaledDelivery, Played, ScenarioBase, Sweep, cells, choose, compare,
-        judge,
+        Cell, Comparison, JournaledDelivery, JudgedCell, Played, ScenarioBase, Sweep, cells,
+        choose, compare, judge,
     },
     evidence::{Recorder, ScenarioResult, ScenarioState},
     journals::GithubCertificate,
@@ -24,7 +24,7 @@ use steps::{
 
 use super::{
     Failure, Interrupt, collect,
-    healthy::Healthy,
+    healthy::Compared,
     session::{all_capabilities, capabilities_of, clean_up_after, take_down},
     target::{Running, bring_up},
 };
@@ -60,21 +60,16 @@ pub async fn sweep_deliveries(
         repeat: 1,
         capabilities: all_capabilities(),
     };
-    let planned =
-        steps::runner::plan(&options).map_err(|error| Failure::Usage(format!("{error:#}")))?;
-    let mut stop = Interrupt::listen().context("failed to listen for signals")?;
-    let healthy = Healthy::get(
+    let Compared {
+        results, mut stop, ..
+    } = Compared::with_healthy(
+        &options,
         request.reference.as_deref(),
-        (&request.features, request.tags.as_deref()),
         &request.out,
         reporter,
     )
     .await?;
-    if stop.asked_already().is_some() {
-        return Err(Failure::Interrupted);
-    }
-    let (passed, others): (Vec<_>, Vec<_>) = healthy
-        .of(&planned)?
+    let (passed, others): (Vec<_>, Vec<_>) = results
         .into_iter()
         .partition(|result| result.state == ScenarioState::Passed);
     // What waits or cannot be proven here has no end to compare with.
@@ -118,13 +113,18 @@ pub async fn sweep_deliveries(
     if down.is_err() {
         clean_up_after(&run_id).await;
     }
-    let (possible, judged) = swept?;
+    let swept = swept?;
     if !down?.ok {
         return Err(Failure::from(anyhow::anyhow!(
             "failed to take the target down: something is left; run `gonogo cleanup`"
         )));
     }
-    let sweep = Sweep::new(request.seed, possible, left_out, judged);
+    let sweep = Sweep::new(
+        request.seed,
+        swept.possible,
+        (left_out, swept.unsteady),
+        swept.judged,
+    );
     let text = serde_json::to_string_pretty(&sweep).context("failed to encode the sweep")?;
     std::fs::write(request.out.join("delivery-sweep.json"), text)
         .context("failed to write delivery-sweep.json")?;
@@ -136,6 +136,15 @@ struct Known {
     feature: String,
     base: ScenarioBase,
     cells: Vec<Cell>,
+    /// Deliveries that only one of its two plays had.
+    unsteady: Vec<String>,
+}
+
+/// What a sweep found.
+struct Swept {
+    possible: usize,
+    unsteady: Vec<String>,
+    judged: Vec<JudgedCell>,
 }
 
 async fn sweep(
@@ -144,7 +153,7 @@ async fn sweep(
     passed: &[ScenarioResult],
     left_out: &mut Vec<String>,
     stop: &mut Interrupt,
-) -> Result<(usize, Vec<reports::delivery_algebra::JudgedCell>), Failure> {
+) -> Result<Swept, Failure> {
     let twice = passed.iter().flat_map(|result| [result, result]);
     let wanted = twice.map(|result| (result.feature.as_str(), result.key.line, None));
     let plays = stage.play("without a transform", wanted, 1, stop).await?;
@@ -178,7 +187,21 @@ async fn sweep(
         .zip(played)
         .map(|(cell, played)| judge(cell, request.seed, &of(cell).base, &of_play(played)))
         .collect();
-    Ok((possible, judged))
+    let unsteady = known
+        .iter()
+        .flat_map(|found| {
+            let id = &found.base.scenario;
+            found
+                .unsteady
+                .iter()
+                .map(move |what| format!("{id} {what}"))
+        })
+        .collect();
+    Ok(Swept {
+        possible,
+        unsteady,
+        judged,
+    })
 }
 
 /// What GitHub would not have answered, or was asked and does not know here: plays on it prove nothing (E-46, E-6).
@@ -230,11 +253,16 @@ fn base(result: &ScenarioResult, plays: &[Result<Taken, String>]) -> Result<Know
             differences.join("; ")
         ));
     }
-    let common: Vec<JournaledDelivery> = first
+    let odd = second
+        .deliveries
+        .iter()
+        .filter(|delivery| !first.deliveries.contains(delivery));
+    let mut unsteady: Vec<String> = odd.map(ToString::to_string).collect();
+    let (common, odd): (Vec<JournaledDelivery>, Vec<JournaledDelivery>) = first
         .deliveries
         .into_iter()
-        .filter(|delivery| second.deliveries.contains(delivery))
-        .collect();
+        .partition(|delivery| second.deliveries.contains(delivery));
+    unsteady.extend(odd.iter().map(ToString::to_string));
     if common.is_empty() {
         return Err("its two plays without a transform have no delivery in common".to_owned());
     }
@@ -246,6 +274,7 @@ fn base(result: &ScenarioResult, plays: &[Result<Taken, String>]) -> Result<Know
             expected: first.end,
         },
         cells: cells(&result.key, &common),
+        unsteady,
     })
 }
 

@@ -7,9 +7,9 @@ use reports::{
     evidence::{Observation, ScenarioResult},
     journals::Journals,
 };
-use steps::selection::Listed;
+use steps::{Options, selection::Listed};
 
-use super::{Failure, Request, session};
+use super::{Failure, Interrupt, Request, session};
 use crate::progress::Reporter;
 
 /// Scenarios played side by side against the orchestrator itself, as `gonogo run` does by default.
@@ -23,12 +23,52 @@ pub struct Healthy {
     pub observations: Vec<Observation>,
 }
 
+/// What the gate's proofs of itself begin with.
+pub struct Compared {
+    /// Scenarios that are played.
+    pub planned: Vec<Listed>,
+    pub healthy: Healthy,
+    /// Their results in the healthy run, in the same order.
+    pub results: Vec<ScenarioResult>,
+    /// Received signals since before the healthy run.
+    pub stop: Interrupt,
+}
+
+impl Compared {
+    /// Plans what the options select, and gets the healthy run that it is compared with.
+    ///
+    /// # Errors
+    /// When the selection is wrong, there is no healthy run of it, or the person asks to stop.
+    pub async fn with_healthy(
+        options: &Options,
+        reference: Option<&Path>,
+        out: &Path,
+        reporter: &Reporter,
+    ) -> Result<Self, Failure> {
+        let planned =
+            steps::runner::plan(options).map_err(|error| Failure::Usage(format!("{error:#}")))?;
+        let mut stop = Interrupt::listen().context("failed to listen for signals")?;
+        let selection = (options.features.as_path(), options.tags.as_deref());
+        let healthy = Healthy::get(reference, selection, out, reporter).await?;
+        if stop.asked_already().is_some() {
+            return Err(Failure::Interrupted);
+        }
+        let results = healthy.of(&planned)?;
+        Ok(Self {
+            planned,
+            healthy,
+            results,
+            stop,
+        })
+    }
+}
+
 impl Healthy {
     /// The run that `reference` holds, which must be one of this revision; without a reference one is played.
     ///
     /// # Errors
     /// When the reference cannot be read or belongs to another revision, or the run could not do its work.
-    pub async fn get(
+    async fn get(
         reference: Option<&Path>,
         (features, tags): (&Path, Option<&str>),
         out: &Path,
@@ -103,7 +143,7 @@ impl Healthy {
     ///
     /// # Errors
     /// When one is missing.
-    pub fn of(&self, planned: &[Listed]) -> Result<Vec<ScenarioResult>, Failure> {
+    fn of(&self, planned: &[Listed]) -> Result<Vec<ScenarioResult>, Failure> {
         planned
             .iter()
             .map(|scenario| {

@@ -14,7 +14,7 @@ use reports::{
 };
 use steps::Options;
 
-use super::{Failure, Interrupt, healthy::Healthy, null_run, session};
+use super::{Failure, healthy::Compared, null_run, session};
 use crate::progress::Reporter;
 
 /// Scenarios played side by side against (a), which does no work that they could slow: its scenarios only wait.
@@ -45,20 +45,18 @@ pub async fn check_nulls(request: &NullRequest, reporter: &Reporter) -> Result<N
         repeat: 1,
         capabilities: session::all_capabilities(),
     };
-    let planned =
-        steps::runner::plan(&options).map_err(|error| Failure::Usage(format!("{error:#}")))?;
-    let mut stop = Interrupt::listen().context("failed to listen for signals")?;
-    let healthy = Healthy::get(
+    let Compared {
+        planned,
+        healthy,
+        results,
+        mut stop,
+    } = Compared::with_healthy(
+        &options,
         request.reference.as_deref(),
-        (&request.features, request.tags.as_deref()),
         &request.out,
         reporter,
     )
     .await?;
-    if stop.asked_already().is_some() {
-        return Err(Failure::Interrupted);
-    }
-    let results = healthy.of(&planned)?;
     let mut nulls = BTreeMap::new();
     for null in Null::ALL {
         reporter.line(&format!(

@@ -155,6 +155,7 @@ pub async fn run(
     .await;
     if request.keep && matches!(gathered, Ok(None)) {
         facts.finished_at = Some(Utc::now());
+        facts.kept = true;
         let kept = keep(&folder, &facts, &running, &judge, on_kept);
         if kept.is_ok() {
             tokio::select! {
@@ -376,7 +377,7 @@ fn begin(run_id: &str, request: &Request, planned: &[steps::selection::Listed]) 
         finished_at: None,
         interrupted: None,
         sample: false,
-        kept: request.keep,
+        kept: false,
     }
 }
 

@@ -32,8 +32,10 @@ pub fn compare(expected: &EndState, seen: &EndState) -> Comparison {
     let missing = without(&expected.runs, &seen.runs);
     let more = without(&seen.runs, &expected.runs);
     let refused = without(&seen.refusals, &expected.refusals);
+    // A refusal that is expected and lacking is no reason for anything.
     if more.is_empty()
         && !missing.is_empty()
+        && without(&expected.refusals, &seen.refusals).is_empty()
         && let Some(reasons) = explained(expected, seen, &missing, &refused)
     {
         return Comparison::Refused { reasons };
@@ -77,7 +79,9 @@ fn is_of(refusal: &Refusal, run: &RunEnd) -> bool {
     } else {
         refusal.delivery.ends_with(&format!(" {}", run.label))
     };
-    told && refusal.thread.is_some() && refusal.thread == thread
+    // What the platform gave up it did not refuse.
+    let given_up = refusal.reason.starts_with("effect.given_up");
+    told && !given_up && refusal.thread.is_some() && refusal.thread == thread
 }
 
 fn differences(

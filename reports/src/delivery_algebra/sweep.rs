@@ -122,6 +122,8 @@ pub struct Sweep {
     pub red: usize,
     /// Scenarios that are not swept, with the reason.
     pub left_out: Vec<String>,
+    /// Deliveries that only one of a scenario's two plays had, so that nothing was tried on them.
+    pub unsteady: Vec<String>,
     /// The plays.
     pub cells: Vec<JudgedCell>,
 }
@@ -129,7 +131,12 @@ pub struct Sweep {
 impl Sweep {
     /// Counts what was judged.
     #[must_use]
-    pub fn new(seed: u64, possible: usize, left_out: Vec<String>, cells: Vec<JudgedCell>) -> Self {
+    pub fn new(
+        seed: u64,
+        possible: usize,
+        (left_out, unsteady): (Vec<String>, Vec<String>),
+        cells: Vec<JudgedCell>,
+    ) -> Self {
         let count =
             |wanted: fn(&Result) -> bool| cells.iter().filter(|cell| wanted(&cell.result)).count();
         Self {
@@ -139,6 +146,7 @@ impl Sweep {
             judged: count(|result| !matches!(result, Result::NotApplicable { .. })),
             red: count(Result::is_red),
             left_out,
+            unsteady,
             cells,
         }
     }

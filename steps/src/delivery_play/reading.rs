@@ -1,6 +1,7 @@
 //! The end state of a play: threads from GitHub, runs and refusals from the platform's records.
 use std::collections::BTreeMap;
 
+use anyhow::Context;
 use fixtures::github::{Issue, Repository};
 use reports::delivery_algebra::{EndState, Head, Refusal, RunEnd, Sent, Thread, plain};
 use serde_json::Value;
@@ -22,15 +23,16 @@ pub(super) async fn end_state(world: &mut GateWorld) -> anyhow::Result<EndState>
         .await?;
     let names = names(&place, &runs);
     let threads = world.gate.github.handle().read(|state| {
-        let Some(repository) = state.repository(&place.repository) else {
-            return BTreeMap::new();
-        };
-        repository
-            .issues
-            .iter()
-            .map(|(number, issue)| (*number, thread(repository, issue, &names)))
-            .collect()
+        let repository = state.repository(&place.repository)?;
+        let issues = repository.issues.iter();
+        Some(
+            issues
+                .map(|(number, issue)| (*number, thread(repository, issue, &names)))
+                .collect(),
+        )
     });
+    let threads =
+        threads.with_context(|| format!("there is no repository {} any more", place.repository))?;
     let mut runs: Vec<RunEnd> = runs.iter().map(run_end).collect();
     runs.sort();
     Ok(EndState {
