@@ -30,6 +30,17 @@ pub fn trigger_labels() -> Vec<String> {
         .collect()
 }
 
+/// The labels that configure the agent (1.4).
+#[must_use]
+pub fn configuration_labels() -> Vec<String> {
+    SPECIFICATION
+        .labels
+        .iter()
+        .filter(|label| matches!(label.group, LabelGroup::Model | LabelGroup::Reasoning))
+        .map(|label| label.name.clone())
+        .collect()
+}
+
 /// The 26 labels of stages that have a revise label (L-5, L-57).
 #[must_use]
 pub fn stage_labels() -> Vec<String> {

@@ -137,6 +137,21 @@ impl Person {
             .collect())
     }
 
+    /// Comments on an Issue or pull request; returns the comment's id.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn comment(&self, repository: &str, number: u64, text: &str) -> anyhow::Result<u64> {
+        let answer = self
+            .done(
+                Method::POST,
+                &format!("/repos/{repository}/issues/{number}/comments"),
+                Some(json!({"body": text})),
+            )
+            .await?;
+        answer["id"].as_u64().context("the comment has no id")
+    }
+
     /// # Errors
     /// When GitHub refuses.
     pub async fn comments(&self, repository: &str, number: u64) -> anyhow::Result<Vec<Value>> {
@@ -291,6 +306,69 @@ impl Person {
             )
             .await?;
         answer["id"].as_u64().context("the review has no id")
+    }
+
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn reviews(&self, repository: &str, pull_request: u64) -> anyhow::Result<Vec<Value>> {
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/pulls/{pull_request}/reviews?per_page=100"),
+                None,
+            )
+            .await?;
+        Ok(answer.as_array().cloned().unwrap_or_default())
+    }
+
+    /// The labels that a repository has.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn repository_labels(&self, repository: &str) -> anyhow::Result<Vec<Value>> {
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/labels?per_page=100"),
+                None,
+            )
+            .await?;
+        Ok(answer.as_array().cloned().unwrap_or_default())
+    }
+
+    /// Deletes a label of the repository.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn delete_label(&self, repository: &str, label: &str) -> anyhow::Result<()> {
+        let label = percent_encode(label);
+        self.done(
+            Method::DELETE,
+            &format!("/repos/{repository}/labels/{label}"),
+            None,
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Gives a label of the repository another colour.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn recolour_label(
+        &self,
+        repository: &str,
+        label: &str,
+        colour: &str,
+    ) -> anyhow::Result<()> {
+        let label = percent_encode(label);
+        self.done(
+            Method::PATCH,
+            &format!("/repos/{repository}/labels/{label}"),
+            Some(json!({"color": colour})),
+        )
+        .await?;
+        Ok(())
     }
 
     /// # Errors

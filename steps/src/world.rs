@@ -474,5 +474,5 @@ pub fn text(row: &Value, field: &str) -> anyhow::Result<String> {
     row[field]
         .as_str()
         .map(str::to_owned)
-        .with_context(|| format!("{field} is not set: {row}"))
+        .with_context(|| format!("{field} is not set in the row {}", row["id"]))
 }

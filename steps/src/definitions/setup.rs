@@ -12,7 +12,7 @@ use crate::{
     world::{GateWorld, Step},
 };
 
-async fn bind(world: &mut GateWorld, files: BTreeMap<String, String>) -> anyhow::Result<()> {
+pub async fn bind(world: &mut GateWorld, files: BTreeMap<String, String>) -> anyhow::Result<()> {
     let platform = world.platform();
     let gate = world.gate.clone();
     let place = unbound_repository(&gate, files).await?;
@@ -141,7 +141,10 @@ async fn platform_that_polls_hourly(world: &mut GateWorld) -> Step {
     .await
 }
 
-async fn configured<const N: usize>(world: &mut GateWorld, settings: [(&str, &str); N]) -> Step {
+pub async fn configured<const N: usize>(
+    world: &mut GateWorld,
+    settings: [(&str, &str); N],
+) -> Step {
     let settings = settings
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
