@@ -25,7 +25,7 @@ Feature: State labels
     Examples:
       | who        |
       | the member |
-      | the bot    |
+      | a bot      |
 
   @ST-06 @set-a @p1 @S3-14 @L-78 @needs-pods
   Scenario: An approving review accepts the stage
@@ -47,7 +47,7 @@ Feature: State labels
   Scenario: Blocked work ends normally and offers nothing until it is unblocked
     Given a bound repository whose agent waits, with an open Issue
     And a running "run:plan" run
-    And the member has set "state:blocked" on the Issue
+    And the member has set "state:blocked" on the Issue beside the run
     When the agent goes on
     Then the run ends as succeeded
     And the Issue comes to carry "state:blocked, state:in-review"
@@ -80,6 +80,7 @@ Feature: State labels
     And a running "run:plan" run
     When the member sets "state:abandoned" on the Issue beside the run
     Then the run ends as canceled because "canceled_by_state_abandoned"
+    And the Issue comes to carry "state:abandoned" and not "run:plan"
     When the member sets "run:intake" on the Issue
     Then the delivery is answered as ignored because "issue_state_abandoned"
     When the member removes "state:abandoned" from the Issue

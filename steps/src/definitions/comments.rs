@@ -202,11 +202,15 @@ async fn advises(world: &mut GateWorld, label: String, #[step] step: &gherkin::S
 
 /// Status comments of the run at hand; waits for the first.
 pub async fn status_comments(world: &mut GateWorld) -> anyhow::Result<Vec<Value>> {
-    let place = world.place()?;
     let run = current_run(world).await?;
-    let id = text(&run, "id")?;
+    status_comments_of(world, &text(&run, "id")?).await
+}
+
+/// Status comments of a run on the Issue; waits for the first.
+pub async fn status_comments_of(world: &GateWorld, run: &str) -> anyhow::Result<Vec<Value>> {
+    let place = world.place()?;
     await_comment(world, place.issue, "the status comment", |text| {
-        text.contains(STATUS_MARKER) && text.contains(&id)
+        text.contains(STATUS_MARKER) && text.contains(run)
     })
     .await
 }

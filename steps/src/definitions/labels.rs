@@ -30,7 +30,7 @@ pub async fn set_label(world: &mut GateWorld, label: &str) -> anyhow::Result<()>
     })
     .await?;
     world.deliveries.push(delivery);
-    world.take_run();
+    world.leave_run();
     Ok(())
 }
 

@@ -115,7 +115,7 @@ async fn sets(world: &mut GateWorld, who: String, label: String, on: String) -> 
     let somebody = person(world, &who).await?;
     let number = thread(world, &on)?;
     set_by(world, &somebody, number, &label).await?;
-    world.take_run();
+    world.leave_run();
     Ok(())
 }
 
@@ -133,7 +133,7 @@ async fn sets_again(world: &mut GateWorld, who: String, label: String, on: Strin
         remove_by(world, &somebody, number, &label).await?;
     }
     set_by(world, &somebody, number, &label).await?;
-    world.previous_run = world.take_run();
+    world.leave_run();
     Ok(())
 }
 
@@ -152,7 +152,7 @@ async fn replaces(world: &mut GateWorld, removed: String, set: String) -> Step {
     let number = thread(world, "Issue")?;
     remove_by(world, &member, number, &removed).await?;
     set_by(world, &member, number, &set).await?;
-    world.previous_run = world.take_run();
+    world.leave_run();
     Ok(())
 }
 
@@ -198,7 +198,7 @@ async fn approves(world: &mut GateWorld) -> Step {
 #[when("an outsider requests changes on the pull request")]
 async fn outsider_requests_changes(world: &mut GateWorld) -> Step {
     review(world, "outsider", "REQUEST_CHANGES", "I do not like it.").await?;
-    world.previous_run = world.take_run().or(world.previous_run.take());
+    world.leave_run();
     Ok(())
 }
 

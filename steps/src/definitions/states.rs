@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     definitions::{
-        comments::status_comments,
+        comments::status_comments_of,
         labels::set_label,
         outcome::{await_end, current_run, end_of},
         people::{person, set_by, thread},
@@ -347,7 +347,13 @@ async fn agent_goes_on(world: &mut GateWorld) -> Step {
 
 /// Labels offered as next steps by the status comment of the run at hand, in their order.
 async fn offered(world: &mut GateWorld) -> anyhow::Result<(String, Vec<String>)> {
-    let comments = status_comments(world).await?;
+    // A refused trigger since has no run: the comment is that of the run before.
+    let run = world
+        .run()
+        .ok()
+        .or_else(|| world.previous_run.clone())
+        .context("the scenario has no run yet")?;
+    let comments = status_comments_of(world, &text(&run, "id")?).await?;
     let body = comments
         .last()
         .and_then(|comment| comment["body"].as_str())
