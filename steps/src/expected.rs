@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use reports::spec::{LabelGroup, Specification};
+use reports::spec::{LabelGroup, Specification, StageRow};
 
 static SPECIFICATION: LazyLock<Specification> = LazyLock::new(|| {
     Specification::embedded()
@@ -28,6 +28,15 @@ pub fn trigger_labels() -> Vec<String> {
         .filter(|label| label.group == LabelGroup::Trigger)
         .map(|label| label.name.clone())
         .collect()
+}
+
+/// What the table of L-6 says of a trigger label, work or revise.
+#[must_use]
+pub fn stage_of(label: &str) -> Option<&'static StageRow> {
+    SPECIFICATION
+        .stages
+        .iter()
+        .find(|row| row.work_label == label || row.revise_label.as_deref() == Some(label))
 }
 
 /// The labels that configure the agent (1.4).

@@ -228,6 +228,24 @@ impl Person {
         Ok(found.is_some())
     }
 
+    /// Commit that a branch points to.
+    ///
+    /// # Errors
+    /// When there is no such branch.
+    pub async fn branch_head(&self, repository: &str, branch: &str) -> anyhow::Result<String> {
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/git/ref/heads/{branch}"),
+                None,
+            )
+            .await?;
+        answer["object"]["sha"]
+            .as_str()
+            .map(str::to_owned)
+            .context("the branch has no commit")
+    }
+
     /// Opens a pull request from a new branch with one changed file.
     ///
     /// # Errors

@@ -543,6 +543,18 @@ impl Hub {
         );
     }
 
+    /// The bot's reads of pull requests are answered with 502; people still see them.
+    pub fn fail_pull_reads(&self, repository: &str) {
+        for login in [&self.accounts.platform_login, &self.accounts.bot_login] {
+            self.fault(
+                repository,
+                Target::PullReads,
+                Effect::Fail { status: 502 },
+                Some(login),
+            );
+        }
+    }
+
     /// The platform's reads of labels get no answer until released.
     pub fn hold_label_reads(&self, repository: &str) {
         self.fault(

@@ -139,6 +139,24 @@ fn abandoning_cancels_the_active_run() {
     );
 }
 
+/// GitHub tells times in whole seconds and by its own clock: comments are compared with what it told, not with the
+/// moment of the decision, which may come late.
+#[test]
+fn a_role_label_is_set_when_github_says() {
+    let world = World::with_issue(&["need:sa"]);
+    let mut payload = world.payload("labeled", Some("need:sa"));
+    payload["issue"]["updated_at"] = "2026-11-22T03:39:06Z".into();
+    let decision = world.decide(&world.event("issues", payload));
+    assert_eq!(
+        decision.consequences.thread_states,
+        [ThreadStateChange::RoleLabelSet {
+            thread: Thread::issue(REPOSITORY, 5),
+            label: "need:sa".to_owned(),
+            at: "2026-11-22T03:39:06Z".parse().ok(),
+        }]
+    );
+}
+
 /// One exclusive state at a time, on whichever thread the platform sets it (L-75).
 #[test]
 fn states_that_the_platform_sets_displace_the_others() {

@@ -17,6 +17,7 @@ pub mod people;
 pub mod pull_requests;
 pub mod requests;
 pub mod setup;
+pub mod stages;
 pub mod states;
 pub mod time;
 pub mod workers;

@@ -121,7 +121,10 @@ async fn given_up(world: &mut GateWorld, label: String, #[step] step: &gherkin::
         let events = platform.database.events(&guid).await?;
         Ok(events
             .into_iter()
-            .find(|event| event["event_type"] == "effect.given_up")
+            .find(|event| {
+                event["event_type"] == "effect.given_up"
+                    && event["payload"]["effect_kind"] == "add_label"
+            })
             .map_or_else(|| Reading::NotYet("none".to_owned()), Reading::Reached))
     })
     .await?;

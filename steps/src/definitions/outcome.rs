@@ -21,13 +21,18 @@ pub async fn current_run(world: &mut GateWorld) -> anyhow::Result<Value> {
         let guid = world.delivery()?.guid;
         crate::delivery_play::let_go(world, &guid).await?;
         until("the run of the delivery", DECISION_DEADLINE, async || {
-            Ok(match platform.database.run_by_correlation(&guid).await? {
-                Some(run) => Reading::Reached(Some(run)),
-                None => {
-                    let delivery = platform.database.delivery(&guid).await?;
-                    Reading::NotYet(format!("no run; delivery {}", delivery.unwrap_or_default()))
-                }
-            })
+            if let Some(run) = platform.database.run_by_correlation(&guid).await? {
+                return Ok(Reading::Reached(Some(run)));
+            }
+            let delivery = platform.database.delivery(&guid).await?.unwrap_or_default();
+            // A reviewer-run has a correlation id of its own (L-88); its delivery knows it.
+            if let Some(id) = delivery["run_id"].as_str() {
+                return Ok(Reading::Reached(platform.database.run(id).await?));
+            }
+            Ok(Reading::NotYet(format!(
+                "no run; delivery {} {}",
+                delivery["status"], delivery["reason"]
+            )))
         })
         .await?
     };

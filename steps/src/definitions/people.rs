@@ -189,6 +189,7 @@ async fn comments(world: &mut GateWorld, who: String, on: String) -> Step {
     Ok(())
 }
 
+#[given("the approver has approved the pull request in a review")]
 #[when("the approver approves the pull request in a review")]
 async fn approves(world: &mut GateWorld) -> Step {
     review(world, "approver", "APPROVE", "This is what we wanted.").await?;
@@ -224,6 +225,7 @@ async fn merges(world: &mut GateWorld) -> Step {
     closing(world, true).await
 }
 
+#[given("the maintainer has closed the pull request")]
 #[when("the maintainer closes the pull request without merging it")]
 async fn closes(world: &mut GateWorld) -> Step {
     closing(world, false).await

@@ -178,6 +178,7 @@ async fn own_branch(world: &mut GateWorld) -> Step {
     Ok(())
 }
 
+#[given("the member has requested changes on the pull request")]
 #[when("the member requests changes on the pull request")]
 async fn requests_changes(world: &mut GateWorld) -> Step {
     review(world, "REQUEST_CHANGES", "submitted").await?;

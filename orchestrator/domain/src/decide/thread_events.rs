@@ -158,7 +158,11 @@ fn label_changed(
             );
             consequences
                 .thread_states
-                .push(ThreadStateChange::RoleLabelSet { thread, label });
+                .push(ThreadStateChange::RoleLabelSet {
+                    thread,
+                    label,
+                    at: context.event.thread_updated_at(),
+                });
         }
         (CatalogueLabel::Need(need), false) if need.role().is_some() => {
             role_label_removed(context, change, need, by_bot, plan, consequences)?;
