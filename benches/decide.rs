@@ -1,6 +1,6 @@
 //! How long one decision takes on a thread with a hundred runs behind it, everything it asks for already loaded.
 //!
-//! `cargo bench --profile dev --bench decide`; `GONOGO_BENCH_SAMPLES` sets the samples per kind of event
+//! `cargo bench --profile release --bench decide`; `GONOGO_BENCH_SAMPLES` sets the samples per kind of event
 //! (20000).
 
 #[path = "shared/samples.rs"]
