@@ -228,6 +228,26 @@ impl Person {
         Ok(found.is_some())
     }
 
+    /// Adds a file to a branch in a commit; the content is base64.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn put_file(
+        &self,
+        repository: &str,
+        branch: &str,
+        path: &str,
+        content: &str,
+    ) -> anyhow::Result<()> {
+        self.done(
+            Method::PUT,
+            &format!("/repos/{repository}/contents/{path}"),
+            Some(json!({"message": format!("Add {path}"), "content": content, "branch": branch})),
+        )
+        .await?;
+        Ok(())
+    }
+
     /// Commit that a branch points to.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod people;
 pub mod pull_requests;
 pub mod requests;
+pub mod revise;
 pub mod setup;
 pub mod stages;
 pub mod states;

@@ -216,7 +216,11 @@ async fn dismisses(world: &mut GateWorld) -> Step {
     Ok(())
 }
 
-async fn review(world: &mut GateWorld, event: &str, action: &str) -> anyhow::Result<u64> {
+/// The member submits a review; the scenario looks at its delivery next.
+///
+/// # Errors
+/// When GitHub refuses, or no delivery came.
+pub async fn review(world: &mut GateWorld, event: &str, action: &str) -> anyhow::Result<u64> {
     let place = world.place()?;
     let number = world
         .pull_request
@@ -239,7 +243,7 @@ async fn review(world: &mut GateWorld, event: &str, action: &str) -> anyhow::Res
     .await?;
     world.deliveries.push(delivery);
     if event == "REQUEST_CHANGES" {
-        world.take_run();
+        world.leave_run();
     }
     Ok(id)
 }
