@@ -1,4 +1,4 @@
-//! Embeds the migrations (DM-1).
+//! Embeds the migrations (DM-1) and the prompt seeds.
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,6 +9,45 @@ const VERSION_DIGITS: usize = 14;
 
 fn main() {
     embed_migrations();
+    embed_texts("seeds", "seeds.rs");
+    embed_texts("seeds/blocks", "prompt_blocks.rs");
+}
+
+/// Writes the Markdown files of a folder as pairs of name and text, in the order of their names.
+fn embed_texts(folder: &str, generated: &str) {
+    let directory = Path::new(&variable("CARGO_MANIFEST_DIR")).join(folder);
+    println!("cargo:rerun-if-changed={}", directory.display());
+    let mut texts = BTreeMap::new();
+    for entry in fs::read_dir(&directory).expect("the folder is part of the crate") {
+        let path = entry.expect("a folder entry is readable").path();
+        if path.is_dir() {
+            continue;
+        }
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.strip_suffix(".md"))
+            .filter(|name| name.ends_with("_en") || name.ends_with("_ru"));
+        match name {
+            Some(name) => texts.insert(name.to_owned(), path.clone()),
+            None => panic!(
+                "{}: the name must end in _en.md or _ru.md (R-79)",
+                path.display()
+            ),
+        };
+    }
+    let mut source = String::from("&[\n");
+    for (name, path) in texts {
+        writeln!(
+            source,
+            "    ({name:?}, include_str!({:?})),",
+            path.display().to_string()
+        )
+        .expect("writing to a string cannot fail");
+    }
+    source.push(']');
+    fs::write(Path::new(&variable("OUT_DIR")).join(generated), source)
+        .expect("OUT_DIR is writable");
 }
 
 fn embed_migrations() {

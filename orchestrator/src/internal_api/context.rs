@@ -106,6 +106,7 @@ pub(super) async fn show(
         branch: &target_branch,
         base_branch: &base_branch,
         write_scope,
+        self_improve_paths: &SELF_IMPROVE_PATHS,
         issue: issue.as_ref().map(|issue| {
             (
                 issue.number,

@@ -10,6 +10,7 @@ mod prompt;
 mod router;
 mod run_events;
 mod run_logs;
+mod seeds;
 mod session;
 mod session_checksum;
 mod threads;

@@ -1,35 +1,8 @@
-//! The task prompt: the nearest seed of R-79, filled with the facts of the run.
-use std::fmt::Write;
-
-/// Embedded seeds by name; the operator's repository grows them, the lookup stays.
-const SEEDS: [(&str, &str); 8] = [
-    ("dev-work_en", include_str!("../../seeds/dev-work_en.md")),
-    ("dev-work_ru", include_str!("../../seeds/dev-work_ru.md")),
-    (
-        "dev-revise_en",
-        include_str!("../../seeds/dev-revise_en.md"),
-    ),
-    (
-        "dev-revise_ru",
-        include_str!("../../seeds/dev-revise_ru.md"),
-    ),
-    (
-        "role-reviewer-work_en",
-        include_str!("../../seeds/role-reviewer-work_en.md"),
-    ),
-    (
-        "role-reviewer-work_ru",
-        include_str!("../../seeds/role-reviewer-work_ru.md"),
-    ),
-    (
-        "default-discussion_en",
-        include_str!("../../seeds/default-discussion_en.md"),
-    ),
-    (
-        "default-discussion_ru",
-        include_str!("../../seeds/default-discussion_ru.md"),
-    ),
-];
+//! The task prompt: the nearest seed of R-79 in its envelope, filled with the facts of the run.
+//!
+//! The seed says what this stage wants; blocks chosen by role, write scope, stage and kind say the rest, so that no
+//! seed repeats it. What people wrote follows at the end, quoted line by line, and is never filled in itself.
+use super::seeds;
 
 /// What selects and fills a template.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +15,7 @@ pub struct PromptFacts<'a> {
     pub branch: &'a str,
     pub base_branch: &'a str,
     pub write_scope: &'a str,
+    pub self_improve_paths: &'a [&'a str],
     pub issue: Option<(i64, &'a str, &'a str)>,
     pub review_comments: &'a [ReviewComment],
 }
@@ -89,91 +63,126 @@ fn candidates(facts: &PromptFacts<'_>) -> [String; 10] {
     ]
 }
 
-/// Renders the prompt; `None` when no seed serves this kind.
+/// Renders the prompt; `None` when no seed serves this kind, or no block its write scope.
 pub fn render(facts: &PromptFacts<'_>) -> Option<Prompt> {
+    let locale = supported_locale(facts.locale);
+    let first_block = |names: &[String]| names.iter().find_map(|name| seeds::block(name, locale));
     let (template, seed) = candidates(facts)
         .iter()
-        .find_map(|name| SEEDS.iter().find(|(seed, _)| seed == name))?;
-    let mut text = seed.to_string();
-    for (placeholder, value) in [
-        ("{{stage}}", facts.stage),
-        ("{{agent}}", facts.agent),
-        ("{{repository}}", facts.repository),
-        ("{{branch}}", facts.branch),
-        ("{{base_branch}}", facts.base_branch),
-        ("{{write_scope}}", facts.write_scope),
+        .find_map(|name| seeds::seed(name))?;
+    let role = first_block(&[format!("role-{}", facts.agent), "role-other".to_owned()])?;
+    let scope = first_block(&[format!("scope-{}", facts.write_scope)])?;
+    let conduct = first_block(
+        &[facts.write_scope, facts.stage, facts.kind].map(|key| format!("conduct-{key}")),
+    )?;
+    let part = |text: &str| fill(text, |name| facts.value(name));
+    let mut text = fill(seeds::block("envelope", locale)?, |name| match name {
+        "role" => Some(part(role)),
+        "seed" => Some(part(seed)),
+        "scope" => Some(part(scope)),
+        "conduct" => Some(part(conduct)),
+        other => facts.value(other),
+    });
+    for (block, quoted) in [
+        ("issue", facts.quoted_issue()),
+        ("review", facts.quoted_review()),
     ] {
-        text = text.replace(placeholder, value);
+        if let Some(quoted) = quoted {
+            text.push_str("\n\n");
+            text.push_str(&fill(seeds::block(block, locale)?, |name| {
+                (name == "quoted").then(|| quoted.clone())
+            }));
+        }
     }
-    if let Some((number, title, body)) = facts.issue {
-        let _ = write!(text, "\n## #{number} {title}\n\n{body}\n");
-    }
-    for comment in facts.review_comments {
-        let place = match (&comment.path, comment.line) {
-            (Some(path), Some(line)) => format!(" — `{path}:{line}`"),
-            (Some(path), None) => format!(" — `{path}`"),
-            _ => String::new(),
-        };
-        let _ = write!(
-            text,
-            "\n### {}{place}\n\n{}\n",
-            comment.author, comment.body
-        );
-    }
+    text.push('\n');
     Some(Prompt { template, text })
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn facts() -> PromptFacts<'static> {
-        PromptFacts {
-            stage: "dev",
-            agent: "dev",
-            kind: "work",
-            locale: "ru",
-            repository: "acme/shop",
-            branch: "codex/issue-7",
-            base_branch: "main",
-            write_scope: "any",
-            issue: Some((7, "Add a basket", "It should hold things.")),
-            review_comments: &[],
-        }
-    }
-
-    #[test]
-    fn the_nearest_seed_wins() {
-        let template = |change: fn(&mut PromptFacts<'static>)| {
-            let mut facts = facts();
-            change(&mut facts);
-            render(&facts).map(|prompt| prompt.template)
+impl PromptFacts<'_> {
+    fn value(&self, placeholder: &str) -> Option<String> {
+        let value = match placeholder {
+            "stage" => self.stage.to_owned(),
+            "agent" => self.agent.to_owned(),
+            "repository" => self.repository.to_owned(),
+            "branch" => self.branch.to_owned(),
+            "base_branch" => self.base_branch.to_owned(),
+            "documents" => self.documents(),
+            "self_improve_paths" => self
+                .self_improve_paths
+                .iter()
+                .map(|path| format!("`{path}`"))
+                .collect::<Vec<_>>()
+                .join(", "),
+            _ => return None,
         };
-        assert_eq!(template(|_| {}), Some("dev-work_ru"));
-        assert_eq!(template(|f| f.locale = "de"), Some("dev-work_en"));
-        assert_eq!(template(|f| f.stage = "plan"), Some("dev-work_ru"));
-        assert_eq!(
-            template(|f| f.agent = "reviewer"),
-            Some("role-reviewer-work_ru")
-        );
-        assert_eq!(
-            template(|f| f.kind = "discussion"),
-            Some("default-discussion_ru")
-        );
-        assert_eq!(template(|f| f.kind = "unknown"), None);
+        Some(value)
     }
 
-    #[test]
-    fn every_placeholder_is_filled() {
-        for (name, _) in SEEDS {
-            let kind = ["work", "revise", "discussion"]
-                .into_iter()
-                .find(|kind| name.contains(kind))
-                .unwrap();
-            let prompt = render(&PromptFacts { kind, ..facts() }).unwrap();
-            assert!(!prompt.text.contains("{{"), "{name}: {}", prompt.text);
-            assert!(prompt.text.contains("#7 Add a basket"));
+    /// Where the documents of this Issue are (L-6).
+    fn documents(&self) -> String {
+        match self.issue {
+            Some((number, ..)) => format!("docs/issues/{number}"),
+            None => "docs".to_owned(),
         }
+    }
+
+    fn quoted_issue(&self) -> Option<String> {
+        let (number, title, body) = self.issue?;
+        Some(quote(&format!("#{number} {title}\n\n{body}")))
+    }
+
+    fn quoted_review(&self) -> Option<String> {
+        let remarks: Vec<String> = self
+            .review_comments
+            .iter()
+            .map(|comment| {
+                let place = match (&comment.path, comment.line) {
+                    (Some(path), Some(line)) => format!(", {path}:{line}"),
+                    (Some(path), None) => format!(", {path}"),
+                    _ => String::new(),
+                };
+                quote(&format!("@{}{place}\n\n{}", comment.author, comment.body))
+            })
+            .collect();
+        (!remarks.is_empty()).then(|| remarks.join("\n\n"))
     }
 }
+
+/// Marks every line, so that no text can end its own quotation.
+fn quote(text: &str) -> String {
+    let text = text.trim_end().replace("\r\n", "\n");
+    let lines = text.split([
+        '\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}',
+    ]);
+    let quoted: Vec<String> = lines
+        .map(|line| format!("> {line}").trim_end().to_owned())
+        .collect();
+    quoted.join("\n")
+}
+
+/// Replaces each `{{name}}` once; what was put in is not looked at again, and an unknown name stays.
+fn fill(template: &str, value: impl Fn(&str) -> Option<String>) -> String {
+    let mut filled = String::new();
+    let mut rest = template.trim_end();
+    while let Some((before, after)) = rest.split_once("{{") {
+        filled.push_str(before);
+        match after.split_once("}}") {
+            Some((name, tail)) => {
+                match value(name) {
+                    Some(value) => filled.push_str(&value),
+                    None => filled.push_str(&format!("{{{{{name}}}}}")),
+                }
+                rest = tail;
+            }
+            None => {
+                filled.push_str("{{");
+                rest = after;
+            }
+        }
+    }
+    filled.push_str(rest);
+    filled
+}
+
+#[cfg(test)]
+mod tests;
