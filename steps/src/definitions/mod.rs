@@ -14,5 +14,7 @@ pub mod outcome;
 pub mod pull_requests;
 pub mod requests;
 pub mod setup;
+pub mod special_runs;
+pub mod discussions;
 pub mod time;
 pub mod workers;

@@ -12,7 +12,7 @@ use crate::{
     world::{GateWorld, Step},
 };
 
-async fn bind(world: &mut GateWorld, files: BTreeMap<String, String>) -> anyhow::Result<()> {
+pub async fn bind(world: &mut GateWorld, files: BTreeMap<String, String>) -> anyhow::Result<()> {
     let platform = world.platform();
     let gate = world.gate.clone();
     let place = unbound_repository(&gate, files).await?;
