@@ -165,6 +165,53 @@ impl Person {
         Ok(answer.as_array().cloned().unwrap_or_default())
     }
 
+    /// Comments on an Issue or pull request; returns the comment's id.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn comment(&self, repository: &str, number: u64, body: &str) -> anyhow::Result<u64> {
+        let answer = self
+            .done(
+                Method::POST,
+                &format!("/repos/{repository}/issues/{number}/comments"),
+                Some(json!({"body": body})),
+            )
+            .await?;
+        answer["id"].as_u64().context("the comment has no id")
+    }
+
+    /// Reactions to a comment.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn comment_reactions(
+        &self,
+        repository: &str,
+        comment: u64,
+    ) -> anyhow::Result<Vec<Value>> {
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/issues/comments/{comment}/reactions?per_page=100"),
+                None,
+            )
+            .await?;
+        Ok(answer.as_array().cloned().unwrap_or_default())
+    }
+
+    /// The commit that a branch is at, and who made it.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn head_of_branch(&self, repository: &str, branch: &str) -> anyhow::Result<Value> {
+        self.done(
+            Method::GET,
+            &format!("/repos/{repository}/commits/{branch}"),
+            None,
+        )
+        .await
+    }
+
     /// # Errors
     /// When GitHub refuses.
     pub async fn reactions(&self, repository: &str, number: u64) -> anyhow::Result<Vec<Value>> {

@@ -786,13 +786,20 @@ fn discussions_start_stop_and_are_preempted() {
             "delete namespaces issue#5 issue_closed"
         ]
     );
+    // A namespace that an ended discussion left goes with the one at work.
+    let mut stale = run(TriggerKind::Work(Stage::Dev), RunStatus::Failed);
+    stale.run_id = RunId(uuid(99));
+    stale.discussion_mode = true;
+    stale.namespace = Some("codex-issue-x".parse().expect("a name"));
+    world.issue_history.push(stale);
     world.issue_labels.push("run:intake".to_owned());
     let decision = world.decide(&world.labeled("run:intake"));
     accepted(&decision);
-    assert!(
-        effects(&decision.consequences.effects)
-            .contains(&"cancel discussion run_label_detected".to_owned())
-    );
+    let stopped = effects(&decision.consequences.effects)
+        .into_iter()
+        .filter(|effect| effect == "cancel discussion run_label_detected")
+        .count();
+    assert_eq!(stopped, 2);
 
     world.issue_history.clear();
     world.issue_labels.pop();

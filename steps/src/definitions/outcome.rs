@@ -185,10 +185,12 @@ async fn terminal_event(world: &mut GateWorld, run: &Value) -> anyhow::Result<St
 /// Exit code of the agent's container, read from the Pod; from the audit log's last status when the Pod is gone.
 pub async fn exit_code(world: &mut GateWorld, run: &Value) -> anyhow::Result<String> {
     let namespace = text(run, "job_namespace")?;
-    let job = text(run, "job_name")?;
     let pods: kube::Api<k8s_openapi::api::core::v1::Pod> =
         kube::Api::namespaced(world.gate.kube.clone(), &namespace);
-    let selector = kube::api::ListParams::default().labels(&format!("job-name={job}"));
+    // Not by the Job's own label: discussions and repairs are Pods without a Job.
+    let run_id = text(run, "id")?;
+    let selector =
+        kube::api::ListParams::default().labels(&format!("codex-k8s.dev/run-id={run_id}"));
     until(
         "the exit code of the agent's container",
         DECISION_DEADLINE,

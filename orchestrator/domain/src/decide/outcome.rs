@@ -238,7 +238,7 @@ fn stop_discussions(passed: &Passed<'_>, plan: &mut EffectPlan) {
     for run in passed
         .issue_history
         .iter()
-        .filter(|run| run.discussion_mode && run.is_active())
+        .filter(|run| run.leaves_discussion())
     {
         plan.push(Effect::CancelDiscussion {
             run_id: run.run_id,

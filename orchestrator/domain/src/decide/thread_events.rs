@@ -39,16 +39,20 @@ pub(super) fn consequences(context: &Context<'_>) -> Result<Consequences, Undeci
             } else {
                 NamespaceDeletionCause::IssueClosed
             };
-            stop_discussions(
+            // A discussion takes its own namespace along, `run:debug` or not (L-107); what is left is judged after that.
+            let stopped = stop_discussions(
                 context,
                 issue.number,
                 DiscussionStop::IssueClosedOrDeleted,
                 &mut plan,
             )?;
-            plan.push(Effect::DeleteNamespacesOfThread {
-                thread: context.issue_thread(issue.number),
-                cause,
-            });
+            plan.push_after(
+                Effect::DeleteNamespacesOfThread {
+                    thread: context.issue_thread(issue.number),
+                    cause,
+                },
+                stopped,
+            );
         }
         EventKind::PullRequestClosed { pull_request } => {
             let thread = context.pull_request_thread(pull_request.number);
@@ -392,21 +396,26 @@ fn obstacle_of(
     approval::obstacle(context, thread, labels, history)
 }
 
+/// Stops what talks under the Issue and takes what earlier discussions left. Answers the position of the one that works.
 fn stop_discussions(
     context: &Context<'_>,
     issue_number: i64,
     stop: DiscussionStop,
     plan: &mut EffectPlan,
-) -> Result<(), Undecided> {
+) -> Result<Option<usize>, Undecided> {
+    let mut working = None;
     for run in context.history(Read::IssueHistory(issue_number))? {
-        if run.discussion_mode && run.is_active() {
-            plan.push(Effect::CancelDiscussion {
+        if run.leaves_discussion() {
+            let position = plan.push(Effect::CancelDiscussion {
                 run_id: run.run_id,
                 stop,
             });
+            if run.is_active() {
+                working = Some(position);
+            }
         }
     }
-    Ok(())
+    Ok(working)
 }
 
 fn add(

@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use super::story::{Step, Stories, expand};
 use super::{AdapterError, Task, Work};
+use crate::agent::report::Report;
 
 /// How often a gate looks for its file.
 const GATE_INTERVAL: Duration = Duration::from_millis(50);
@@ -57,14 +58,22 @@ pub(super) async fn run(task: &Task<'_>) -> Result<Work, AdapterError> {
                 Stop::Exited(code) => AdapterError::Exited(code),
             })?;
     }
-    let summary = story
-        .report
-        .as_ref()
-        .map(|report| expand(&report.summary, &variables));
+    let told = story.report.clone().unwrap_or_default();
+    let summary = expand(&told.summary, &variables);
     Ok(Work {
-        summary: summary.filter(|text| !text.is_empty()),
+        report: Report {
+            summary: Some(summary).filter(|text| !text.is_empty()),
+            diagnosis: expand(&told.diagnosis, &variables),
+            action_items: values(&told.action_items),
+            evidence_refs: values(&told.evidence_refs),
+            tool_gaps: values(&told.tool_gaps),
+        },
         state: state(task),
     })
+}
+
+fn values(texts: &[String]) -> Vec<Value> {
+    texts.iter().cloned().map(Value::String).collect()
 }
 
 /// The stage is the trigger kind without its revise part.
@@ -93,12 +102,23 @@ fn variables(task: &Task<'_>) -> Vec<(&'static str, String)> {
         ),
         ("RUN_ID", config.run_id.clone()),
         ("BRANCH", task.branch.to_owned()),
+        ("REMARK_COUNT", task.remarks.len().to_string()),
+        ("REMARKS", remarks(task)),
         ("MODEL", config.model.clone().unwrap_or_default()),
         (
             "REASONING",
             config.reasoning_effort.clone().unwrap_or_default(),
         ),
     ]
+}
+
+/// What people said, one line each.
+fn remarks(task: &Task<'_>) -> String {
+    let lines = task
+        .remarks
+        .iter()
+        .map(|remark| format!("{}: {}", remark.author, remark.body));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The runs of the session so far: shows that a later run continued an earlier one.

@@ -29,6 +29,14 @@ pub(super) struct Story {
 pub(super) struct Report {
     #[serde(default)]
     pub(super) summary: String,
+    #[serde(default)]
+    pub(super) diagnosis: String,
+    #[serde(default)]
+    pub(super) action_items: Vec<String>,
+    #[serde(default)]
+    pub(super) evidence_refs: Vec<String>,
+    #[serde(default)]
+    pub(super) tool_gaps: Vec<String>,
 }
 
 /// One step: a mapping with exactly one key.
