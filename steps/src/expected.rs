@@ -30,6 +30,26 @@ pub fn trigger_labels() -> Vec<String> {
         .collect()
 }
 
+/// The rules behind a reason of `webhook.ignored` (L-28, tables of L-29 and L-42).
+#[must_use]
+pub fn rules_of_reason(reason: &str) -> Vec<&'static str> {
+    let mut rules: Vec<&'static str> = SPECIFICATION
+        .guards
+        .iter()
+        .filter(|guard| guard.gives(reason))
+        .flat_map(|guard| std::iter::once(&guard.rule).chain(&guard.refers_to))
+        .map(String::as_str)
+        .collect();
+    // The row of L-40 stands for two rules with a reason each.
+    match reason {
+        "stage_transition_not_allowed" => rules.retain(|rule| *rule != "L-71"),
+        "stage_gate_not_passed" => rules.retain(|rule| *rule != "L-70"),
+        "issue_event_not_trigger_label" => rules.push("L-28"),
+        _ => {}
+    }
+    rules
+}
+
 /// What the table of L-6 says of a trigger label, work or revise.
 #[must_use]
 pub fn stage_of(label: &str) -> Option<&'static StageRow> {
@@ -37,6 +57,21 @@ pub fn stage_of(label: &str) -> Option<&'static StageRow> {
         .stages
         .iter()
         .find(|row| row.work_label == label || row.revise_label.as_deref() == Some(label))
+}
+
+/// The labels of one configuring group: `model` or `reasoning` (1.4).
+#[must_use]
+pub fn group(name: &str) -> Vec<String> {
+    let wanted = match name {
+        "model" => LabelGroup::Model,
+        _ => LabelGroup::Reasoning,
+    };
+    SPECIFICATION
+        .labels
+        .iter()
+        .filter(|label| label.group == wanted)
+        .map(|label| label.name.clone())
+        .collect()
 }
 
 /// The labels that configure the agent (1.4).

@@ -1,7 +1,9 @@
 //! The sentences of the features, grouped by concept.
 
+pub mod catalogue;
 pub mod comments;
 pub mod configuration;
+pub mod debug_hold;
 pub mod deliveries;
 pub mod delivery_play;
 pub mod discussions;

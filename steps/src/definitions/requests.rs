@@ -3,7 +3,7 @@
 use anyhow::Context;
 use cucumber::{then, when};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use reports::evidence::ObservationSource::{Github, Orchestrator, Postgres};
+use reports::evidence::ObservationSource::{Answer, Github, Orchestrator, Postgres};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -291,7 +291,7 @@ async fn is_refused(
     let (seen, answer) = world.answer.clone().context("there is no answer")?;
     world.equal(
         &["L-20", "L-21", "DA-2"],
-        Orchestrator,
+        Answer,
         "answer of the door",
         "POST /api/v1/webhooks/github",
         format!("{status} {code}"),

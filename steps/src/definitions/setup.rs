@@ -212,6 +212,7 @@ async fn a_running_run(world: &mut GateWorld, label: String) -> Step {
 }
 
 #[given("the member has closed the Issue")]
+#[when("the member closes the Issue")]
 async fn closed_issue(world: &mut GateWorld) -> Step {
     let place = world.place()?;
     place
