@@ -154,12 +154,7 @@ impl Person {
     ///
     /// # Errors
     /// When GitHub refuses.
-    pub async fn comment(
-        &self,
-        repository: &str,
-        number: u64,
-        body: &str,
-    ) -> anyhow::Result<u64> {
+    pub async fn comment(&self, repository: &str, number: u64, body: &str) -> anyhow::Result<u64> {
         let answer = self
             .done(
                 Method::POST,

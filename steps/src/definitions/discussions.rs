@@ -100,10 +100,8 @@ async fn outsider_comments(world: &mut GateWorld, words: String) -> Step {
 
 #[when(expr = "the bot comments {string}")]
 async fn bot_comments(world: &mut GateWorld, words: String) -> Step {
-    let place = world.place()?;
-    let login = world.gate.github.bot_login();
-    let token = world.gate.github.token_of(&place.repository, &login)?;
-    let person = Person::new(&login, world.gate.github.as_user(&token));
+    let github = &world.gate.github;
+    let person = Person::new(&github.bot_login(), github.as_user(&github.bot_token()));
     Ok(comment(world, &person, &words).await?)
 }
 
@@ -278,7 +276,11 @@ async fn light_namespace(world: &mut GateWorld, #[step] step: &gherkin::Step) ->
             jobs.items.len(),
             roles.items.len(),
             quotas.items.len(),
-            if policies.items.is_empty() { "none" } else { "some" }
+            if policies.items.is_empty() {
+                "none"
+            } else {
+                "some"
+            }
         ),
     )?;
     let namespaces: Api<Namespace> = Api::all(kube);
@@ -383,18 +385,14 @@ async fn reactions(world: &GateWorld, comment: u64) -> anyhow::Result<Vec<String
 }
 
 async fn await_reactions(world: &GateWorld, comment: u64, wanted: &[&str]) -> String {
-    let reached = until(
-        "the reactions of the session",
-        RUN_DEADLINE,
-        async || {
-            let seen = reactions(world, comment).await?;
-            Ok(if seen == wanted {
-                Reading::Reached(seen.join(", "))
-            } else {
-                Reading::NotYet(seen.join(", "))
-            })
-        },
-    )
+    let reached = until("the reactions of the session", RUN_DEADLINE, async || {
+        let seen = reactions(world, comment).await?;
+        Ok(if seen == wanted {
+            Reading::Reached(seen.join(", "))
+        } else {
+            Reading::NotYet(seen.join(", "))
+        })
+    })
     .await;
     reached.unwrap_or_else(|error| format!("{error:#}"))
 }
@@ -435,11 +433,7 @@ async fn has_answered(
         .map(|answer| {
             let shown = visible(answer);
             let words = shown.strip_prefix(stories::ANSWER).unwrap_or_default();
-            words
-                .split_whitespace()
-                .next()
-                .unwrap_or("-")
-                .to_owned()
+            words.split_whitespace().next().unwrap_or("-").to_owned()
         })
         .collect();
     world.equal(
@@ -500,13 +494,17 @@ async fn ends(world: &mut GateWorld, reason: String, #[step] step: &gherkin::Ste
         ),
     )?;
     let namespace = text(&run, "namespace")?;
-    let deleted = until("the deletion of the namespace", DECISION_DEADLINE, async || {
-        Ok(if is_deleted(world, &namespace).await? {
-            Reading::Reached("deleted")
-        } else {
-            Reading::NotYet("there".to_owned())
-        })
-    })
+    let deleted = until(
+        "the deletion of the namespace",
+        DECISION_DEADLINE,
+        async || {
+            Ok(if is_deleted(world, &namespace).await? {
+                Reading::Reached("deleted")
+            } else {
+                Reading::NotYet("there".to_owned())
+            })
+        },
+    )
     .await;
     world.equal(
         &["L-106", "L-107"],
@@ -645,6 +643,7 @@ async fn agent_discusses(
         ),
     )?;
     await_event(world, "run.agent.ready").await?;
+    let run = current_run(world).await?;
     let pod: Api<Pod> = Api::namespaced(world.gate.kube.clone(), &text(&run, "namespace")?);
     let pod = pod
         .get(&format!("codex-k8s-run-{id}"))

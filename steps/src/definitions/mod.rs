@@ -3,6 +3,7 @@
 pub mod comments;
 pub mod deliveries;
 pub mod delivery_play;
+pub mod discussions;
 pub mod events;
 pub mod faults;
 pub mod health;
@@ -15,6 +16,5 @@ pub mod pull_requests;
 pub mod requests;
 pub mod setup;
 pub mod special_runs;
-pub mod discussions;
 pub mod time;
 pub mod workers;

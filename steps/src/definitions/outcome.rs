@@ -184,7 +184,8 @@ pub async fn exit_code(world: &mut GateWorld, run: &Value) -> anyhow::Result<Str
         kube::Api::namespaced(world.gate.kube.clone(), &namespace);
     // Not by the Job's own label: discussions and repairs are Pods without a Job.
     let run_id = text(run, "id")?;
-    let selector = kube::api::ListParams::default().labels(&format!("codex-k8s.dev/run-id={run_id}"));
+    let selector =
+        kube::api::ListParams::default().labels(&format!("codex-k8s.dev/run-id={run_id}"));
     until(
         "the exit code of the agent's container",
         DECISION_DEADLINE,

@@ -87,12 +87,16 @@ pub async fn remove_live_environment(world: &GateWorld) -> anyhow::Result<()> {
         .delete(&name, &DeleteParams::default())
         .await
         .context("failed to delete the live environment")?;
-    until("the end of the live environment", DECISION_DEADLINE, async || {
-        Ok(match namespaces.get_opt(&name).await? {
-            None => Reading::Reached(()),
-            Some(_) => Reading::NotYet("there".to_owned()),
-        })
-    })
+    until(
+        "the end of the live environment",
+        DECISION_DEADLINE,
+        async || {
+            Ok(match namespaces.get_opt(&name).await? {
+                None => Reading::Reached(()),
+                Some(_) => Reading::NotYet("there".to_owned()),
+            })
+        },
+    )
     .await
 }
 
@@ -156,23 +160,29 @@ async fn control(world: &mut GateWorld) -> anyhow::Result<(u64, Value)> {
         .add_labels(&place.repository, other, &["run:intake"])
         .await?;
     let platform = world.platform();
-    let run = until("the end of the other Issue's run", RUN_DEADLINE, async || {
-        let runs = platform
-            .database
-            .runs_of_issue(&place.repository, other)
-            .await?;
-        Ok(match runs.into_iter().next() {
-            Some(run) if run["status"] == "succeeded" => Reading::Reached(run),
-            Some(run) => Reading::NotYet(format!("{} {}", run["status"], run["finish_reason"])),
-            None => Reading::NotYet("no run".to_owned()),
-        })
-    })
+    let run = until(
+        "the end of the other Issue's run",
+        RUN_DEADLINE,
+        async || {
+            let runs = platform
+                .database
+                .runs_of_issue(&place.repository, other)
+                .await?;
+            Ok(match runs.into_iter().next() {
+                Some(run) if run["status"] == "succeeded" => Reading::Reached(run),
+                Some(run) => Reading::NotYet(format!("{} {}", run["status"], run["finish_reason"])),
+                None => Reading::NotYet("no run".to_owned()),
+            })
+        },
+    )
     .await?;
     await_labels_settled(world, &run).await?;
     Ok((other, run))
 }
 
-#[then("the Issue is in review without a pull request, while a run that writes a document opens one")]
+#[then(
+    "the Issue is in review without a pull request, while a run that writes a document opens one"
+)]
 async fn no_pull_request(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
     let run = current_run(world).await?;
@@ -343,7 +353,11 @@ async fn own_pull_request(world: &mut GateWorld, #[step] step: &gherkin::Step) -
     world.then(step);
     let place = world.place()?;
     let run = current_run(world).await?;
-    let short: String = text(&run, "id")?.replace('-', "").chars().take(12).collect();
+    let short: String = text(&run, "id")?
+        .replace('-', "")
+        .chars()
+        .take(12)
+        .collect();
     let pull_requests = place.member.pull_requests(&place.repository).await?;
     let mut heads: Vec<String> = pull_requests
         .iter()
@@ -422,7 +436,10 @@ async fn repair_pod(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step
         Kubernetes,
         &format!("Pods {name} that were made"),
         "audit log: create pods, response",
-        format!("sre as codex-runner-repair in {}, owned: false", live(world)?),
+        format!(
+            "sre as codex-runner-repair in {}, owned: false",
+            live(world)?
+        ),
         seen.join("; "),
     )?;
     let jobs = world
@@ -497,22 +514,26 @@ async fn no_next_step(world: &mut GateWorld, #[step] step: &gherkin::Step) -> St
     let (other, _) = control(world).await?;
     let mut seen = Vec::new();
     for issue in [place.issue, other] {
-        let offered = until("the finished status comment", DECISION_DEADLINE, async || {
-            let comments = comments_of_bot(world, issue).await?;
-            let status = comments
-                .iter()
-                .map(body)
-                .find(|body| body.contains(STATUS_MARKER) && body.contains("\"finished\""))
-                .map(str::to_owned);
-            // What intake is followed by, and what may follow any stage (L-92).
-            let targets = ["run:vision", "run:plan", "run:rethink", "run:doc-audit"];
-            Ok(match status {
-                Some(status) => {
-                    Reading::Reached(targets.iter().any(|target| status.contains(target)))
-                }
-                None => Reading::NotYet(format!("{} comments", comments.len())),
-            })
-        })
+        let offered = until(
+            "the finished status comment",
+            DECISION_DEADLINE,
+            async || {
+                let comments = comments_of_bot(world, issue).await?;
+                let status = comments
+                    .iter()
+                    .map(body)
+                    .find(|body| body.contains(STATUS_MARKER) && body.contains("\"finished\""))
+                    .map(str::to_owned);
+                // What intake is followed by, and what may follow any stage (L-92).
+                let targets = ["run:vision", "run:plan", "run:rethink", "run:doc-audit"];
+                Ok(match status {
+                    Some(status) => {
+                        Reading::Reached(targets.iter().any(|target| status.contains(target)))
+                    }
+                    None => Reading::NotYet(format!("{} comments", comments.len())),
+                })
+            },
+        )
         .await?;
         seen.push(offered.to_string());
     }
