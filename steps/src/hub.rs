@@ -106,6 +106,11 @@ impl Hub {
     }
 
     #[must_use]
+    pub fn bot_token(&self) -> String {
+        self.accounts.bot_token.clone()
+    }
+
+    #[must_use]
     pub fn as_user(&self, token: &str) -> GithubClient {
         self.handle.as_user(token)
     }
