@@ -18,6 +18,7 @@ use crate::effects::{
     ReactionTarget,
 };
 use crate::events::{Push, Thread, ThreadKind};
+use crate::ids::CorrelationId;
 use crate::labels::{CatalogueLabel, NeedLabel, StateLabel};
 use crate::resolver::Resolution;
 use crate::runs::TriggerSource;
@@ -56,7 +57,7 @@ fn accepted(
         .audit
         .push(records::received(context, Some(&run)));
     consequences.audit.push(records::enqueued(&run));
-    consume_grant(context, passed, &run, &mut consequences);
+    consume_grant(context, Some(&run), &mut consequences);
     skipped_stage(passed, &run, &mut consequences);
     if !run.discussion_mode && !matches!(trigger, Trigger::Reviewer { .. }) {
         stage_labels(context, passed, &run, &mut plan)?;
@@ -103,17 +104,12 @@ fn accepted(
     })
 }
 
-fn consume_grant(
-    context: &Context<'_>,
-    passed: &Passed<'_>,
-    run: &NewRun,
-    consequences: &mut Consequences,
-) {
-    let (true, Some(grant), Some(thread)) = (
-        passed.by_grant,
-        &context.snapshot.grant,
-        context.event.thread(),
-    ) else {
+/// L-18: the bot's label uses its grant up, whether the human behind it may start the run or not.
+fn consume_grant(context: &Context<'_>, run: Option<&NewRun>, consequences: &mut Consequences) {
+    let by_bot = context.policy.is_bot(context.event.sender_login());
+    let (true, Some(grant), Some(thread)) =
+        (by_bot, &context.snapshot.grant, context.event.thread())
+    else {
         return;
     };
     let label = context
@@ -128,16 +124,20 @@ fn consume_grant(
         request_id: grant.request_id,
         delivery_id: Some(context.event.delivery_id.to_string()),
     };
-    let actor = AuditActor::Human(grant.user.id);
-    consequences.audit.push(
-        AuditRecord::new(
-            AuditEvent::LabelGrantConsumed(payload),
-            actor,
-            run.correlation_id.clone(),
-        )
-        .run(run.run_id)
-        .project(Some(run.project_id)),
+    let correlation_id = run.map_or_else(
+        || CorrelationId::new(context.event.delivery_id.as_str()),
+        |run| run.correlation_id.clone(),
     );
+    let record = AuditRecord::new(
+        AuditEvent::LabelGrantConsumed(payload),
+        AuditActor::Human(grant.user.id),
+        correlation_id,
+    )
+    .project(context.binding().map(|binding| binding.project_id));
+    consequences.audit.push(match run {
+        Some(run) => record.run(run.run_id),
+        None => record,
+    });
     consequences.consumed_grant = Some(ConsumedGrant {
         thread,
         label,
@@ -298,6 +298,9 @@ fn refuse(
             issue_number,
             refused.resolution.as_ref(),
         ));
+    }
+    if context.binding().is_some() {
+        consume_grant(context, None, &mut consequences);
     }
     let silent = refused.silent || trigger.source() == TriggerSource::IssueComment;
     consequences.extend(reactions(context, &refused.ignored, silent)?);
