@@ -152,6 +152,30 @@ impl Person {
 
     /// # Errors
     /// When GitHub refuses.
+    pub async fn comment(&self, repository: &str, number: u64, text: &str) -> anyhow::Result<()> {
+        self.done(
+            Method::POST,
+            &format!("/repos/{repository}/issues/{number}/comments"),
+            Some(json!({"body": text})),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn delete_comment(&self, repository: &str, id: u64) -> anyhow::Result<()> {
+        self.done(
+            Method::DELETE,
+            &format!("/repos/{repository}/issues/comments/{id}"),
+            None,
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// When GitHub refuses.
     pub async fn reactions(&self, repository: &str, number: u64) -> anyhow::Result<Vec<Value>> {
         let answer = self
             .done(

@@ -12,9 +12,9 @@ use crate::{
 };
 
 /// L-104: the hidden line that marks a status comment.
-const STATUS_MARKER: &str = "<!-- codex-k8s:run-status ";
+pub const STATUS_MARKER: &str = "<!-- codex-k8s:run-status ";
 
-async fn comments_of_bot(world: &GateWorld, number: u64) -> anyhow::Result<Vec<Value>> {
+pub async fn comments_of_bot(world: &GateWorld, number: u64) -> anyhow::Result<Vec<Value>> {
     let place = world.place()?;
     let bot = world.gate.github.bot_login();
     let platform = world.gate.github.platform_login();
@@ -28,12 +28,12 @@ async fn comments_of_bot(world: &GateWorld, number: u64) -> anyhow::Result<Vec<V
         .collect())
 }
 
-fn body(comment: &Value) -> &str {
+pub fn body(comment: &Value) -> &str {
     comment["body"].as_str().unwrap_or_default()
 }
 
 /// Waits for the platform's comment on a thread that `wanted` accepts; returns all that it accepts.
-async fn await_comment(
+pub async fn await_comment(
     world: &GateWorld,
     number: u64,
     what: &str,
@@ -269,7 +269,7 @@ async fn edited_in_place(world: &mut GateWorld, #[step] step: &gherkin::Step) ->
     Ok(())
 }
 
-fn marker_phase(text: &str) -> String {
+pub fn marker_phase(text: &str) -> String {
     text.split_once(STATUS_MARKER)
         .and_then(|(_, rest)| rest.split_once("-->"))
         .and_then(|(json, _)| serde_json::from_str::<Value>(json.trim()).ok())
