@@ -37,6 +37,22 @@ Feature: Next steps
     Then the run ends as succeeded
     And the status comment offers "run:plan=all_flows" beside "run:dev=go_to_dev"
 
+  @NX-03 @set-a @p2 @L-92 @needs-pods
+  Scenario: Without a pull request nobody is asked to review one
+    Given a bound repository whose agent writes nothing, with an open Issue
+    When the member sets "run:doc-audit" on the Issue
+    Then the run ends as succeeded
+    And the Issue has no pull request
+    And the status comment offers exactly the steps after "doc-audit"
+
+  @NX-03 @set-a @p2 @L-90 @needs-pods
+  Scenario: Without a public address the steps have no link
+    Given a platform without a public address
+    And a bound repository with an open Issue
+    When the member sets "run:intake" on the Issue
+    Then the run ends as succeeded
+    And the status comment names the steps after "intake" without a link
+
   @NX-04 @set-a @p1 @S3-15 @L-91 @needs-pods
   Scenario: A failed run offers nothing
     Given a bound repository whose agent fails, with an open Issue

@@ -105,6 +105,40 @@ async fn offers_row(world: &mut GateWorld, stage: String, #[step] step: &gherkin
     Ok(())
 }
 
+#[then(expr = "the status comment names the steps after {string} without a link")]
+async fn names_row(world: &mut GateWorld, stage: String, #[step] step: &gherkin::Step) -> Step {
+    world.then(step);
+    let comment = finished_comment(world).await?;
+    let expected: Vec<String> = crate::expected::steps_after(&stage, true)
+        .iter()
+        .filter_map(|step| step.split_once('=').map(|(label, _)| label.to_owned()))
+        .collect();
+    // The steps come last, one a line, each with its label at the end.
+    let named: Vec<&str> = comment
+        .lines()
+        .filter(|line| line.starts_with("- ") && !line.contains("](") && line.ends_with('`'))
+        .filter_map(|line| line.rsplit('`').nth(1))
+        .filter(|label| expected.iter().any(|known| known == label))
+        .collect();
+    world.equal(
+        &["L-90"],
+        Github,
+        "labels and links of the status comment, in order",
+        "GET /repos/…/issues/…/comments",
+        format!("{}; links: none", expected.join(", ")),
+        format!(
+            "{}; links: {}",
+            named.join(", "),
+            if comment.contains("modal=next-step") {
+                "some"
+            } else {
+                "none"
+            }
+        ),
+    )?;
+    Ok(())
+}
+
 #[then(expr = "the status comment offers {string} beside {string}")]
 async fn offers_both(
     world: &mut GateWorld,
