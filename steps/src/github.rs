@@ -199,6 +199,18 @@ impl Person {
 
     /// # Errors
     /// When GitHub refuses.
+    pub async fn delete_comment(&self, repository: &str, id: u64) -> anyhow::Result<()> {
+        self.done(
+            Method::DELETE,
+            &format!("/repos/{repository}/issues/comments/{id}"),
+            None,
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// # Errors
+    /// When GitHub refuses.
     pub async fn reactions(&self, repository: &str, number: u64) -> anyhow::Result<Vec<Value>> {
         let answer = self
             .done(

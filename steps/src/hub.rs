@@ -211,6 +211,9 @@ impl Hub {
         if login == self.accounts.owner_login {
             return Ok(self.accounts.owner_token.clone());
         }
+        if login == self.accounts.bot_login {
+            return Ok(self.accounts.bot_token.clone());
+        }
         let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens
             .get(login)
@@ -322,6 +325,16 @@ impl Hub {
         if let Some(thread) = wanted.sent.thread {
             fault = fault.thread(thread);
         }
+        self.handle.set_delivery_fault(fault)
+    }
+
+    /// GitHub sends the next delivery of a label nowhere; it stays in the hook's list.
+    pub fn lose_label_delivery(&self, repository: &str, label: &str) -> FaultId {
+        let fault = DeliveryFault::new(repository, DeliveryEffect::Lost)
+            .event("issues")
+            .action("labeled")
+            .label(label)
+            .times(1);
         self.handle.set_delivery_fault(fault)
     }
 

@@ -275,7 +275,7 @@ async fn edited_in_place(world: &mut GateWorld, #[step] step: &gherkin::Step) ->
     Ok(())
 }
 
-fn marker_phase(text: &str) -> String {
+pub fn marker_phase(text: &str) -> String {
     text.split_once(STATUS_MARKER)
         .and_then(|(_, rest)| rest.split_once("-->"))
         .and_then(|(json, _)| serde_json::from_str::<Value>(json.trim()).ok())

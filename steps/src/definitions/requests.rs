@@ -372,7 +372,7 @@ async fn a_foreigner(world: &mut GateWorld, label: String) -> Step {
 }
 
 /// A platform user with GitHub access to the repository, and a role in the project or none.
-async fn known_user(
+pub async fn known_user(
     world: &mut GateWorld,
     place: &Place,
     role: Option<&str>,
@@ -390,7 +390,7 @@ async fn known_user(
         .create_collaborator(&place.repository, &login)?;
     let staff = world.platform().staff.clone();
     let user = staff
-        .create_user(&format!("{login}@people.example"), &login)
+        .create_user(&crate::place::email_of(&login), &login)
         .await?;
     if let Some(role) = role {
         staff.add_member(&place.project_id, &user, role).await?;
@@ -398,7 +398,7 @@ async fn known_user(
     Ok(login)
 }
 
-async fn as_somebody(world: &mut GateWorld, login: &str, label: &str) -> anyhow::Result<()> {
+pub async fn as_somebody(world: &mut GateWorld, login: &str, label: &str) -> anyhow::Result<()> {
     let place = world.place()?;
     let gate = world.gate.clone();
     let token = gate.github.token_of(&place.repository, login)?;
