@@ -98,6 +98,7 @@ Feature: Stages from a label to a pull request
   @SL-10 @SL-11 @set-a @p1 @S3-4 @L-36 @L-66 @L-67 @L-68 @L-78 @needs-pods
   Scenario: The release continues the same lineage, and its deployment is looked after
     Given a bound repository with an open Issue
+    And the repository has a live environment
     And a finished "run:dev" run with its pull request
     And the approver has approved the pull request in a review
     And the Issue has come to carry "state:approved"

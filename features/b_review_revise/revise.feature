@@ -140,6 +140,7 @@ Feature: Revise
   @RV-11 @set-b @p1 @S3-4 @L-58 @L-67 @needs-pods
   Scenario: A review after the deployment works on the live environment
     Given a bound repository with an open Issue
+    And the repository has a live environment
     And a finished "run:postdeploy" run with its pull request
     And the member has set "run:postdeploy:revise" on the pull request
     When the member requests changes on the pull request
@@ -154,6 +155,7 @@ Feature: Revise
   @RV-12 @set-b @p1 @S3-4 @L-36 @L-67 @needs-pods
   Scenario: Operations are revised on a closed Issue
     Given a bound repository with an open Issue
+    And the repository has a live environment
     And a finished "run:ops" run with its pull request
     And the member has closed the Issue
     When the member sets "run:ops:revise" on the Issue

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cucumber::{given, when};
+use cucumber::given;
 use fixtures::stories;
 
 use crate::{
@@ -222,7 +222,6 @@ async fn a_running_run(world: &mut GateWorld, label: String) -> Step {
 }
 
 #[given("the member has closed the Issue")]
-#[when("the member closes the Issue")]
 async fn closed_issue(world: &mut GateWorld) -> Step {
     let place = world.place()?;
     place
