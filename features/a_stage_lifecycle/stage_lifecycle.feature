@@ -1,6 +1,64 @@
 Feature: Stages from a label to a pull request
   A permitted person puts a stage label on an Issue; the platform runs the stage's agent and leaves a pull request in review.
 
+  @SL-01 @set-a @p1 @S3-4 @S3-5 @L-4 @L-6 @L-7 @L-13 @L-22 @L-44 @needs-pods
+  Scenario: An Issue without history begins with intake
+    Given a bound repository with an open Issue
+    When the member sets "run:intake" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run's kind is "intake"
+    And the run is what the table says of its label
+    And the run used model "gpt-5.4" from "agent_default" and reasoning "high" from "agent_default"
+
+  @SL-02 @set-a @p1 @S3-4 @L-6 @L-49 @L-71 @needs-pods
+  Scenario: Vision follows an accepted intake
+    Given a bound repository with an open Issue
+    And a finished "run:intake" run whose pull request was merged
+    And the Issue has come to carry "state:approved"
+    When the member sets "run:vision" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run is what the table says of its label
+    And the run ends as succeeded
+    And the run made a new pull request
+
+  @SL-03 @set-a @p1 @S3-4 @L-71 @L-77 @needs-pods
+  Scenario: An approver accepts the stage in review by starting the next
+    Given a bound repository with an open Issue
+    And a finished "run:vision" run with its pull request
+    When the approver sets "run:prd" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the acceptance is recorded with the reason "implicit_approval"
+    And the run is what the table says of its label
+
+  @SL-04 @set-a @p1 @S3-4 @L-6 @L-8 @needs-pods
+  Scenario: Architecture follows the accepted requirements in a namespace of its own
+    Given a bound repository with an open Issue
+    And a finished "run:prd" run with its pull request
+    And the approver has accepted the stage
+    When the member sets "run:arch" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run is what the table says of its label
+    And the namespace is named after project, Issue and run
+
+  @SL-05 @set-a @p1 @S3-4 @L-6 @L-50 @needs-pods
+  Scenario: Design follows the accepted architecture on the branch of the Issue
+    Given a bound repository with an open Issue
+    And a finished "run:arch" run with its pull request
+    And the approver has accepted the stage
+    When the member sets "run:design" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run is what the table says of its label
+    And the run works on the branch of the Issue
+
+  @SL-06 @set-a @p1 @S3-4 @L-6 @needs-pods
+  Scenario: Planning follows the accepted design
+    Given a bound repository with an open Issue
+    And a finished "run:design" run with its pull request
+    And the approver has accepted the stage
+    When the member sets "run:plan" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run is what the table says of its label
+
   @SL-07 @set-a @p0 @S2-1 @S3-4 @L-25 @L-49 @L-65 @L-70 @needs-pods
   Scenario: A dev label becomes a namespace, a Job and a pull request
     Given a bound repository with an open Issue
@@ -24,6 +82,64 @@ Feature: Stages from a label to a pull request
     And the run was built from the head of the pull request
     And the same pull request has new commits
     And the run wrote "run.pr.updated" and not "run.pr.created"
+
+  @SL-09 @set-a @p1 @S3-4 @L-66 @L-68 @needs-pods
+  Scenario: Quality assurance works in the namespace of the accepted development
+    Given a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    And the approver has approved the pull request in a review
+    And the Issue has come to carry "state:approved"
+    When the member sets "run:qa" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run is what the table says of its label
+    And the run worked in the namespace of the run before
+    And the run was built from the head of the pull request
+
+  @SL-10 @set-a @p1 @S3-4 @L-66 @needs-pods
+  Scenario: The release continues the same lineage
+    Given a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    And the approver has approved the pull request in a review
+    And the Issue has come to carry "state:approved"
+    And a finished "run:qa" run with its pull request
+    And the approver has accepted the stage
+    When the member sets "run:release" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run is what the table says of its label
+    And the run worked in the namespace of the run before
+    And the run was built from the head of the pull request
+
+  @SL-13 @set-a @p1 @S3-4 @L-41 @L-42 @L-66
+  Scenario Outline: Late stages need a candidate
+    Given a bound repository with an open Issue
+    When the member sets "<label>" on the Issue
+    Then the delivery is answered as ignored because "issue_trigger_candidate_not_found"
+    And a comment on the Issue suggests "run:dev" and "run:dev:revise"
+    And the Issue comes to carry "need:input"
+    And a label set on another open Issue still starts a run
+    And the Issue has no run
+
+    Examples:
+      | label       |
+      | run:qa      |
+      | run:release |
+
+  @SL-14 @set-a @p1 @S3-4 @L-66 @needs-pods
+  Scenario Outline: A candidate whose pull request is not there is none
+    Given a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    And the approver has approved the pull request in a review
+    And the Issue has come to carry "state:approved"
+    And <what is wrong>
+    When the member sets "run:qa" on the Issue
+    Then the delivery is answered as ignored because "issue_trigger_candidate_not_found"
+    And a comment on the Issue suggests "run:dev" and "run:dev:revise"
+    And the Issue has exactly one run
+
+    Examples:
+      | what is wrong                              |
+      | the maintainer has closed the pull request |
+      | GitHub fails to show pull requests         |
 
   @SL-16 @set-a @p1 @S3-4 @L-36
   Scenario: A closed Issue starts no intake
@@ -59,3 +175,46 @@ Feature: Stages from a label to a pull request
     When the member sets "run:intake" on the Issue
     Then the run ends as succeeded
     And one pull request linked to the Issue exists, opened by the bot
+
+  @SL-19 @set-a @p1 @S3-4 @L-40 @L-69 @L-70 @needs-pods
+  Scenario: Only an approver goes back in the order of stages
+    Given a bound repository with an open Issue
+    And a finished "run:plan" run with its pull request
+    When the member sets "run:intake" on the Issue
+    Then the delivery is answered as ignored because "stage_transition_not_allowed"
+    When the approver sets "run:intake" on the Issue again
+    Then the delivery is answered as accepted with a run
+    And the skipped stages are recorded, from "plan" to "intake"
+
+  @SL-20 @set-a @p1 @S3-4 @L-71 @needs-pods
+  Scenario: A stage in review is not passed by a member
+    Given a bound repository with an open Issue
+    And a finished "run:design" run with its pull request
+    When the member sets "run:plan" on the Issue
+    Then the delivery is answered as ignored because "stage_gate_not_passed"
+    And the Issue has exactly one run
+
+  @SL-21 @set-a @p1 @S3-4 @L-38 @needs-pods
+  Scenario: A run that a review started occupies the Issue
+    Given a bound repository whose agent waits when it revises, with an open Issue
+    And a finished "run:design" run with its pull request
+    And the member has requested changes on the pull request
+    When the member sets "run:plan" on the Issue
+    Then the delivery is answered as ignored because "issue_active_run_exists"
+    And the platform comments once with "issue_active_run_exists"
+    And the Issue has exactly two runs
+
+  @SL-24 @set-a @p1 @S3-4 @L-27 @L-45 @needs-pods @waits-deploy
+  Scenario: A push to the default branch deploys it
+    Given a bound repository with an open Issue
+    When the maintainer pushes to "main"
+    Then a run without agent deploys the environment of the repository
+    When the maintainer pushes to "feature"
+    Then the delivery is answered as received
+
+  @SL-25 @set-a @p1 @S3-4 @L-45 @waits-deploy
+  Scenario: A push that bumps versions deploys nothing itself
+    Given a bound repository whose versions are bumped automatically
+    When the maintainer pushes to "main"
+    Then the delivery is answered as ignored because "push_main_versions_autobumped"
+    And the versions were bumped in a commit

@@ -13,6 +13,7 @@ use orchestrator::worker::journal::{self, Subject};
 use orchestrator::worker::launch;
 use orchestrator::worker::namespace::Origin;
 use orchestrator::worker::profile;
+use orchestrator::worker::start;
 use orchestrator::worker::{LaunchError, WorkerContext};
 
 use crate::switches::Switches;
@@ -98,7 +99,7 @@ async fn write_run(ctx: &WorkerContext, run: &WorkerRun) -> Result<(), LaunchErr
         .await?;
         choice.name.to_string()
     };
-    launch::record_started(ctx, run, &profile, &namespace, &job_name(run.id)).await?;
+    start::record_started(ctx, run, &profile, &namespace, &job_name(run.id)).await?;
     let mut tx = launch::fenced(ctx, run).await?;
     let pull_request = PullRequestWrittenPayload {
         pr_number: Some(1),

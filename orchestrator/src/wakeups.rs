@@ -2,13 +2,15 @@
 //!
 //! A channel is a counter that only rises (`watch`), so a wake-up that comes while a loop is busy is not lost. Every
 //! wait also ends after the fallback interval: correctness never depends on a notification arriving.
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::store::wakeups;
 pub use crate::store::wakeups::Channel;
 
 /// Pause before the listener tries a lost connection again.
@@ -18,12 +20,16 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Wakeups {
     channels: [watch::Sender<u64>; Channel::ALL.len()],
+    untold: Mutex<Vec<Channel>>,
+    to_tell: Notify,
 }
 
 impl Default for Wakeups {
     fn default() -> Self {
         Self {
             channels: std::array::from_fn(|_| watch::Sender::new(0)),
+            untold: Mutex::default(),
+            to_tell: Notify::new(),
         }
     }
 }
@@ -32,6 +38,39 @@ impl Wakeups {
     /// Wakes everybody of this process who waits on the channel.
     pub fn notify(&self, channel: Channel) {
         self.sender(channel).send_modify(|count| *count += 1);
+    }
+
+    /// Has other processes woken for something that is committed, soon and together with what comes meanwhile.
+    ///
+    /// A NOTIFY inside the transaction would do it too, but PostgreSQL lets transactions that notify commit one at a time
+    /// only. Who misses a wake-up finds its work by polling.
+    pub fn tell_others(&self, channel: Channel) {
+        let mut untold = self.untold();
+        if !untold.contains(&channel) {
+            untold.push(channel);
+        }
+        self.to_tell.notify_one();
+    }
+
+    /// Tells other processes until shutdown.
+    pub async fn tell(&self, pool: &PgPool, shutdown: &CancellationToken) {
+        loop {
+            tokio::select! {
+                () = self.to_tell.notified() => {}
+                () = shutdown.cancelled() => return,
+            }
+            let channels = std::mem::take(&mut *self.untold());
+            if let Err(error) = wakeups::tell(pool, &channels).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "failed to wake other processes"
+                );
+            }
+        }
+    }
+
+    fn untold(&self) -> std::sync::MutexGuard<'_, Vec<Channel>> {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A waiter on some channels; wake-ups since this call are seen.

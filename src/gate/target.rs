@@ -31,6 +31,8 @@ use crate::progress::Reporter;
 
 /// Agents' Jobs disappear so long after their end (R-69, E-13): long enough to be read, short enough to see them go.
 const JOB_TTL_SECONDS: u64 = 30;
+/// A discussion looks at its thread every 15 s by default; what it does then does not depend on how often (L-108).
+const DISCUSSION_POLL_INTERVAL: &str = "200ms";
 
 /// Lanes of their own that run at once against a null: they wait for deadlines most of the time.
 const NULL_LEASES_AT_ONCE: usize = 12;
@@ -129,10 +131,16 @@ pub async fn bring_up(
         bot_username: accounts.bot_login.clone(),
         bot_mail: "codex-bot@codex-k8s.local".to_owned(),
     };
-    let settings = BTreeMap::from([(
-        "CODEXK8S_WORKER_JOB_TTL_SECONDS".to_owned(),
-        JOB_TTL_SECONDS.to_string(),
-    )]);
+    let settings = BTreeMap::from([
+        (
+            "CODEXK8S_WORKER_JOB_TTL_SECONDS".to_owned(),
+            JOB_TTL_SECONDS.to_string(),
+        ),
+        (
+            "CODEXK8S_DISCUSSION_POLL_INTERVAL".to_owned(),
+            DISCUSSION_POLL_INTERVAL.to_owned(),
+        ),
+    ]);
     let mut base = LaneSpec::new("common", played, github);
     base.owner_login.clone_from(&accounts.owner_login);
     base.extra_env.extend(settings.clone());

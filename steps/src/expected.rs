@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use reports::spec::{LabelGroup, Specification};
+use reports::spec::{LabelGroup, Specification, StageRow};
 
 static SPECIFICATION: LazyLock<Specification> = LazyLock::new(|| {
     Specification::embedded()
@@ -26,6 +26,26 @@ pub fn trigger_labels() -> Vec<String> {
         .labels
         .iter()
         .filter(|label| label.group == LabelGroup::Trigger)
+        .map(|label| label.name.clone())
+        .collect()
+}
+
+/// What the table of L-6 says of a trigger label, work or revise.
+#[must_use]
+pub fn stage_of(label: &str) -> Option<&'static StageRow> {
+    SPECIFICATION
+        .stages
+        .iter()
+        .find(|row| row.work_label == label || row.revise_label.as_deref() == Some(label))
+}
+
+/// The labels that configure the agent (1.4).
+#[must_use]
+pub fn configuration_labels() -> Vec<String> {
+    SPECIFICATION
+        .labels
+        .iter()
+        .filter(|label| matches!(label.group, LabelGroup::Model | LabelGroup::Reasoning))
         .map(|label| label.name.clone())
         .collect()
 }

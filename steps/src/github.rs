@@ -137,6 +137,21 @@ impl Person {
             .collect())
     }
 
+    /// Comments on an Issue or pull request; returns the comment's id.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn comment(&self, repository: &str, number: u64, text: &str) -> anyhow::Result<u64> {
+        let answer = self
+            .done(
+                Method::POST,
+                &format!("/repos/{repository}/issues/{number}/comments"),
+                Some(json!({"body": text})),
+            )
+            .await?;
+        answer["id"].as_u64().context("the comment has no id")
+    }
+
     /// # Errors
     /// When GitHub refuses.
     pub async fn comments(&self, repository: &str, number: u64) -> anyhow::Result<Vec<Value>> {
@@ -148,6 +163,53 @@ impl Person {
             )
             .await?;
         Ok(answer.as_array().cloned().unwrap_or_default())
+    }
+
+    /// Comments on an Issue or pull request; returns the comment's id.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn comment(&self, repository: &str, number: u64, body: &str) -> anyhow::Result<u64> {
+        let answer = self
+            .done(
+                Method::POST,
+                &format!("/repos/{repository}/issues/{number}/comments"),
+                Some(json!({"body": body})),
+            )
+            .await?;
+        answer["id"].as_u64().context("the comment has no id")
+    }
+
+    /// Reactions to a comment.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn comment_reactions(
+        &self,
+        repository: &str,
+        comment: u64,
+    ) -> anyhow::Result<Vec<Value>> {
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/issues/comments/{comment}/reactions?per_page=100"),
+                None,
+            )
+            .await?;
+        Ok(answer.as_array().cloned().unwrap_or_default())
+    }
+
+    /// The commit that a branch is at, and who made it.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn head_of_branch(&self, repository: &str, branch: &str) -> anyhow::Result<Value> {
+        self.done(
+            Method::GET,
+            &format!("/repos/{repository}/commits/{branch}"),
+            None,
+        )
+        .await
     }
 
     /// # Errors
@@ -211,6 +273,44 @@ impl Person {
             .await
             .context("failed to read a branch")?;
         Ok(found.is_some())
+    }
+
+    /// Adds a file to a branch in a commit; the content is base64.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn put_file(
+        &self,
+        repository: &str,
+        branch: &str,
+        path: &str,
+        content: &str,
+    ) -> anyhow::Result<()> {
+        self.done(
+            Method::PUT,
+            &format!("/repos/{repository}/contents/{path}"),
+            Some(json!({"message": format!("Add {path}"), "content": content, "branch": branch})),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Commit that a branch points to.
+    ///
+    /// # Errors
+    /// When there is no such branch.
+    pub async fn branch_head(&self, repository: &str, branch: &str) -> anyhow::Result<String> {
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/git/ref/heads/{branch}"),
+                None,
+            )
+            .await?;
+        answer["object"]["sha"]
+            .as_str()
+            .map(str::to_owned)
+            .context("the branch has no commit")
     }
 
     /// Opens a pull request from a new branch with one changed file.
@@ -291,6 +391,69 @@ impl Person {
             )
             .await?;
         answer["id"].as_u64().context("the review has no id")
+    }
+
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn reviews(&self, repository: &str, pull_request: u64) -> anyhow::Result<Vec<Value>> {
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/pulls/{pull_request}/reviews?per_page=100"),
+                None,
+            )
+            .await?;
+        Ok(answer.as_array().cloned().unwrap_or_default())
+    }
+
+    /// The labels that a repository has.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn repository_labels(&self, repository: &str) -> anyhow::Result<Vec<Value>> {
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/labels?per_page=100"),
+                None,
+            )
+            .await?;
+        Ok(answer.as_array().cloned().unwrap_or_default())
+    }
+
+    /// Deletes a label of the repository.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn delete_label(&self, repository: &str, label: &str) -> anyhow::Result<()> {
+        let label = percent_encode(label);
+        self.done(
+            Method::DELETE,
+            &format!("/repos/{repository}/labels/{label}"),
+            None,
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Gives a label of the repository another colour.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn recolour_label(
+        &self,
+        repository: &str,
+        label: &str,
+        colour: &str,
+    ) -> anyhow::Result<()> {
+        let label = percent_encode(label);
+        self.done(
+            Method::PATCH,
+            &format!("/repos/{repository}/labels/{label}"),
+            Some(json!({"color": colour})),
+        )
+        .await?;
+        Ok(())
     }
 
     /// # Errors

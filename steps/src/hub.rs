@@ -463,6 +463,60 @@ impl Hub {
             .push((id, target));
     }
 
+    /// The platform's settings of labels on threads are answered with this status, so many times or for good.
+    pub fn fail_label_writes(&self, repository: &str, status: u16, times: Option<u32>) {
+        let mut fault = Fault::new(repository, Target::LabelWrites, Effect::Fail { status })
+            .by(&self.accounts.bot_login);
+        if let Some(times) = times {
+            fault = fault.times(times);
+        }
+        let id = self.handle.set_fault(fault);
+        self.faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(repository.to_owned())
+            .or_default()
+            .push((id, Target::LabelWrites));
+    }
+
+    /// How many settings of labels were refused.
+    #[must_use]
+    pub fn failed_label_writes(&self, repository: &str) -> u32 {
+        self.refusals(repository, &Target::LabelWrites)
+    }
+
+    fn refusals(&self, repository: &str, of: &Target) -> u32 {
+        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults
+            .get(repository)
+            .into_iter()
+            .flatten()
+            .filter(|(_, target)| target == of)
+            .map(|(id, _)| self.handle.fault_met(*id))
+            .sum()
+    }
+
+    /// What the bot wrote to a thread, in order: `labels` or `comments`, with the status of the answer.
+    #[must_use]
+    pub fn writes_of_platform(&self, repository: &str, number: u64) -> Vec<(String, u16)> {
+        let thread = format!("/issues/{number}/");
+        let bot = self.accounts.bot_login.as_str();
+        self.handle
+            .journal(|entry| {
+                entry.repository.as_deref() == Some(repository)
+                    && entry.method.as_deref() == Some("POST")
+                    && entry.actor.as_deref() == Some(bot)
+            })
+            .into_iter()
+            .filter_map(|entry| {
+                let path = entry.path?;
+                let what = path.split_once(&thread)?.1.to_owned();
+                Some((what, entry.status?))
+            })
+            .filter(|(what, _)| what == "labels" || what == "comments")
+            .collect()
+    }
+
     /// Every comment is answered with 503.
     pub fn refuse_comments(&self, repository: &str) {
         self.fault(
@@ -476,14 +530,7 @@ impl Hub {
     /// How many comments were refused.
     #[must_use]
     pub fn refused_comments(&self, repository: &str) -> u32 {
-        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        faults
-            .get(repository)
-            .into_iter()
-            .flatten()
-            .filter(|(_, target)| *target == Target::CommentWrites)
-            .map(|(id, _)| self.handle.fault_met(*id))
-            .sum()
+        self.refusals(repository, &Target::CommentWrites)
     }
 
     /// The platform's reads of labels are answered with 502; people still see them.
@@ -494,6 +541,18 @@ impl Hub {
             Effect::Fail { status: 502 },
             Some(&self.accounts.platform_login),
         );
+    }
+
+    /// The bot's reads of pull requests are answered with 502; people still see them.
+    pub fn fail_pull_reads(&self, repository: &str) {
+        for login in [&self.accounts.platform_login, &self.accounts.bot_login] {
+            self.fault(
+                repository,
+                Target::PullReads,
+                Effect::Fail { status: 502 },
+                Some(login),
+            );
+        }
     }
 
     /// The platform's reads of labels get no answer until released.

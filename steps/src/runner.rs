@@ -12,6 +12,7 @@ use cucumber::World as _;
 use reports::evidence::{ScenarioKey, ScenarioResult, ScenarioState};
 
 use crate::{
+    definitions::special_runs,
     null::{NullPlay, Turning},
     selection::{self, Eligibility, Listed},
     world::{Gate, GateWorld, install, uninstall},
@@ -169,6 +170,9 @@ pub(crate) async fn give_back(world: Option<&mut GateWorld>) {
     let gate = world.gate.clone();
     if gate.null.is_none() {
         world.cancel_the_rest().await;
+        if let Err(error) = special_runs::remove_live_environment(world).await {
+            tracing::warn!(%error, "a live environment of a scenario stays");
+        }
     }
     for platform in world.leased() {
         // What a null leaves goes down with its target.

@@ -136,6 +136,32 @@ impl Staff {
         .await
     }
 
+    /// Takes a repository out of its project.
+    ///
+    /// # Errors
+    /// When the API refuses, or the project has no such repository.
+    pub async fn unbind_repository(&self, project: &str, full_name: &str) -> anyhow::Result<()> {
+        let path = format!("/staff/projects/{project}/repositories");
+        let listed = self.expect_success(Method::GET, &path, None).await?;
+        let bound = listed["items"]
+            .as_array()
+            .or_else(|| listed.as_array())
+            .into_iter()
+            .flatten()
+            .find(|repository| {
+                format!(
+                    "{}/{}",
+                    repository["owner"].as_str().unwrap_or_default(),
+                    repository["name"].as_str().unwrap_or_default()
+                ) == full_name
+            })
+            .context("the project has no such repository")?;
+        let id = id_of(bound)?;
+        self.expect_success(Method::DELETE, &format!("{path}/{id}"), None)
+            .await?;
+        Ok(())
+    }
+
     /// # Errors
     /// When no answer came.
     pub async fn cancel(&self, run: &str, abandon: bool) -> anyhow::Result<(StatusCode, Value)> {

@@ -350,6 +350,13 @@ impl GateWorld {
         self.run.take()
     }
 
+    /// The run at hand, if there is one, becomes the run before.
+    pub fn leave_run(&mut self) {
+        if let Some(run) = self.run.take() {
+            self.previous_run = Some(run);
+        }
+    }
+
     pub fn has_run(&self) -> bool {
         self.run.is_some()
     }
@@ -474,5 +481,5 @@ pub fn text(row: &Value, field: &str) -> anyhow::Result<String> {
     row[field]
         .as_str()
         .map(str::to_owned)
-        .with_context(|| format!("{field} is not set: {row}"))
+        .with_context(|| format!("{field} is not set in the row {}", row["id"]))
 }

@@ -1,7 +1,7 @@
 //! What a lane needs in Kubernetes: its namespaces, and the rights of control-plane and worker.
 //!
 //! Kubernetes lets an account hand out only rights that it holds, so the worker holds those of
-//! every agent account (G-109 to G-111). It holds none on Secrets (G-113), and no `escalate`.
+//! every agent account (G-109 to G-112). It holds none on Secrets (G-113), and no `escalate`.
 
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
@@ -97,8 +97,13 @@ where
     }
 }
 
-/// Roles of the agents in a run namespace (runtime 2.1).
-const AGENT_ROLES: [&str; 3] = ["codex-runner", "codex-runner-readonly", "codex-runner-qa"];
+/// Roles of the agents in a run namespace (runtime 2.1), and of a repair in LIVE_NS (G-112).
+const AGENT_ROLES: [&str; 4] = [
+    "codex-runner",
+    "codex-runner-readonly",
+    "codex-runner-qa",
+    "codex-runner-repair",
+];
 
 /// The worker: run namespaces with everything in them but Secrets.
 pub(super) fn worker_rules() -> Value {

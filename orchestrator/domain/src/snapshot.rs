@@ -320,6 +320,12 @@ impl RunFacts {
         }
     }
 
+    /// Whether a stop of the Issue's discussions concerns the run: it is one, and works or may have left its namespace
+    /// (L-107).
+    pub fn leaves_discussion(&self) -> bool {
+        self.discussion_mode && (self.is_active() || self.namespace.is_some())
+    }
+
     /// Whether the run is not over.
     pub fn is_active(&self) -> bool {
         !self.status.is_terminal()

@@ -3,7 +3,8 @@
 mod support;
 
 use chrono::TimeDelta;
-use domain::decide::Consequences;
+use domain::decide::{Consequences, ThreadStateChange};
+use domain::events::Thread;
 use domain::runs::{FinishReason, RunEnd, RunStatus, TriggerSource};
 use domain::snapshot::{Read, ThreadState};
 use domain::stages::{Stage, TriggerKind};
@@ -114,9 +115,18 @@ fn abandoning_cancels_the_active_run() {
     let mut world = World::with_issue(&["state:abandoned", "state:in-review"]);
     world.issue_history = vec![run(TriggerKind::Work(Stage::Plan), RunStatus::Running)];
     let decision = world.decide(&world.labeled("state:abandoned"));
+    // As a cancel by staff: the trigger label leaves as well, and the status comment ends (L-72, L-82).
     assert_eq!(
         effects(&decision.consequences.effects),
-        ["-state:in-review issue#5", "stop run"]
+        [
+            "-state:in-review issue#5",
+            "stop run",
+            "-run:plan issue#5",
+            "+state:abandoned issue#5",
+            "-state:approved issue#5",
+            "-state:superseded issue#5",
+            "status finished issue#5",
+        ]
     );
     assert_eq!(
         decision
@@ -127,6 +137,75 @@ fn abandoning_cancels_the_active_run() {
             .collect::<Vec<_>>(),
         [FinishReason::CanceledByStateAbandoned]
     );
+}
+
+/// GitHub tells times in whole seconds and by its own clock: comments are compared with what it told, not with the
+/// moment of the decision, which may come late.
+#[test]
+fn a_role_label_is_set_when_github_says() {
+    let world = World::with_issue(&["need:sa"]);
+    let mut payload = world.payload("labeled", Some("need:sa"));
+    payload["issue"]["updated_at"] = "2026-11-22T03:39:06Z".into();
+    let decision = world.decide(&world.event("issues", payload));
+    assert_eq!(
+        decision.consequences.thread_states,
+        [ThreadStateChange::RoleLabelSet {
+            thread: Thread::issue(REPOSITORY, 5),
+            label: "need:sa".to_owned(),
+            at: "2026-11-22T03:39:06Z".parse().ok(),
+        }]
+    );
+}
+
+/// One exclusive state at a time, on whichever thread the platform sets it (L-75).
+#[test]
+fn states_that_the_platform_sets_displace_the_others() {
+    let plan = run(TriggerKind::Work(Stage::Plan), RunStatus::Succeeded);
+    let mut world = World::with_issue(&["state:abandoned"]).with_pull_request(plan);
+    let abandoned = lines(&world.decide(&world.labeled("state:abandoned")).consequences);
+    for line in ["+state:abandoned pr#9", "-state:in-review pr#9"] {
+        assert!(abandoned.contains(&line.to_owned()), "{abandoned:?}");
+    }
+    world.user = Some(user(Some("admin")));
+    world.issue_labels = owned(&["state:approved", "state:abandoned", "need:pm"]);
+    assert_eq!(
+        lines(&world.decide(&world.labeled("state:approved")).consequences),
+        [
+            "-state:approved issue#5",
+            "+state:in-review issue#5",
+            "-state:abandoned issue#5",
+            "comment issue#5"
+        ]
+    );
+    world.issue_labels = owned(&["state:in-review", "run:dev"]);
+    let going_on = lines(&world.decide(&world.labeled("run:dev")).consequences);
+    for line in ["+state:approved pr#9", "-state:superseded pr#9"] {
+        assert!(going_on.contains(&line.to_owned()), "{going_on:?}");
+    }
+}
+
+/// Whoever sets `need:input` by hand sets one that was not there: it is none of the platform's any more (L-84).
+#[test]
+fn a_need_input_that_others_change_is_not_the_platforms() {
+    let mut world = World::with_issue(&["need:input"]);
+    let cleared = [ThreadStateChange::NeedInputCleared {
+        thread: Thread::issue(REPOSITORY, 5),
+    }];
+    let set = world.decide(&world.labeled("need:input"));
+    assert_eq!(set.consequences.thread_states, []);
+    let owned = ThreadState {
+        need_input_reason: Some("issue_trigger_candidate_not_found".to_owned()),
+        ..ThreadState::default()
+    };
+    world.states.insert(Read::IssueState(5), owned);
+    let set = world.decide(&world.labeled("need:input"));
+    assert_eq!(set.consequences.thread_states, cleared);
+    let mut payload = world.payload("unlabeled", Some("need:input"));
+    payload["sender"]["login"] = "codex-bot".into();
+    let removed = world.event("issues", payload);
+    assert_eq!(world.decide(&removed).consequences.thread_states, cleared);
+    world.recorded = true;
+    assert_eq!(world.decide(&removed).consequences.thread_states, []);
 }
 
 #[test]

@@ -193,6 +193,8 @@ fn sl_19_and_sl_20_order_and_gate() {
         [
             "+state:approved issue#5",
             "-state:in-review issue#5",
+            "-state:superseded issue#5",
+            "-state:abandoned issue#5",
             "-state:approved issue#5",
             "status created issue#5",
             "reaction eyes"
@@ -784,13 +786,20 @@ fn discussions_start_stop_and_are_preempted() {
             "delete namespaces issue#5 issue_closed"
         ]
     );
+    // A namespace that an ended discussion left goes with the one at work.
+    let mut stale = run(TriggerKind::Work(Stage::Dev), RunStatus::Failed);
+    stale.run_id = RunId(uuid(99));
+    stale.discussion_mode = true;
+    stale.namespace = Some("codex-issue-x".parse().expect("a name"));
+    world.issue_history.push(stale);
     world.issue_labels.push("run:intake".to_owned());
     let decision = world.decide(&world.labeled("run:intake"));
     accepted(&decision);
-    assert!(
-        effects(&decision.consequences.effects)
-            .contains(&"cancel discussion run_label_detected".to_owned())
-    );
+    let stopped = effects(&decision.consequences.effects)
+        .into_iter()
+        .filter(|effect| effect == "cancel discussion run_label_detected")
+        .count();
+    assert_eq!(stopped, 2);
 
     world.issue_history.clear();
     world.issue_labels.pop();
@@ -821,5 +830,65 @@ fn a_grant_lets_the_bot_label_for_a_person() {
             .map(|grant| grant.label)
             .as_deref(),
         Some("run:plan")
+    );
+}
+
+/// A grant that outlived a refusal would let the bot start the run later by itself (L-18).
+#[test]
+fn a_grant_is_used_up_by_a_refusal_too() {
+    let mut world = World::with_issue(&["run:plan", "state:blocked"]);
+    world.grant = Some(Grant {
+        user: user(Some("read_write")),
+        request_id: None,
+    });
+    let mut payload = world.payload("labeled", Some("run:plan"));
+    payload["sender"] = json!({"id": 2, "login": "codex-bot", "type": "User"});
+    let refused = world.decide(&world.event("issues", payload.clone()));
+    assert_eq!(reason(&refused).as_deref(), Some("issue_state_blocked"));
+    assert!(event_types(&refused).contains(&"label.grant.consumed"));
+    assert!(refused.consequences.consumed_grant.is_some());
+    // A person's own label leaves it alone.
+    payload["sender"] = json!({"id": 11, "login": "alice", "type": "User"});
+    let refused = world.decide(&world.event("issues", payload));
+    assert_eq!(refused.consequences.consumed_grant, None);
+}
+
+/// A rethink has a branch and a pull request of its own (L-50); later runs of the Issue do not work there.
+#[test]
+fn a_labelled_run_does_not_take_over_the_pull_request_of_a_rethink() {
+    let mut world = World::with_issue(&["run:plan"])
+        .with_pull_request(run(TriggerKind::Work(Stage::Rethink), RunStatus::Succeeded));
+    if let Some(pull_request) = &mut world.pull_request {
+        pull_request.head_ref = "codex/issue-5-r1".to_owned();
+    }
+    world.issue_labels = owned(&["run:plan", "state:approved"]);
+    let decision = world.decide(&world.labeled("run:plan"));
+    assert_eq!(accepted(&decision).pr_number, None);
+    assert_eq!(
+        accepted(&decision).target_branch.as_deref(),
+        Some("codex/issue-5")
+    );
+}
+
+/// The pull request linked to an Issue is that of its newest stage-run; a later reviewer-run of an older one does not
+/// change that (L-84).
+#[test]
+fn an_answered_need_input_leaves_the_pull_request_of_the_newest_stage_run() {
+    let mut plan = run(TriggerKind::Work(Stage::Plan), RunStatus::Succeeded);
+    plan.pr_number = Some(9);
+    let mut reviewer = run(TriggerKind::Work(Stage::Dev), RunStatus::Succeeded);
+    (reviewer.trigger_source, reviewer.pr_number) = (TriggerSource::PullRequestLabel, Some(8));
+    let mut world = World::with_issue(&["mode:discussion"]);
+    world.issue_history = vec![reviewer, plan];
+    let owned = domain::snapshot::ThreadState {
+        need_input_reason: Some("pull_request_review_stage_ambiguous".to_owned()),
+        ..Default::default()
+    };
+    world.states.insert(Read::PullRequestState(9), owned);
+    let decision = world.decide(&world.labeled("mode:discussion"));
+    assert!(
+        effects(&decision.consequences.effects).contains(&"-need:input pr#9".to_owned()),
+        "{:?}",
+        effects(&decision.consequences.effects)
     );
 }

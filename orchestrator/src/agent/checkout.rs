@@ -69,7 +69,8 @@ pub(super) async fn prepare<'a>(
             },
         ));
     }
-    let from = if existed {
+    // A discussion looks at what is there for everybody, not at work in progress (L-105).
+    let from = if existed && !config.is_discussion() {
         remote
     } else if config.is_full_env() {
         "HEAD".to_owned()

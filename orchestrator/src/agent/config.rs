@@ -1,8 +1,10 @@
 //! Settings of one run, read from the Job's environment and checked before anything is written.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use domain::ids::shorten;
+use domain::policy::Locale;
 use secrecy::SecretString;
 
 use super::error::AgentError;
@@ -11,6 +13,7 @@ const DEFAULT_WORKSPACE: &str = "/workspace";
 const DEFAULT_GIT_BASE_URL: &str = "https://github.com";
 const DEFAULT_API_BASE_URL: &str = "https://api.github.com";
 const DEFAULT_BASE_BRANCH: &str = "main";
+const DEFAULT_DISCUSSION_POLL_INTERVAL: Duration = Duration::from_secs(15);
 const DEFAULT_SCRIPT: &str = ".gonogo/story.yaml";
 /// Where Kubernetes mounts the service account; an environment without containers says its own place.
 const SERVICE_ACCOUNT_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -73,12 +76,16 @@ pub(super) struct AgentConfig {
     pub(super) agent_key: String,
     pub(super) runtime_mode: String,
     pub(super) trigger_kind: String,
+    pub(super) trigger_label: String,
     pub(super) template_kind: String,
     pub(super) model: Option<String>,
     pub(super) reasoning_effort: Option<String>,
     pub(super) issue_number: Option<u64>,
     pub(super) target_branch: Option<String>,
     pub(super) base_branch: String,
+    pub(super) locale: Locale,
+    /// How often a discussion looks at its thread (L-108).
+    pub(super) discussion_poll_interval: Duration,
     pub(super) existing_pr_number: Option<u64>,
     pub(super) control_plane_url: String,
     pub(super) run_token: SecretString,
@@ -133,6 +140,7 @@ impl AgentConfig {
             runtime_mode: optional(get, "CODEXK8S_RUNTIME_MODE")
                 .unwrap_or_else(|| "code-only".to_owned()),
             trigger_kind: optional(get, "CODEXK8S_RUN_TRIGGER_KIND").unwrap_or_default(),
+            trigger_label: optional(get, "CODEXK8S_RUN_TRIGGER_LABEL").unwrap_or_default(),
             template_kind: optional(get, "CODEXK8S_PROMPT_TEMPLATE_KIND")
                 .unwrap_or_else(|| "work".to_owned()),
             model: optional(get, "CODEXK8S_AGENT_MODEL"),
@@ -141,6 +149,11 @@ impl AgentConfig {
             target_branch: optional(get, "CODEXK8S_RUN_TARGET_BRANCH"),
             base_branch: optional(get, "CODEXK8S_AGENT_BASE_BRANCH")
                 .unwrap_or_else(|| DEFAULT_BASE_BRANCH.to_owned()),
+            locale: Locale::from_configuration(
+                &optional(get, "CODEXK8S_PROMPT_TEMPLATE_LOCALE").unwrap_or_default(),
+            ),
+            discussion_poll_interval: number(get, "CODEXK8S_DISCUSSION_POLL_INTERVAL_MS")?
+                .map_or(DEFAULT_DISCUSSION_POLL_INTERVAL, Duration::from_millis),
             existing_pr_number: number(get, "CODEXK8S_EXISTING_PR_NUMBER")?,
             control_plane_url,
             run_token,
@@ -174,9 +187,19 @@ impl AgentConfig {
         self.template_kind == "revise"
     }
 
+    /// Whether the run talks under its Issue and changes nothing (L-109).
+    pub(super) fn is_discussion(&self) -> bool {
+        self.template_kind == "discussion"
+    }
+
+    /// Whether the report must hold a diagnosis: self-improvement, but not its revise (L-110).
+    pub(super) fn needs_diagnosis(&self) -> bool {
+        self.trigger_kind == "self_improve" && !self.is_discussion()
+    }
+
     /// Whether the run works on the base branch itself (L-113).
     pub(super) fn is_repair(&self) -> bool {
-        self.trigger_kind == "ai_repair"
+        self.trigger_kind == "ai_repair" && !self.is_discussion()
     }
 }
 

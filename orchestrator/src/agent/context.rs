@@ -34,6 +34,28 @@ pub(super) struct IssueFacts {
     pub(super) title: String,
 }
 
+/// What one person said in a discussion.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Remark {
+    pub(super) id: i64,
+    pub(super) author: String,
+    pub(super) body: String,
+    #[serde(default)]
+    pub(super) answered: bool,
+}
+
+/// Answer of `GET /internal/v1/runs/{run_id}/discussion`.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct DiscussionNow {
+    /// Present once the session has to end.
+    #[serde(default)]
+    pub(super) stop_reason: Option<String>,
+    #[serde(default)]
+    pub(super) comments: Vec<Remark>,
+    #[serde(default)]
+    pub(super) has_spoken: bool,
+}
+
 /// A stored snapshot.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct StoredSession {

@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-use super::context::{RunContext, SavedSession, SessionUpdate, StoredSession};
+use super::context::{DiscussionNow, RunContext, SavedSession, SessionUpdate, StoredSession};
 use super::error::{AgentError, describe};
 
 /// How long the runner waits for orchestrator pods that restart.
@@ -86,6 +86,15 @@ impl ControlPlane {
             .call("read the run's context", Method::GET, "context", None, &[])
             .await?;
         parse("read the run's context", body)
+    }
+
+    /// What was said in the discussion, and whether it is over.
+    pub(super) async fn discussion(&self) -> Result<DiscussionNow, AgentError> {
+        let action = "read the discussion";
+        let (_, body) = self
+            .call(action, Method::GET, "discussion", None, &[])
+            .await?;
+        parse(action, body)
     }
 
     /// The run's own snapshot, if one was stored.

@@ -58,6 +58,15 @@ pub(super) enum AgentError {
     /// Nothing came out where a change was expected.
     #[error("the agent changed nothing and the branch {branch} has no open pull request")]
     NothingWritten { branch: String },
+    /// A self-improvement without diagnosis, actions or evidence (L-110).
+    #[error("the agent's report lacks {0}")]
+    ReportIncomplete(String),
+    /// A turn of a discussion without words.
+    #[error("the agent had nothing to say")]
+    NoAnswer,
+    /// A discussion without a thread to talk in.
+    #[error("a discussion needs an Issue")]
+    NoThread,
     /// A run must not push to the base branch.
     #[error("refused to push to the base branch {0}")]
     BaseBranch(String),

@@ -1,20 +1,15 @@
 //! The pull request of a branch: found, or created once. A branch never gets a second open one.
 
-use std::time::Duration;
-
-use backon::{ExponentialBuilder, Retryable as _};
-use reqwest::StatusCode;
-use secrecy::{ExposeSecret as _, SecretString};
+use backon::Retryable as _;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::error::{AgentError, describe};
+use super::error::AgentError;
+use super::github::{GitHub, Refusal, backoff};
 
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// GitHub that stays away longer fails the run.
-const RETRY_FOR: Duration = Duration::from_secs(120);
+/// GitHub's largest page.
+const PAGE_SIZE: usize = 100;
 
 /// A pull request as far as the runner needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -24,6 +19,12 @@ pub(super) struct PullRequest {
     pub(super) html_url: String,
 }
 
+#[derive(Debug, Deserialize)]
+struct Review {
+    #[serde(default)]
+    body: Option<String>,
+}
+
 /// What a new pull request says.
 #[derive(Debug, Clone)]
 pub(super) struct PullRequestText {
@@ -31,41 +32,15 @@ pub(super) struct PullRequestText {
     pub(super) body: String,
 }
 
-/// GitHub's REST API, as the bot.
+/// Pull requests of the run's repository.
 #[derive(Debug, Clone)]
 pub(super) struct PullRequests {
-    http: reqwest::Client,
-    api_base_url: String,
-    repository: String,
-    token: SecretString,
-}
-
-#[derive(Debug)]
-struct Refusal {
-    status: Option<StatusCode>,
-    detail: String,
+    github: GitHub,
 }
 
 impl PullRequests {
-    pub(super) fn new(
-        api_base_url: &str,
-        repository: &str,
-        token: SecretString,
-    ) -> Result<Self, AgentError> {
-        let http = reqwest::Client::builder()
-            .timeout(REQUEST_TIMEOUT)
-            .user_agent(concat!("codex-k8s-agent/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| AgentError::GitHub {
-                action: "make a client for requests".to_owned(),
-                detail: describe(&error),
-            })?;
-        Ok(Self {
-            http,
-            api_base_url: api_base_url.to_owned(),
-            repository: repository.to_owned(),
-            token,
-        })
+    pub(super) fn new(github: GitHub) -> Self {
+        Self { github }
     }
 
     /// The open pull request of a branch of this repository.
@@ -100,14 +75,57 @@ impl PullRequests {
             .map_err(|refusal| refusal.into_error("open the pull request"))
     }
 
+    /// Reviews a pull request without a verdict, unless a review with this hidden line is there already.
+    pub(super) async fn review_once(
+        &self,
+        number: u64,
+        text: &str,
+        marker: &str,
+    ) -> Result<(), AgentError> {
+        let url = self.github.url(&format!("pulls/{number}/reviews"));
+        let body = json!({"body": format!("{text}\n\n{marker}"), "event": "COMMENT"});
+        // A lost answer may hide a success, so every attempt looks first.
+        let attempt = || async {
+            if self.is_reviewed(&url, marker).await? {
+                return Ok(());
+            }
+            let request = self.github.http.post(&url).json(&body);
+            self.github.send::<IgnoredAny>(request).await.map(drop)
+        };
+        attempt
+            .retry(backoff())
+            .when(Refusal::may_pass)
+            .await
+            .map_err(|refusal| refusal.into_error("review the pull request"))
+    }
+
+    async fn is_reviewed(&self, url: &str, marker: &str) -> Result<bool, Refusal> {
+        for page in 1_usize.. {
+            let request = self.github.http.get(url).query(&[
+                ("per_page", PAGE_SIZE.to_string()),
+                ("page", page.to_string()),
+            ]);
+            let reviews: Vec<Review> = self.github.send(request).await?;
+            let is_last = reviews.len() < PAGE_SIZE;
+            let mut bodies = reviews.into_iter().filter_map(|review| review.body);
+            if bodies.any(|body| body.contains(marker)) {
+                return Ok(true);
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(false)
+    }
+
     async fn lookup(&self, branch: &str) -> Result<Option<PullRequest>, Refusal> {
-        let owner = self.repository.split('/').next().unwrap_or_default();
-        let request = self.http.get(self.url()).query(&[
-            ("head", format!("{owner}:{branch}").as_str()),
+        let head = format!("{}:{branch}", self.github.owner());
+        let request = self.github.http.get(self.github.url("pulls")).query(&[
+            ("head", head.as_str()),
             ("state", "open"),
             ("per_page", "1"),
         ]);
-        let found: Vec<PullRequest> = self.send(request).await?;
+        let found: Vec<PullRequest> = self.github.send(request).await?;
         Ok(found.into_iter().next())
     }
 
@@ -118,68 +136,7 @@ impl PullRequests {
         text: &PullRequestText,
     ) -> Result<PullRequest, Refusal> {
         let body = json!({"title": text.title, "head": branch, "base": base, "body": text.body});
-        self.send(self.http.post(self.url()).json(&body)).await
+        let request = self.github.http.post(self.github.url("pulls")).json(&body);
+        self.github.send(request).await
     }
-
-    fn url(&self) -> String {
-        format!("{}/repos/{}/pulls", self.api_base_url, self.repository)
-    }
-
-    async fn send<T: serde::de::DeserializeOwned>(
-        &self,
-        request: reqwest::RequestBuilder,
-    ) -> Result<T, Refusal> {
-        let unreachable = |error: reqwest::Error| Refusal {
-            status: None,
-            detail: describe(&error),
-        };
-        let response = request
-            .bearer_auth(self.token.expose_secret())
-            .header("accept", "application/vnd.github+json")
-            .header("x-github-api-version", "2022-11-28")
-            .send()
-            .await
-            .map_err(unreachable)?;
-        let status = response.status();
-        let bytes = response.bytes().await.map_err(unreachable)?;
-        let refused = |detail: String| Refusal {
-            status: Some(status),
-            detail,
-        };
-        if status.is_success() {
-            return serde_json::from_slice(&bytes)
-                .map_err(|error| refused(format!("unexpected answer: {error}")));
-        }
-        let answer: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
-        let message = answer["message"].as_str().unwrap_or("no explanation");
-        let first = answer["errors"][0]["message"]
-            .as_str()
-            .map(|text| format!(" ({text})"))
-            .unwrap_or_default();
-        Err(refused(format!("{status}: {message}{first}")))
-    }
-}
-
-impl Refusal {
-    fn may_pass(&self) -> bool {
-        self.status.is_none_or(|status| {
-            status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
-        })
-    }
-
-    fn into_error(self, action: &str) -> AgentError {
-        AgentError::GitHub {
-            action: action.to_owned(),
-            detail: self.detail,
-        }
-    }
-}
-
-fn backoff() -> ExponentialBuilder {
-    ExponentialBuilder::default()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
-        .with_jitter()
-        .without_max_times()
-        .with_total_delay(Some(RETRY_FOR))
 }

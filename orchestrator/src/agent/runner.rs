@@ -1,5 +1,6 @@
 //! One run from its context to its pull request.
 
+use domain::comments::{audit_result, repair_result, result_marker};
 use domain::stages::WriteScope;
 use serde_json::{Value, json};
 
@@ -10,7 +11,10 @@ use super::config::AgentConfig;
 use super::context::RunContext;
 use super::control_plane::ControlPlane;
 use super::credentials::Credentials;
+use super::discussion::{self, Discussion};
 use super::error::{AgentError, EXIT_TERMINATED, MissingReason, Precondition, describe};
+use super::github::GitHub;
+use super::issue_thread::IssueThread;
 use super::kubeconfig;
 use super::output::Output;
 use super::publish;
@@ -42,8 +46,10 @@ pub(super) async fn run(
             if let Some(session) = &mut session {
                 session.save(&hurried, "running", None).await?;
             }
+            let stopped =
+                config.is_discussion() && discussion::report_if_stopped(config, &hurried).await?;
             output.flush(&hurried).await;
-            return Ok(EXIT_TERMINATED);
+            return Ok(if stopped { 0 } else { EXIT_TERMINATED });
         }
     };
     if let Err(error) = &result {
@@ -92,11 +98,15 @@ async fn work(
     let session = Session::begin(config, &context, &branch, &session_folder, control_plane).await?;
     let session = kept_session.insert(session);
 
-    let pull_requests = PullRequests::new(
+    let github = GitHub::new(
         &config.api_base_url,
         &config.git.repository_full_name,
         config.git.bot_token.clone(),
     )?;
+    let pull_requests = PullRequests::new(github.clone());
+    let thread = config
+        .issue_number
+        .map(|number| IssueThread::new(github, number));
     let tree = checkout::prepare(config, &branch, &credentials, output.clone()).await?;
     let publishes = publishes(config, context.run.write_scope);
     let known = if publishes {
@@ -122,11 +132,25 @@ async fn work(
         output,
         control_plane,
         namespace: namespace.as_deref(),
+        remarks: &[],
     };
+    if config.is_discussion() {
+        let discussion = Discussion {
+            config,
+            context: &context,
+            control_plane,
+            output,
+            thread: thread.ok_or(AgentError::NoThread)?,
+            start: &tree.start,
+            task,
+        };
+        return discussion.run(session).await;
+    }
     let work = adapter::run(&task).await?;
+    let summary = work.report.summary.as_deref();
     session.agent_state = Some(output.redact_json(work.state));
     session.log =
-        output.redact_json(json!({"summary": work.summary, "branch": branch, "start": tree.start}));
+        output.redact_json(json!({"summary": summary, "branch": branch, "start": tree.start}));
 
     let changes = Changes::since(&tree.git, &tree.start).await?;
     scope::check(
@@ -134,18 +158,52 @@ async fn work(
         &changes,
         &context.run.self_improve_paths,
     )?;
+    let diagnosis = match config.needs_diagnosis() {
+        true => Some(output.redact_json(work.report.diagnosis()?)),
+        false => None,
+    };
+    let told = summary.map(|summary| output.redact(summary));
     if changes.is_empty() && known.is_none() && publishes {
-        if config.trigger_kind.starts_with("doc_audit") {
-            return session.save(control_plane, "succeeded", None).await;
-        }
-        return Err(AgentError::NothingWritten { branch });
+        let Some(thread) = thread.filter(|_| config.trigger_kind.starts_with("doc_audit")) else {
+            return Err(AgentError::NothingWritten { branch });
+        };
+        let result = audit_result(told.as_deref(), config.locale);
+        thread
+            .comment_once(&result, &result_marker(&config.run_id))
+            .await?;
+        return session.save(control_plane, "succeeded", None).await;
     }
     if publishes {
-        let text = text(config, &context, work.summary.as_deref(), output);
-        publish_all(config, control_plane, &pull_requests, &tree, session, &text).await
+        let text = text(config, &context, summary, output);
+        publish_all(config, control_plane, &pull_requests, &tree, session, &text).await?;
+        match diagnosis {
+            Some(payload) => {
+                control_plane
+                    .event("run.self_improve.diagnosis_ready", payload)
+                    .await
+            }
+            None => Ok(()),
+        }
     } else if config.is_repair() {
         publish::commit(&tree, config, &text(config, &context, None, output).title).await?;
-        publish::push(&tree, config).await?;
+        let head = publish::push(&tree, config).await?;
+        if let Some(thread) = thread {
+            let result = repair_result(told.as_deref(), &branch, &head, config.locale);
+            thread
+                .comment_once(&result, &result_marker(&config.run_id))
+                .await?;
+        }
+        let payload = json!({
+            "agent_key": config.agent_key,
+            "status_text": "The repair is pushed",
+            "runtime_mode": config.runtime_mode,
+            "namespace": namespace,
+            "branch": branch,
+            "main_direct": true,
+        });
+        control_plane
+            .event("run.agent.status_reported", payload)
+            .await?;
         session.save(control_plane, "succeeded", None).await
     } else {
         session.save(control_plane, "succeeded", None).await

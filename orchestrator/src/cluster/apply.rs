@@ -148,6 +148,15 @@ impl Cluster {
     pub async fn ensure_code_only_namespace(&self, name: &str) -> Result<(), ApplyError> {
         let namespace = build_code_only_namespace(name, &self.names);
         let ensured = self.ensure_namespace(&namespace).await?;
+        self.ensure_code_only_policies(name, ensured.existed).await
+    }
+
+    /// The policies of a namespace whose agents have no business with the Kubernetes API.
+    pub async fn ensure_code_only_policies(
+        &self,
+        name: &str,
+        existed: bool,
+    ) -> Result<(), ApplyError> {
         if !self.objects.network_baseline {
             return Ok(());
         }
@@ -159,7 +168,7 @@ impl Cluster {
         try_join_all(
             policies
                 .iter()
-                .map(|policy| self.ensure(name, policy, ensured.existed)),
+                .map(|policy| self.ensure(name, policy, existed)),
         )
         .await?;
         Ok(())
@@ -261,8 +270,13 @@ impl Cluster {
         Ok(())
     }
 
-    /// The read-only account in an environment's own namespace, for `run:postdeploy` and `run:ops`.
-    pub async fn ensure_readonly_account(&self, namespace: &str) -> Result<(), ApplyError> {
+    /// An agent's account in an environment's own namespace: read-only for `run:postdeploy` and `run:ops`, that of a
+    /// repair for `run:ai-repair`.
+    pub async fn ensure_live_account(
+        &self,
+        namespace: &str,
+        account: AgentAccount,
+    ) -> Result<(), ApplyError> {
         let Some(found) = self.get_namespace(namespace).await? else {
             return Err(ApplyError::Missing(namespace.to_owned()));
         };
@@ -282,9 +296,9 @@ impl Cluster {
                 owner,
             });
         }
-        let name = self.objects.accounts.name(AgentAccount::Readonly);
+        let name = self.objects.accounts.name(account);
         let service_account = build_service_account(name, namespace, instance);
-        let role = build_role(name, AgentAccount::Readonly, namespace, instance);
+        let role = build_role(name, account, namespace, instance);
         let binding = build_role_binding(name, namespace, instance);
         tokio::try_join!(self.ensure(namespace, &service_account, false), async {
             self.ensure(namespace, &role, false).await?;
@@ -572,7 +586,7 @@ impl Cluster {
     }
 }
 
-fn describe<K: Resource<DynamicType = ()>>(object: &K) -> String {
+pub(super) fn describe<K: Resource<DynamicType = ()>>(object: &K) -> String {
     format!("{} {}", K::kind(&()).to_lowercase(), object.name_any())
 }
 
@@ -580,7 +594,7 @@ fn describe<K: Resource<DynamicType = ()>>(object: &K) -> String {
 const TRANSIENT_CODES: [u16; 5] = [408, 429, 500, 503, 504];
 
 /// Sorts an error into what repeats and what ends the launch (R-26's list, R-172).
-fn classify(object: String, error: kube::Error) -> ApplyError {
+pub(super) fn classify(object: String, error: kube::Error) -> ApplyError {
     let kube::Error::Api(status) = &error else {
         return ApplyError::Unavailable {
             object,

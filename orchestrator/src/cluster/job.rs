@@ -6,7 +6,7 @@ use k8s_openapi::api::batch::v1::{
 };
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, EmptyDirVolumeSource, EnvVar, EnvVarSource,
-    PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec,
+    PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext, PodSpec, PodTemplateSpec,
     ResourceRequirements, SeccompProfile, SecretKeySelector, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -110,8 +110,20 @@ pub fn job_name(run_id: Uuid) -> String {
     format!("codex-k8s-run-{run_id}")
 }
 
-/// Builds the Job.
-pub fn build_job(input: &JobSpecInput) -> Job {
+/// Builds the Pod of a run that has no Job: a discussion, or a repair. It bears the Job's name.
+pub fn build_pod(input: &JobSpecInput) -> Pod {
+    Pod {
+        metadata: metadata(input),
+        spec: Some(PodSpec {
+            active_deadline_seconds: Some(ACTIVE_DEADLINE_SECONDS),
+            ..pod_spec(input)
+        }),
+        status: None,
+    }
+}
+
+/// Name, labels and annotations of the Job, or of the Pod that takes its place.
+fn metadata(input: &JobSpecInput) -> ObjectMeta {
     let mut labels = common_labels(&input.instance);
     labels.insert(keys::APP_NAME.to_owned(), keys::APP_RUN.to_owned());
     labels.insert(
@@ -126,25 +138,32 @@ pub fn build_job(input: &JobSpecInput) -> Job {
         keys::CORRELATION_ID.to_owned(),
         input.correlation_id.clone(),
     )]);
+    ObjectMeta {
+        name: Some(job_name(input.run_id)),
+        namespace: Some(input.namespace.clone()),
+        labels: Some(labels),
+        annotations: Some(annotations),
+        ..ObjectMeta::default()
+    }
+}
+
+/// Builds the Job.
+pub fn build_job(input: &JobSpecInput) -> Job {
+    let metadata = metadata(input);
+    let of_pods = ObjectMeta {
+        labels: metadata.labels.clone(),
+        annotations: metadata.annotations.clone(),
+        ..ObjectMeta::default()
+    };
     Job {
-        metadata: ObjectMeta {
-            name: Some(job_name(input.run_id)),
-            namespace: Some(input.namespace.clone()),
-            labels: Some(labels.clone()),
-            annotations: Some(annotations.clone()),
-            ..ObjectMeta::default()
-        },
+        metadata,
         spec: Some(JobSpec {
             backoff_limit: Some(i32::try_from(input.backoff_limit).unwrap_or(i32::MAX)),
             ttl_seconds_after_finished: Some(i32::try_from(input.ttl_seconds).unwrap_or(i32::MAX)),
             active_deadline_seconds: Some(ACTIVE_DEADLINE_SECONDS),
             pod_failure_policy: Some(ignore_disruption()),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta {
-                    labels: Some(labels),
-                    annotations: Some(annotations),
-                    ..ObjectMeta::default()
-                }),
+                metadata: Some(of_pods),
                 spec: Some(pod_spec(input)),
             },
             ..JobSpec::default()
@@ -329,6 +348,21 @@ mod tests {
         assert!(pod.init_containers.is_none());
         let volumes = pod.volumes.expect("volumes");
         assert!(volumes.iter().all(|volume| volume.empty_dir.is_some()));
+    }
+
+    #[test]
+    fn a_pod_of_its_own_is_the_pod_of_the_job_under_the_name_of_the_job() {
+        let input = input(PodVolume::Scratch, Some("codex-runner-repair"));
+        let (pod, job) = (build_pod(&input), build_job(&input));
+        assert_eq!(pod.metadata, job.metadata);
+        let spec = pod.spec.expect("pod");
+        assert_eq!(spec.active_deadline_seconds, Some(ACTIVE_DEADLINE_SECONDS));
+        let of_job = job.spec.and_then(|spec| spec.template.spec).expect("pod");
+        assert_eq!(spec.containers, of_job.containers);
+        assert_eq!(
+            spec.service_account_name.as_deref(),
+            Some("codex-runner-repair")
+        );
     }
 
     #[test]

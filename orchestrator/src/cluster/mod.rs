@@ -10,13 +10,14 @@ mod names;
 mod namespace;
 mod network;
 mod observation;
+mod pods;
 mod quota;
 mod rbac;
 mod volume;
 mod watch;
 
 pub use apply::{ApplyError, Cluster, EnsuredNamespace, JobCreated, RunObjects};
-pub use job::{JobSpecInput, PodResources, PodVolume, build_job, job_name};
+pub use job::{JobSpecInput, PodResources, PodVolume, build_job, build_pod, job_name};
 pub use names::{InstanceNames, keys};
 pub use namespace::{NamespaceView, build_namespace, lease_patch};
 pub use network::NetworkPlan;

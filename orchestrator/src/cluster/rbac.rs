@@ -6,7 +6,7 @@ use super::names::namespaced;
 use k8s_openapi::api::core::v1::ServiceAccount;
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 
-/// Which of the three accounts an agent works under.
+/// Which account an agent works under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AgentAccount {
     /// `dev` and `reviewer` (G-109).
@@ -15,10 +15,12 @@ pub enum AgentAccount {
     Readonly,
     /// Read only plus Jobs and exec, for `qa` (G-111).
     Qa,
+    /// `run:ai-repair` in LIVE_NS: the rules of [`AgentAccount::Candidate`] under a name of its own (G-112).
+    Repair,
 }
 
 impl AgentAccount {
-    /// All accounts of a run namespace.
+    /// All accounts of a run namespace; the one of a repair is made in LIVE_NS alone.
     pub const ALL: [Self; 3] = [Self::Candidate, Self::Readonly, Self::Qa];
 
     /// Account of an agent in a candidate namespace. A custom role gets the least.
@@ -40,6 +42,8 @@ pub struct RunAccounts {
     pub readonly: String,
     /// Name for [`AgentAccount::Qa`].
     pub qa: String,
+    /// Name for [`AgentAccount::Repair`].
+    pub repair: String,
 }
 
 impl Default for RunAccounts {
@@ -48,6 +52,7 @@ impl Default for RunAccounts {
             candidate: "codex-runner".to_owned(),
             readonly: "codex-runner-readonly".to_owned(),
             qa: "codex-runner-qa".to_owned(),
+            repair: "codex-runner-repair".to_owned(),
         }
     }
 }
@@ -59,6 +64,7 @@ impl RunAccounts {
             AgentAccount::Candidate => &self.candidate,
             AgentAccount::Readonly => &self.readonly,
             AgentAccount::Qa => &self.qa,
+            AgentAccount::Repair => &self.repair,
         }
     }
 }
@@ -75,7 +81,7 @@ pub fn build_service_account(name: &str, namespace: &str, instance: &str) -> Ser
 /// Builds the Role of an account.
 pub fn build_role(name: &str, account: AgentAccount, namespace: &str, instance: &str) -> Role {
     let rules = match account {
-        AgentAccount::Candidate => candidate_rules(),
+        AgentAccount::Candidate | AgentAccount::Repair => candidate_rules(),
         AgentAccount::Readonly => readonly_rules(),
         AgentAccount::Qa => {
             let mut rules = readonly_rules();
@@ -198,6 +204,7 @@ mod tests {
     fn all_roles() -> Vec<Role> {
         AgentAccount::ALL
             .into_iter()
+            .chain([AgentAccount::Repair])
             .map(|account| build_role("r", account, "ns", "main"))
             .collect()
     }

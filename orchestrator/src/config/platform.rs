@@ -1,5 +1,6 @@
 //! Listeners, peers, database and the agent's defaults.
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -113,6 +114,8 @@ pub struct AgentConfig {
     pub gpt_5_3_enabled: bool,
     /// `codex` or `script`.
     pub adapter: String,
+    /// How often a discussion looks at its thread (L-108).
+    pub discussion_poll_interval: Duration,
     pub openai_api_key: Option<SecretString>,
     pub context7_api_key: Option<SecretString>,
 }
@@ -134,6 +137,8 @@ impl AgentConfig {
             base_branch: environment.text_or("AGENT_BASE_BRANCH", "main"),
             gpt_5_3_enabled: environment.parsed("AGENT_GPT_5_3_ENABLED", true)?,
             adapter: environment.text_or("AGENT_ADAPTER", "codex"),
+            discussion_poll_interval: environment
+                .duration("DISCUSSION_POLL_INTERVAL", Duration::from_secs(15))?,
             openai_api_key: secret("OPENAI_API_KEY"),
             context7_api_key: secret("CONTEXT7_API_KEY"),
         })

@@ -70,6 +70,8 @@ pub async fn commit(
         wakeups::notify(&mut transaction, *channel).await?;
     }
     transaction.commit().await?;
+    // Somebody may wait for the outcome in another process.
+    app.wakeups.tell_others(Channel::Outcomes);
     for channel in channels {
         app.wakeups.notify(channel);
     }
@@ -124,8 +126,7 @@ async fn write(
 ) -> Result<Option<(Answer, Vec<Channel>)>, CommitError> {
     let delivery_id = claimed.delivery_id.as_str();
     let binding = loaded.snapshot.binding.as_ref();
-    // Somebody may wait for the outcome in another process.
-    let mut channels = vec![Channel::Outcomes];
+    let mut channels = Vec::new();
     let (answer, status, reason, run_id) = match &decision.outcome {
         Outcome::Accepted(run) => match run_inserts::insert(connection, run).await? {
             Inserted::New => {

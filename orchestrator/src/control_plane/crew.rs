@@ -50,7 +50,7 @@ impl Crew {
 }
 
 /// A task that panicked leaves its lease behind; the loop goes on.
-fn report(ended: Result<(), tokio::task::JoinError>) {
+pub(super) fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(
             error = &error as &dyn std::error::Error,

@@ -14,6 +14,7 @@ use super::commit::{self, CommitError, Committed};
 use super::crew::Crew;
 use super::outcomes::{Answer, AnswerStatus, Outcomes};
 use super::parts::pause_until;
+use super::pressure::Pressure;
 use super::snapshot_loader;
 use crate::app::{App, SharedApp};
 use crate::store::deliveries::{self, ClaimedDelivery};
@@ -23,6 +24,8 @@ use crate::wakeups::{Channel, Woken};
 
 /// Decisions of one process at the same time; more would wait for the same threads and for GitHub.
 const DECIDERS: usize = 6;
+/// Between two decisions while there is pressure: a small part of what the machine could decide, so that storing comes first.
+const PRESSED_PAUSE: Duration = Duration::from_millis(40);
 /// Below the lease of a delivery, so that a decision never outlives it.
 const DECISION_TIME_LIMIT: Duration = Duration::from_secs(25);
 /// Each round loads facts that the one before asked for; the deepest chain of guards needs far fewer.
@@ -48,14 +51,20 @@ enum DecisionError {
 }
 
 /// Decides until the process ends; what is in hand is finished.
-pub async fn run(app: SharedApp, outcomes: Arc<Outcomes>) {
+pub async fn run(app: SharedApp, outcomes: Arc<Outcomes>, pressure: Arc<Pressure>) {
     let owner = format!("{}-decider", app.config.worker.worker_id);
     let mut waiter = app
         .wakeups
         .waiter(&[Channel::Deliveries, Channel::Clock], &app.shutdown);
     let mut crew = Crew::new(DECIDERS);
     while crew.has_room(&app.shutdown).await {
-        match deliveries::claim(&app.pool, &owner, crew.room()).await {
+        let room = if pressure.is_high() {
+            tokio::time::sleep(PRESSED_PAUSE).await;
+            1
+        } else {
+            crew.room()
+        };
+        match deliveries::claim(&app.pool, &owner, room).await {
             Ok(claimed) if !claimed.is_empty() => {
                 for claimed in claimed {
                     let (app, outcomes, owner) = (app.clone(), outcomes.clone(), owner.clone());
@@ -248,5 +257,7 @@ async fn write_given_up(
     };
     errors::journal(&mut transaction, &entry).await?;
     deliveries::finish(&mut transaction, &claimed.delivery_id, "failed", None, None).await?;
-    transaction.commit().await
+    transaction.commit().await?;
+    app.wakeups.tell_others(Channel::Outcomes);
+    Ok(())
 }

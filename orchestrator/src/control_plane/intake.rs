@@ -1,4 +1,4 @@
-//! Durable intake (L-22): one committer gathers concurrent deliveries into one transaction.
+//! Durable intake (L-22): one committer gathers concurrent deliveries into few transactions.
 //!
 //! Nothing is answered before that transaction is committed; after it nothing is answered with 5xx (L-23).
 use std::collections::HashSet;
@@ -6,26 +6,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::Utc;
 use domain::decide::webhook_duplicate;
-use domain::events::{Event, parse};
-use domain::ids::{DeliveryId, RunId};
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use domain::ids::RunId;
+use serde_json::json;
 use sqlx::PgConnection;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
+use super::crew;
+use super::delivery_row::{describe, event_of};
 use super::outcomes::{Answer, AnswerStatus, Outcomes};
+use super::pressure::Pressure;
 use crate::app::App;
 use crate::store::deliveries::{self, NewDelivery, StoredDelivery};
 use crate::store::errors::{self, NewRuntimeError};
-use crate::store::{self, events, wakeups};
+use crate::store::{self, events};
 use crate::wakeups::Channel;
 
 /// L-22: how long a request waits for its outcome.
 const OUTCOME_WAIT: Duration = Duration::from_secs(2);
 /// One transaction holds at most so many deliveries, each at most 1 MiB.
 const BATCH_LIMIT: usize = 64;
+/// Transactions under way at once: while one waits for the disk, the next is written.
+const COMMITS: usize = 2;
 /// Requests beyond this wait in their own connections.
 const QUEUE_LIMIT: usize = 1024;
 
@@ -48,13 +51,15 @@ pub enum IntakeError {
 
 /// What the committer says about one delivery.
 enum Stored {
+    /// Its outcome may come in time.
     New,
+    /// So many are under way that nobody waits for outcomes.
+    Pressed,
     Duplicate(Answer),
 }
 
 struct Pending {
     delivery: NewDelivery,
-    event: Event,
     done: oneshot::Sender<Result<Stored, IntakeError>>,
 }
 
@@ -68,33 +73,36 @@ pub struct Intake {
 /// The receiving end, for the one committer of the process.
 pub struct Committer {
     queue: mpsc::Receiver<Pending>,
+    outcomes: Arc<Outcomes>,
+    pressure: Arc<Pressure>,
 }
 
 /// Both ends.
-pub fn intake(outcomes: Arc<Outcomes>) -> (Intake, Committer) {
+pub fn intake(outcomes: Arc<Outcomes>, pressure: Arc<Pressure>) -> (Intake, Committer) {
     let (sender, receiver) = mpsc::channel(QUEUE_LIMIT);
     (
         Intake {
             queue: sender,
-            outcomes,
+            outcomes: outcomes.clone(),
         },
-        Committer { queue: receiver },
+        Committer {
+            queue: receiver,
+            outcomes,
+            pressure,
+        },
     )
 }
 
 impl Intake {
-    /// Stores a delivery and answers with its outcome, or with a plain acceptance after two seconds.
+    /// Stores a delivery and answers with its outcome, or with a plain acceptance: after two seconds, and at once while
+    /// there is pressure.
     pub async fn accept(&self, request: IntakeRequest) -> Result<Answer, IntakeError> {
         let delivery_id = request.delivery_id.clone();
-        let (delivery, event) = describe(request);
+        let delivery = describe(request);
         let outcome = self.outcomes.register(&delivery_id);
         let (done, stored) = oneshot::channel();
         self.queue
-            .send(Pending {
-                delivery,
-                event,
-                done,
-            })
+            .send(Pending { delivery, done })
             .await
             .map_err(|_| IntakeError::Unavailable)?;
         let stored = stored.await.unwrap_or(Err(IntakeError::Internal));
@@ -103,6 +111,10 @@ impl Intake {
                 Ok(Ok(answer)) => Ok(answer),
                 _ => Ok(Answer::new(&delivery_id, AnswerStatus::Accepted, None)),
             },
+            Ok(Stored::Pressed) => {
+                drop(outcome);
+                Ok(Answer::new(&delivery_id, AnswerStatus::Accepted, None))
+            }
             Ok(Stored::Duplicate(answer)) => {
                 drop(outcome);
                 Ok(answer)
@@ -117,33 +129,18 @@ impl Intake {
     }
 }
 
-/// What the row says about the delivery without deciding anything. The gateway has refused invalid JSON (L-21).
-fn describe(request: IntakeRequest) -> (NewDelivery, Event) {
-    let payload: Value = serde_json::from_slice(&request.body).unwrap_or(Value::Null);
-    let event = parse(
-        DeliveryId::new(request.delivery_id.as_str()),
-        &request.event_type,
-        payload,
-        Utc::now(),
-    );
-    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    let delivery = NewDelivery {
-        delivery_id: request.delivery_id,
-        event_type: request.event_type,
-        action: some(&event.action),
-        repository_full_name: some(event.repository_full_name()),
-        sender_login: some(event.sender_login()),
-        body_sha256: Sha256::digest(&request.body).to_vec(),
-        raw_body: request.body.to_vec(),
-    };
-    (delivery, event)
-}
-
 impl Committer {
     /// Commits until every sender is gone or the process ends; what is queued then is still committed.
     pub async fn run(mut self, app: Arc<App>) {
         let mut batch = Vec::with_capacity(BATCH_LIMIT);
+        let mut commits = JoinSet::new();
         loop {
+            // The next batch gathers meanwhile.
+            while commits.len() >= COMMITS
+                && let Some(ended) = commits.join_next().await
+            {
+                crew::report(ended);
+            }
             let received = tokio::select! {
                 biased;
                 received = self.queue.recv_many(&mut batch, BATCH_LIMIT) => received,
@@ -153,17 +150,26 @@ impl Committer {
                 }
             };
             if received == 0 {
-                return;
+                break;
             }
-            commit(&app, std::mem::take(&mut batch)).await;
+            let app = app.clone();
+            let (outcomes, pressure) = (self.outcomes.clone(), self.pressure.clone());
+            let batch = std::mem::take(&mut batch);
+            commits.spawn(async move { commit(&app, &outcomes, &pressure, batch).await });
+        }
+        while let Some(ended) = commits.join_next().await {
+            crew::report(ended);
         }
     }
 }
 
-async fn commit(app: &App, batch: Vec<Pending>) {
+async fn commit(app: &App, outcomes: &Outcomes, pressure: &Pressure, batch: Vec<Pending>) {
     // A database error of one delivery must not refuse its neighbours: then each gets its own transaction.
     match store_batch(app, &batch).await {
-        Ok(stored) => answer(batch, stored),
+        Ok(stored) => {
+            let is_pressed = pressure.note(outcomes.under_way());
+            answer(batch, relieve(is_pressed, stored));
+        }
         Err(error) if store::is_unavailable(&error) || batch.len() == 1 => {
             let fault = fault_of(&error);
             for pending in batch {
@@ -187,6 +193,17 @@ async fn commit(app: &App, batch: Vec<Pending>) {
         }
     }
     app.wakeups.notify(Channel::Deliveries);
+    app.wakeups.tell_others(Channel::Deliveries);
+}
+
+/// Under pressure nobody waits for an outcome.
+fn relieve(is_pressed: bool, mut stored: Vec<Stored>) -> Vec<Stored> {
+    for stored in &mut stored {
+        if is_pressed && matches!(stored, Stored::New) {
+            *stored = Stored::Pressed;
+        }
+    }
+    stored
 }
 
 fn answer(batch: Vec<Pending>, stored: Vec<Stored>) {
@@ -215,17 +232,15 @@ fn fault_of(error: &sqlx::Error) -> IntakeError {
 async fn store_batch(app: &App, batch: &[Pending]) -> Result<Vec<Stored>, sqlx::Error> {
     let mut transaction = app.pool.begin().await?;
     let mut seen = HashSet::new();
-    let mut first: Vec<NewDelivery> = batch
+    let mut first: Vec<&NewDelivery> = batch
         .iter()
         .map(|pending| &pending.delivery)
         .filter(|delivery| seen.insert(delivery.delivery_id.as_str()))
-        .cloned()
         .collect();
     // One order for everybody, so that two committers cannot wait for each other's rows.
     first.sort_by(|left, right| left.delivery_id.cmp(&right.delivery_id));
     let inserted = deliveries::insert_new(&mut transaction, &first).await?;
     let mut fresh: HashSet<String> = inserted.into_iter().collect();
-    let any_fresh = !fresh.is_empty();
     let mut stored = Vec::with_capacity(batch.len());
     for pending in batch {
         // The second of two equal ids in one batch finds its twin gone from the set.
@@ -236,9 +251,6 @@ async fn store_batch(app: &App, batch: &[Pending]) -> Result<Vec<Stored>, sqlx::
                 note_duplicate(app, &mut transaction, pending).await?,
             ));
         }
-    }
-    if any_fresh {
-        wakeups::notify(&mut transaction, Channel::Deliveries).await?;
     }
     transaction.commit().await?;
     for delivery in &first {
@@ -256,7 +268,8 @@ async fn note_duplicate(
     let delivery = &pending.delivery;
     let known = deliveries::find(&mut *connection, &delivery.delivery_id).await?;
     let run_id = known.as_ref().and_then(|known| known.run_id);
-    let record = webhook_duplicate(&pending.event, &app.policy.labels, run_id.map(RunId));
+    let event = event_of(delivery);
+    let record = webhook_duplicate(&event, &app.policy.labels, run_id.map(RunId));
     events::insert(connection, &record).await?;
     if let Some(known) = known.filter(|known| known.body_sha256 != delivery.body_sha256) {
         journal_other_body(connection, delivery, &known).await?;
@@ -290,4 +303,25 @@ async fn journal_other_body(
         },
     )
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn under_pressure_nobody_waits_and_a_repeat_is_told_all_the_same() {
+        let stored = || {
+            let repeat = Answer::new("id", AnswerStatus::Duplicate, None);
+            vec![Stored::New, Stored::Duplicate(repeat), Stored::New]
+        };
+        assert!(matches!(
+            relieve(true, stored())[..],
+            [Stored::Pressed, Stored::Duplicate(_), Stored::Pressed]
+        ));
+        assert!(matches!(
+            relieve(false, stored())[..],
+            [Stored::New, Stored::Duplicate(_), Stored::New]
+        ));
+    }
 }

@@ -74,6 +74,11 @@ impl Outcomes {
         receiver
     }
 
+    /// Deliveries that somebody waits for.
+    pub fn under_way(&self) -> usize {
+        self.lock().len()
+    }
+
     /// Answers everybody who waits for the delivery.
     pub fn resolve(&self, delivery_id: &str, answer: &Answer) {
         for sender in self.lock().remove(delivery_id).unwrap_or_default() {

@@ -8,6 +8,7 @@ use axum::Router;
 
 use super::intake::{self, Committer, Intake};
 use super::outcomes::Outcomes;
+use super::pressure::Pressure;
 use super::readiness::failing_checks;
 use super::{decider, executor, metrics, reconcile, router};
 use crate::app::SharedApp;
@@ -34,28 +35,38 @@ impl ControlPlane {
     /// Builds the state and the loops; nothing runs yet.
     pub fn new(app: &SharedApp) -> (Self, Vec<Part>) {
         let outcomes = Arc::new(Outcomes::default());
-        let (intake, committer) = intake::intake(outcomes.clone());
+        let pressure = Arc::new(Pressure::default());
+        let (intake, committer) = intake::intake(outcomes.clone(), pressure.clone());
         let control_plane = Self {
             app: app.clone(),
             intake,
             staff: staff::router(staff::Services::new(app.clone())),
             outcomes,
         };
-        let parts = control_plane.parts(committer);
+        let parts = control_plane.parts(committer, pressure);
         (control_plane, parts)
     }
 
-    fn parts(&self, committer: Committer) -> Vec<Part> {
+    fn parts(&self, committer: Committer, pressure: Arc<Pressure>) -> Vec<Part> {
         let mut parts: Vec<Part> = vec![("intake", Box::pin(committer.run(self.app.clone())))];
         parts.push((
             "decider",
-            Box::pin(decider::run(self.app.clone(), self.outcomes.clone())),
+            Box::pin(decider::run(
+                self.app.clone(),
+                self.outcomes.clone(),
+                pressure,
+            )),
         ));
         parts.push(("executor", Box::pin(executor::run(self.app.clone()))));
         let (app, outcomes) = (self.app.clone(), self.outcomes.clone());
         parts.push((
             "outcomes",
             Box::pin(async move { outcomes.watch(&app).await }),
+        ));
+        let app = self.app.clone();
+        parts.push((
+            "wake-ups of others",
+            Box::pin(async move { app.wakeups.tell(&app.pool, &app.shutdown).await }),
         ));
         parts.push(("full pass", Box::pin(reconcile::run(self.app.clone()))));
         parts.push(("gauges", Box::pin(metrics::run(self.app.clone()))));

@@ -117,10 +117,15 @@ pub(super) async fn show(
         review_comments: &review_comments,
     })
     .ok_or_else(|| ApiError::failed_precondition("no prompt template serves this run (R-79)"))?;
+    // A discussion pushes nothing, but goes on where the agent's session of the Issue's branch stopped.
+    let session_branch = match run.issue_number {
+        Some(number) if run.discussion_mode => format!("codex/issue-{number}"),
+        _ => target_branch.clone(),
+    };
     let session = sessions::latest_for_resume(
         services.pool(),
         &run.repository_full_name,
-        &target_branch,
+        &session_branch,
         &agent_key,
         run.id,
     )

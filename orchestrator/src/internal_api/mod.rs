@@ -5,6 +5,7 @@ mod callers;
 mod context;
 mod credentials;
 mod deliveries;
+mod discussion;
 mod environment;
 mod prompt;
 mod router;

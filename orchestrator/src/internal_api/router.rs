@@ -3,19 +3,21 @@ use axum::Router;
 use axum::routing::{get, post, put};
 
 use super::{
-    context, credentials, deliveries, environment, run_events, run_logs, session, threads,
+    context, credentials, deliveries, discussion, environment, run_events, run_logs, session,
+    threads,
 };
 use crate::http_api::unknown_method;
 use crate::staff::Services;
 
 /// Every route of this module, for tests and documentation.
-pub const ROUTES: [(&str, &str); 12] = [
+pub const ROUTES: [(&str, &str); 13] = [
     ("POST", "/internal/v1/runs/{run_id}/mcp-token"),
     ("PUT", "/internal/v1/runs/{run_id}/credentials-owner"),
     ("POST", "/internal/v1/runs/{run_id}/environment"),
     ("GET", "/internal/v1/runs/{run_id}/environment"),
     ("GET", "/internal/v1/runs/{run_id}/threads"),
     ("GET", "/internal/v1/runs/{run_id}/context"),
+    ("GET", "/internal/v1/runs/{run_id}/discussion"),
     ("GET", "/internal/v1/runs/{run_id}/session"),
     ("PUT", "/internal/v1/runs/{run_id}/session"),
     ("POST", "/internal/v1/runs/{run_id}/events"),
@@ -41,6 +43,10 @@ pub fn router(services: Services) -> Router {
         )
         .route("/internal/v1/runs/{run_id}/threads", get(threads::show))
         .route("/internal/v1/runs/{run_id}/context", get(context::show))
+        .route(
+            "/internal/v1/runs/{run_id}/discussion",
+            get(discussion::show),
+        )
         .route(
             "/internal/v1/runs/{run_id}/session",
             get(session::show).put(session::save),

@@ -1,8 +1,10 @@
 //! Both threads of a run, live from GitHub, for the worker: it holds no GitHub token (runtime section 0) but decides at
 //! the claim by labels and pull request (L-14, L-46), and keeps a namespace by `run:debug`.
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::{Path, State};
-use domain::events::{Issue, PullRequest, issue_from, pull_request_from};
+use domain::events::{Issue, PullRequest, ThreadKind, issue_from, pull_request_from};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -12,7 +14,7 @@ use crate::github::{GithubClient, GithubError};
 use crate::http_api::ApiError;
 use crate::staff::Services;
 use crate::store::run_reads::{self, ContextRun};
-use crate::store::snapshots;
+use crate::store::{run_history, snapshots};
 use crate::worker::{PullRequestThread, Thread, Threads};
 
 /// Reads Issue, pull request and, for a revise, whether the branch is there.
@@ -47,10 +49,12 @@ pub(super) async fn show(
         .github
         .with_token(&token.token)
         .map_err(|error| unavailable(&error))?;
-    let (issue, pull_request, branch_exists) = tokio::try_join!(
+    let linked = linked_pull_requests(&services, &run).await?;
+    let (issue, pull_request, branch_exists, other_open_pull_requests) = tokio::try_join!(
         issue(&client, &run),
         pull_request(&client, &run),
-        branch_exists(&client, &run)
+        branch_exists(&client, &run),
+        open_among(&client, &run, &linked)
     )
     .map_err(|error| unavailable(&error))?;
     Ok(Json(Threads {
@@ -67,7 +71,47 @@ pub(super) async fn show(
             head_sha: pull.head_sha,
         }),
         branch_exists,
+        other_open_pull_requests,
     }))
+}
+
+/// Pull requests of the Issue by its run history; only a rethink asks for them (L-81).
+async fn linked_pull_requests(
+    services: &Services,
+    run: &ContextRun,
+) -> Result<BTreeSet<i64>, ApiError> {
+    let Some(number) = run.issue_number.filter(|_| run.trigger_kind == "rethink") else {
+        return Ok(BTreeSet::new());
+    };
+    let mut connection = services.pool().acquire().await?;
+    let history = run_history::of_thread(
+        &mut connection,
+        &run.repository_full_name,
+        ThreadKind::Issue,
+        i64::from(number),
+    )
+    .await?;
+    Ok(history
+        .iter()
+        .filter(|other| other.run_id.as_uuid() != run.id)
+        .filter_map(|other| other.pr_number)
+        .collect())
+}
+
+async fn open_among(
+    client: &GithubClient,
+    run: &ContextRun,
+    numbers: &BTreeSet<i64>,
+) -> Result<Vec<i64>, GithubError> {
+    let mut open = Vec::new();
+    for number in numbers {
+        let route = format!("/repos/{}/pulls/{number}", run.repository_full_name);
+        let found = found(client.get::<Value>(&route).await)?;
+        if found.is_some_and(|object| pull_request_from(&object).state == "open") {
+            open.push(*number);
+        }
+    }
+    Ok(open)
 }
 
 async fn issue(client: &GithubClient, run: &ContextRun) -> Result<Option<Issue>, GithubError> {

@@ -1,4 +1,5 @@
 //! Webhook deliveries: stored before they are answered (L-22), decided once (D-2).
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
@@ -15,7 +16,7 @@ pub struct NewDelivery {
     pub repository_full_name: Option<String>,
     pub sender_login: Option<String>,
     pub body_sha256: Vec<u8>,
-    pub raw_body: Vec<u8>,
+    pub raw_body: Bytes,
 }
 
 /// What is known of a stored delivery.
@@ -50,10 +51,10 @@ pub struct ClaimedDelivery {
 /// Inserts many deliveries at once and answers the ids that were new. Ids in one call must differ.
 pub async fn insert_new(
     connection: &mut PgConnection,
-    deliveries: &[NewDelivery],
+    deliveries: &[&NewDelivery],
 ) -> Result<Vec<String>, sqlx::Error> {
     let column = |pick: fn(&NewDelivery) -> Option<&str>| -> Vec<Option<&str>> {
-        deliveries.iter().map(pick).collect()
+        deliveries.iter().copied().map(pick).collect()
     };
     sqlx::query_scalar(
         "INSERT INTO webhook_deliveries (delivery_id, event_type, action, repository_full_name, sender_login, body_sha256, raw_body)
@@ -66,7 +67,7 @@ pub async fn insert_new(
     .bind(column(|delivery| delivery.repository_full_name.as_deref()))
     .bind(column(|delivery| delivery.sender_login.as_deref()))
     .bind(deliveries.iter().map(|delivery| delivery.body_sha256.as_slice()).collect::<Vec<_>>())
-    .bind(deliveries.iter().map(|delivery| delivery.raw_body.as_slice()).collect::<Vec<_>>())
+    .bind(deliveries.iter().map(|delivery| delivery.raw_body.as_ref()).collect::<Vec<_>>())
     .fetch_all(connection)
     .await
 }
@@ -102,7 +103,8 @@ pub async fn decided_among(
 }
 
 /// Leases the oldest due deliveries for 30 s, at most `limit`, oldest first; the attempt counts from here, so that a
-/// dying decider counts too.
+/// dying decider counts too. A claim does not wait for the disk: one that a crash of the server takes back is made
+/// again, and [`hold_claim`] refuses whoever still believes in it. Outside a transaction only, which would not wait either.
 pub async fn claim(
     executor: impl PgExecutor<'_>,
     owner: &str,
@@ -110,7 +112,7 @@ pub async fn claim(
 ) -> Result<Vec<ClaimedDelivery>, sqlx::Error> {
     let mut claimed: Vec<ClaimedDelivery> = sqlx::query_as(
         "UPDATE webhook_deliveries SET lease_owner = $1, lease_until = platform_now() + make_interval(secs => $2), attempts = attempts + 1
-         WHERE delivery_id IN (
+         WHERE (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL AND delivery_id IN (
              SELECT delivery_id FROM webhook_deliveries
              WHERE status = 'processing' AND next_attempt_at <= platform_now() AND (lease_until IS NULL OR lease_until <= platform_now())
              ORDER BY next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED)

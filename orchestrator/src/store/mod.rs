@@ -4,6 +4,7 @@ mod database;
 pub mod deliveries;
 pub mod delivery_reads;
 pub mod deploy_tasks;
+pub mod discussions;
 pub mod effect_context;
 pub mod effects;
 pub mod errors;

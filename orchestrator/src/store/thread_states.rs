@@ -61,11 +61,11 @@ pub async fn apply(
             sqlx::query("UPDATE thread_states SET need_input_reason = NULL, need_input_set_at = NULL WHERE repository_id = $1 AND thread_kind = $2 AND thread_number = $3")
                 .bind(repository_id).bind(thread.kind.as_str()).bind(thread.number)
         }
-        ThreadStateChange::RoleLabelSet { label, .. } => sqlx::query(
-            "UPDATE thread_states SET role_label_set_at = role_label_set_at || jsonb_build_object($4::text, platform_now())
+        ThreadStateChange::RoleLabelSet { label, at, .. } => sqlx::query(
+            "UPDATE thread_states SET role_label_set_at = role_label_set_at || jsonb_build_object($4::text, coalesce($5, platform_now()))
              WHERE repository_id = $1 AND thread_kind = $2 AND thread_number = $3",
         )
-        .bind(repository_id).bind(thread.kind.as_str()).bind(thread.number).bind(label),
+        .bind(repository_id).bind(thread.kind.as_str()).bind(thread.number).bind(label).bind(at),
         ThreadStateChange::RoleLabelCleared { label, .. } => {
             sqlx::query("UPDATE thread_states SET role_label_set_at = role_label_set_at - $4::text WHERE repository_id = $1 AND thread_kind = $2 AND thread_number = $3")
                 .bind(repository_id).bind(thread.kind.as_str()).bind(thread.number).bind(label)

@@ -1,5 +1,5 @@
 //! NOTIFY channels: a wake-up, never the data (D-30).
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 
 /// What a listener may be woken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,5 +43,18 @@ pub async fn notify(connection: &mut PgConnection, channel: Channel) -> Result<(
         .bind(channel.name())
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+/// Wakes the listeners of other processes now, about something that is committed. Nothing is lost with such a
+/// transaction, so it does not wait for the disk.
+pub async fn tell(executor: impl PgExecutor<'_>, channels: &[Channel]) -> Result<(), sqlx::Error> {
+    let names: Vec<&str> = channels.iter().map(|channel| channel.name()).collect();
+    sqlx::query(
+        "SELECT set_config('synchronous_commit', 'off', true), pg_notify(name, '') FROM unnest($1::text[]) AS name",
+    )
+    .bind(names)
+    .execute(executor)
+    .await?;
     Ok(())
 }

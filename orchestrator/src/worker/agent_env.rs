@@ -103,6 +103,14 @@ pub fn plain(
         ("CODEXK8S_RUN_TRIGGER_LABEL", run.trigger_label.clone()),
         ("CODEXK8S_DISCUSSION_MODE", run.discussion_mode.to_string()),
         (
+            "CODEXK8S_DISCUSSION_POLL_INTERVAL_MS",
+            config
+                .agent
+                .discussion_poll_interval
+                .as_millis()
+                .to_string(),
+        ),
+        (
             "CODEXK8S_RUN_TARGET_BRANCH",
             target_branch.or_else(default_branch).unwrap_or_default(),
         ),

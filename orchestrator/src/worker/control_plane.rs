@@ -69,6 +69,9 @@ pub struct Threads {
     pub pull_request: Option<PullRequestThread>,
     /// The run's branch exists on GitHub.
     pub branch_exists: bool,
+    /// Other open pull requests of the Issue; looked up for a rethink only, which supersedes them (L-81).
+    #[serde(default)]
+    pub other_open_pull_requests: Vec<i64>,
 }
 
 impl Threads {
@@ -232,12 +235,13 @@ impl ControlPlane {
     pub async fn own_credentials(
         &self,
         run_id: Uuid,
+        kind: &'static str,
         namespace: &str,
         name: &str,
         uid: &str,
     ) -> Result<(), CallError> {
         let request = OwnerRequest {
-            kind: "Job",
+            kind,
             name,
             uid,
             namespace,

@@ -11,6 +11,7 @@ use crate::store::{links, run_history, snapshots, thread_states};
 use crate::wakeups::Channel;
 use domain::audit::{AuditEvent, RunCanceledPayload, RunFinishedPayload};
 use domain::runs::{FinishReason, RunEnd, RunStatus};
+use domain::transitions::{EndedRun, after_ended_run};
 
 /// Statuses the worker may end by itself; a waiting run is parked instead.
 const RUNNING: [&str; 1] = ["running"];
@@ -46,6 +47,7 @@ impl End {
 /// Ends an owned run. `false`: the lease is lost or the run is over already, and nothing was changed.
 pub async fn finish(ctx: &WorkerContext, run: &WorkerRun, end: End) -> Result<bool, LaunchError> {
     let debug = debug_hold::wanted(ctx, run).await;
+    let superseded = superseded(ctx, run, &end).await?;
     let status = end.end.status();
     let reason = end.end.reason();
     let row = RunEndRow {
@@ -72,7 +74,13 @@ pub async fn finish(ctx: &WorkerContext, run: &WorkerRun, end: End) -> Result<bo
     }
     journal::record(&mut tx, subject, terminal_event(run, &end)).await?;
     if let Some(facts) = facts {
-        let follows = domain::transitions::after_run(&facts, end.end, &ctx.policy);
+        let ended = EndedRun {
+            run: &facts,
+            end: end.end,
+            abandon: true,
+            other_open_pull_requests: &superseded,
+        };
+        let follows = after_ended_run(&ended, &ctx.policy);
         journal::plan(&mut tx, subject, &follows.effects).await?;
         for record in &follows.audit {
             crate::store::events::record(&mut tx, record).await?;
@@ -104,6 +112,28 @@ pub async fn finish(ctx: &WorkerContext, run: &WorkerRun, end: End) -> Result<bo
         debug_hold::annotate(ctx, run).await;
     }
     Ok(true)
+}
+
+/// Pull requests that a successful rethink replaces; the end waits until GitHub says which are open (L-81).
+async fn superseded(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    end: &End,
+) -> Result<Vec<i64>, LaunchError> {
+    let replaces = run.trigger_kind == "rethink"
+        && !run.discussion_mode
+        && end.end == RunEnd::Succeeded
+        && ctx.app.acts_on(&run.repository_full_name);
+    if !replaces {
+        return Ok(Vec::new());
+    }
+    let threads = ctx.control_plane.threads(run.id).await;
+    threads
+        .map(|threads| threads.other_open_pull_requests)
+        .map_err(|error| LaunchError::Later {
+            reason: FinishReason::KubernetesJobFailed,
+            error: error.to_string(),
+        })
 }
 
 fn terminal_event(run: &WorkerRun, end: &End) -> AuditEvent {

@@ -9,19 +9,16 @@ use super::control_plane::{CallError, IssuedToken};
 use super::environment::{self, PreparedRef};
 use super::finish::{self, End};
 use super::journal::{self, Subject};
+use super::launch_pod;
 use super::namespace::{self, Choice, Origin, Reuse};
 use super::profile::{self, ResolvedProfile, Unmet};
-use crate::cluster::{
-    AgentAccount, ApplyError, JobSpecInput, PodResources, PodVolume, build_job, build_namespace,
-};
+use super::start::{Place, start};
+use crate::cluster::{AgentAccount, ApplyError, build_namespace};
 use crate::store::effects::EffectInsertError;
 use crate::store::namespace_leases::{self, NewNamespaceLease};
 use crate::store::runs::{self, WorkerRun};
 use chrono::{DateTime, Utc};
-use domain::audit::{
-    AuditEvent, JobImageResolvedPayload, NamespacePreparedPayload, NamespaceReusePayload,
-    RunStartedPayload,
-};
+use domain::audit::{AuditEvent, NamespacePreparedPayload, NamespaceReusePayload};
 use domain::effects::CommentPhase;
 use domain::ids::{CorrelationId, ProjectId, RunId};
 use domain::namespaces::{Lease, NamespaceMetadata};
@@ -31,8 +28,6 @@ use domain::stages::{Role, RuntimeMode};
 use serde_json::json;
 use std::time::Duration;
 
-/// Where the agent finds its working tree.
-const WORKSPACE: &str = "/workspace";
 /// A namespace that turns out unusable is left for another one at most once.
 const NAMESPACE_CHOICES: u8 = 2;
 
@@ -141,16 +136,13 @@ pub async fn launch(ctx: &WorkerContext, run: &WorkerRun) -> Result<Launched, La
     if run.deploy_only {
         return deploy_only(ctx, run).await;
     }
-    if run.discussion_mode || run.trigger_kind == "ai_repair" {
-        return Err(LaunchError::context(
-            "runs in a Pod of their own are not built yet",
-        ));
-    }
     let profile = match profile::resolve(ctx, run).await? {
         Ok(profile) => profile,
         Err(unmet) => return precondition(ctx, run, unmet).await,
     };
     match run.runtime_mode.as_deref() {
+        _ if run.discussion_mode => launch_pod::discussion(ctx, run, &profile).await,
+        _ if run.trigger_kind == "ai_repair" => launch_pod::repair(ctx, run, &profile).await,
         Some("code-only") => code_only(ctx, run, &profile).await,
         _ => full_env(ctx, run, &profile).await,
     }
@@ -204,7 +196,7 @@ async fn code_only(
         prepared: None,
         issued: issue_token(ctx, run, &namespace).await?,
     };
-    start_job(ctx, run, profile, &namespace, ready, None).await
+    start(ctx, run, profile, Place::code_only(&namespace), ready).await
 }
 
 async fn full_env(
@@ -217,21 +209,16 @@ async fn full_env(
         let (choice, lease, now) = settle_namespace(ctx, &run, profile).await?;
         let name = choice.name.as_str();
         if choice.origin == Origin::Live {
-            ctx.cluster.ensure_readonly_account(name).await?;
+            ctx.cluster
+                .ensure_live_account(name, AgentAccount::Readonly)
+                .await?;
             let prepared = environment::prepare(ctx, &run, name).await?;
             let ready = Ready {
                 prepared,
                 issued: issue_token(ctx, &run, name).await?,
             };
-            return start_job(
-                ctx,
-                &run,
-                profile,
-                name,
-                ready,
-                Some(AgentAccount::Readonly),
-            )
-            .await;
+            let place = Place::full_env(name, AgentAccount::Readonly);
+            return start(ctx, &run, profile, place, ready).await;
         }
         let reuse = match choice.origin {
             Origin::Lineage | Origin::Reuse => {
@@ -266,15 +253,8 @@ async fn full_env(
         }
         let ready = prepare_namespace(ctx, &run, &choice, &lease, now, reuse.as_ref()).await?;
         let agent = run.agent_key.clone().unwrap_or_default();
-        return start_job(
-            ctx,
-            &run,
-            profile,
-            name,
-            ready,
-            Some(AgentAccount::of_agent(&agent)),
-        )
-        .await;
+        let place = Place::full_env(name, AgentAccount::of_agent(&agent));
+        return start(ctx, &run, profile, place, ready).await;
     }
     Err(LaunchError::namespace("no usable namespace was found"))
 }
@@ -332,7 +312,7 @@ pub async fn settle_namespace(
 }
 
 /// The platform's part of R-44; services.yaml of the project is not deployed yet, so it says nothing.
-fn ttl_seconds(ctx: &WorkerContext, run: &WorkerRun) -> i64 {
+pub(super) fn ttl_seconds(ctx: &WorkerContext, run: &WorkerRun) -> i64 {
     let role = run.agent_key.as_deref().and_then(Role::from_text);
     let by_role = role.and_then(|role| ctx.policy.namespace_ttl_by_role.get(&role).copied());
     by_role
@@ -342,14 +322,14 @@ fn ttl_seconds(ctx: &WorkerContext, run: &WorkerRun) -> i64 {
 }
 
 /// What a Job needs besides its namespace.
-struct Ready {
+pub(super) struct Ready {
     /// The commit that was checked out.
-    prepared: PreparedRef,
+    pub(super) prepared: PreparedRef,
     /// Where the run's credentials are.
-    issued: IssuedToken,
+    pub(super) issued: IssuedToken,
 }
 
-async fn issue_token(
+pub(super) async fn issue_token(
     ctx: &WorkerContext,
     run: &WorkerRun,
     namespace: &str,
@@ -522,127 +502,6 @@ async fn store_fingerprint(
     if let Err(error) = stored.await {
         tracing::warn!(run_id = %run.id, namespace = name, %error, "failed to store the fingerprint of a namespace");
     }
-}
-
-/// Makes the Job and says so once.
-async fn start_job(
-    ctx: &WorkerContext,
-    run: &WorkerRun,
-    profile: &ResolvedProfile,
-    namespace: &str,
-    ready: Ready,
-    account: Option<AgentAccount>,
-) -> Result<Launched, LaunchError> {
-    let worker = &ctx.app.config.worker;
-    let mut known = run.clone();
-    known.pr_number = profile.pull_request.or(run.pr_number);
-    let volume = if account.is_some() {
-        PodVolume::RepositoryCache
-    } else {
-        PodVolume::Scratch
-    };
-    let job = build_job(&JobSpecInput {
-        run_id: run.id,
-        project_id: run.project_id,
-        correlation_id: run.correlation_id.clone(),
-        namespace: namespace.to_owned(),
-        instance: ctx.cluster.names().instance().to_owned(),
-        image: worker.job_image.clone(),
-        command: worker.job_command.clone(),
-        service_account: account.map(|account| ctx.cluster.accounts().name(account).to_owned()),
-        volume,
-        environment: agent_env::plain(
-            ctx,
-            &known,
-            &profile.facts,
-            ready.prepared.as_deref(),
-            WORKSPACE,
-        ),
-        credentials_secret: ready.issued.secret_name,
-        ttl_seconds: worker.job_ttl_seconds,
-        backoff_limit: worker.job_backoff_limit,
-        resources: PodResources {
-            cpu_request: worker.job_cpu_request.clone(),
-            memory_request: worker.job_memory_request.clone(),
-            cpu_limit: worker.job_cpu_limit.clone(),
-            memory_limit: worker.job_memory_limit.clone(),
-        },
-    });
-    if !still_owned(ctx, run).await? {
-        return Err(LaunchError::LeaseLost);
-    }
-    let made = ctx.cluster.create_job(&job).await?;
-    let (owned, recorded) = tokio::join!(
-        ctx.control_plane
-            .own_credentials(run.id, namespace, &made.name, &made.uid),
-        record_started(ctx, &known, profile, namespace, &made.name),
-    );
-    if let Err(error) = owned {
-        // The leak check finds a Secret without a Job; the run itself is not touched by it.
-        tracing::warn!(run_id = %run.id, %error, "failed to tie the credentials to their Job");
-    }
-    recorded?;
-    Ok(Launched::Job)
-}
-
-/// A run cancelled during preparation gets no Job.
-async fn still_owned(ctx: &WorkerContext, run: &WorkerRun) -> Result<bool, LaunchError> {
-    let mut conn = ctx.app.pool.acquire().await?;
-    Ok(runs::get_owned(&mut conn, run.id, ctx.worker_id())
-        .await?
-        .is_some())
-}
-
-/// Says once which Job was made for the run.
-pub async fn record_started(
-    ctx: &WorkerContext,
-    run: &WorkerRun,
-    profile: &ResolvedProfile,
-    namespace: &str,
-    job_name: &str,
-) -> Result<(), LaunchError> {
-    let worker = &ctx.app.config.worker;
-    let subject = Subject::from(run);
-    let prompt = agent_env::prompt_choice(ctx, run);
-    let facts = profile.facts.clone();
-    let mut tx = fenced(ctx, run).await?;
-    if runs::set_job(&mut tx, run.id, namespace, job_name).await? {
-        let image = AuditEvent::RunJobImageResolved(JobImageResolvedPayload {
-            selected_image: Some(worker.job_image.clone()),
-            // Without a registry to ask, the configured image is used unchecked.
-            selected_source: Some("primary_unchecked".to_owned()),
-            primary_image: Some(worker.job_image.clone()),
-            fallback_image: worker.job_image_fallback.clone(),
-            ..JobImageResolvedPayload::default()
-        });
-        journal::record_once(&mut tx, subject, image).await?;
-        let started = AuditEvent::RunStarted(RunStartedPayload {
-            slot_no: run.slot_no.map(i64::from),
-            job_name: Some(job_name.to_owned()),
-            job_namespace: Some(namespace.to_owned()),
-            runtime_mode: run.runtime_mode.clone(),
-            repository_full_name: Some(run.repository_full_name.clone()),
-            agent_key: run.agent_key.clone(),
-            issue_number: run.issue_number.map(i64::from),
-            trigger_kind: Some(run.trigger_kind.clone()),
-            trigger_label: Some(run.trigger_label.clone()),
-            discussion_mode: Some(run.discussion_mode),
-            job_image: Some(worker.job_image.clone()),
-            model: Some(facts.model),
-            model_source: Some(facts.model_source),
-            reasoning_effort: Some(facts.reasoning_effort),
-            reasoning_source: Some(facts.reasoning_source),
-            prompt_template_kind: Some(prompt.kind),
-            prompt_template_source: Some(prompt.source.to_owned()),
-            prompt_template_locale: Some(prompt.locale),
-            base_branch: Some(agent_env::base_branch(ctx, run)),
-        });
-        journal::record_once(&mut tx, subject, started).await?;
-        journal::status_comment(&mut tx, run, CommentPhase::Started).await?;
-    }
-    tx.commit().await?;
-    ctx.wake_effects();
-    Ok(())
 }
 
 /// Keeps the profile and says so once.

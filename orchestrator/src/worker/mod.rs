@@ -14,11 +14,14 @@ mod hygiene;
 mod in_flight;
 pub mod journal;
 pub mod launch;
+mod launch_pod;
 mod leases;
 pub mod namespace;
+mod pod_run;
 pub mod profile;
 mod reconcile;
 mod service;
+pub mod start;
 mod sweep;
 mod tick;
 

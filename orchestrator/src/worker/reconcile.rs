@@ -3,7 +3,8 @@
 use super::context::{WorkerContext, WorkerError};
 use super::finish::{self, End};
 use super::launch::{self, LaunchError, Launched};
-use crate::cluster::{PodFailure, RunObservation, job_name, lease_patch, observe};
+use super::pod_run;
+use crate::cluster::{ApplyError, PodFailure, RunObservation, job_name, lease_patch, observe};
 use crate::conduct::Acting;
 use crate::store::runs::{self, WorkerRun};
 use crate::store::{namespace_leases, run_finish, slots};
@@ -124,6 +125,13 @@ async fn step(
         Acting::OnPaper => return ctx.app.conduct.step_on_paper(ctx, &run).await,
         Acting::NotAtAll => return Ok(()),
     }
+    if run.discussion_mode && pod_run::is_stopping(ctx, &run).await? {
+        // Whoever stops it ends it too (L-106, L-107); if that takes long, this looks again.
+        return Err(LaunchError::Later {
+            reason: FinishReason::DiscussionStopped,
+            error: "the discussion is being stopped".to_owned(),
+        });
+    }
     if run.job_name.is_none() {
         return first_launch(ctx, &run).await;
     }
@@ -133,6 +141,7 @@ async fn step(
     };
     match observation {
         RunObservation::Succeeded if run_finish::is_waiting(&run.status) => park(ctx, &run).await,
+        RunObservation::Succeeded if run.discussion_mode => pod_run::stop(ctx, &run).await,
         RunObservation::Succeeded => finish::finish(
             ctx,
             &run,
@@ -213,8 +222,12 @@ async fn live(ctx: &WorkerContext, run: &WorkerRun) -> Result<RunObservation, La
     let pods = ctx.cluster.pods_of_run(&namespace, run.id).await?;
     let pods: Vec<&Pod> = pods.iter().collect();
     Ok(match (&job, observe(job.as_ref(), &pods)) {
-        // Pods on their way out after their Job was deleted prove nothing.
-        (None, RunObservation::Active { .. }) => RunObservation::Absent,
+        // Pods on their way out after their Job was deleted prove nothing; a Pod that never had one does.
+        (None, RunObservation::Active { .. })
+            if pods.iter().all(|pod| !pod.owner_references().is_empty()) =>
+        {
+            RunObservation::Absent
+        }
         (_, observation) => observation,
     })
 }
@@ -270,7 +283,7 @@ async fn time_out(ctx: &WorkerContext, run: &WorkerRun) -> Result<(), LaunchErro
         return Ok(());
     }
     if let Some(namespace) = &run.job_namespace {
-        ctx.cluster.delete_job(namespace, &job_name(run.id)).await?;
+        delete_workload(ctx, run, namespace).await?;
     }
     let seconds = ctx.limits.run_timeout.as_secs();
     let end = End::because(
@@ -297,9 +310,24 @@ async fn delete_job(ctx: &WorkerContext, run: &WorkerRun) {
     let Some(namespace) = &run.job_namespace else {
         return;
     };
-    if let Err(error) = ctx.cluster.delete_job(namespace, &job_name(run.id)).await {
+    if let Err(error) = delete_workload(ctx, run, namespace).await {
         tracing::warn!(run_id = %run.id, %error, "failed to delete the job of an ended run");
     }
+}
+
+/// Deletes the run's Job, or the Pod of a run that has none.
+async fn delete_workload(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    namespace: &str,
+) -> Result<(), ApplyError> {
+    let name = job_name(run.id);
+    if pod_run::has_no_job(run) {
+        ctx.cluster.delete_pod(namespace, &name).await?;
+    } else {
+        ctx.cluster.delete_job(namespace, &name).await?;
+    }
+    Ok(())
 }
 
 /// Deletes the Jobs of runs that were canceled or timed out while their agents still work.
@@ -347,6 +375,14 @@ async fn delete_jobs(
                     .delete_job(&job.namespace().unwrap_or_default(), &job.name_any())
                     .await?;
                 tracing::info!(%run_id, "deleted the job of an ended run");
+            }
+        }
+        for pod in ctx.cluster.find_bare_pods(run_id).await? {
+            if pod.metadata.deletion_timestamp.is_none() {
+                ctx.cluster
+                    .delete_pod(&pod.namespace().unwrap_or_default(), &pod.name_any())
+                    .await?;
+                tracing::info!(%run_id, "deleted the pod of an ended run");
             }
         }
     }

@@ -237,7 +237,7 @@ async fn sweep_one(
     }
     if let Some(run) = &run {
         match ctx.control_plane.threads(run.id).await {
-            Ok(threads) if threads.bears(debug_hold::label(ctx)) => {
+            Ok(threads) if !is_of_discussion(view) && threads.bears(debug_hold::label(ctx)) => {
                 namespace_leases::set_debug_hold(conn, &view.name, true).await?;
                 if !view.kept() && acting == Acting::InTheWorld {
                     mark_kept(ctx, view, json!(keys::KEEP_DEBUG)).await;
@@ -420,6 +420,13 @@ async fn active_workloads(
         active.push(json!({"kind": "DeployTask", "name": run.map(|run| run.id)}));
     }
     Ok(active)
+}
+
+/// Only a discussion has a managed namespace without a stack in it; `run:debug` does not hold it.
+fn is_of_discussion(view: &NamespaceView) -> bool {
+    view.labels
+        .get(keys::RUNTIME_MODE)
+        .is_some_and(|mode| mode == "code-only")
 }
 
 async fn mark_kept(ctx: &WorkerContext, view: &NamespaceView, value: Value) {

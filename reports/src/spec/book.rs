@@ -3,6 +3,7 @@ use super::labels::{self, Label};
 use super::rows::{self, Row};
 use super::rules::{self, Rule};
 use super::scenarios::{self, FeatureFile, SpecScenario};
+use super::stages::{self, StageRow};
 use super::{SpecError, SpecText};
 
 /// The specification as data.
@@ -16,6 +17,8 @@ pub struct Specification {
     pub rules: Vec<Rule>,
     /// All labels of the catalogue with their cells.
     pub labels: Vec<Label>,
+    /// What a run of each trigger label is (L-6).
+    pub stages: Vec<StageRow>,
     /// All feature files with their folders.
     pub features: Vec<FeatureFile>,
 }
@@ -33,6 +36,7 @@ impl Specification {
             scenarios: scenarios::read(text)?,
             rules: rules::read(text),
             labels: labels::read(text)?,
+            stages: stages::read(text)?,
             features: scenarios::feature_files(text)?,
         };
         book.check()?;

@@ -7,6 +7,7 @@ mod names;
 mod rows;
 mod rules;
 mod scenarios;
+mod stages;
 mod text;
 
 pub use book::Specification;
@@ -16,4 +17,5 @@ pub use names::{stage_labels, trigger_labels};
 pub use rows::Row;
 pub use rules::Rule;
 pub use scenarios::{FeatureFile, SpecScenario};
+pub use stages::StageRow;
 pub use text::SpecText;

@@ -12,9 +12,9 @@ use crate::{
 };
 
 /// L-104: the hidden line that marks a status comment.
-const STATUS_MARKER: &str = "<!-- codex-k8s:run-status ";
+pub const STATUS_MARKER: &str = "<!-- codex-k8s:run-status ";
 
-async fn comments_of_bot(world: &GateWorld, number: u64) -> anyhow::Result<Vec<Value>> {
+pub async fn comments_of_bot(world: &GateWorld, number: u64) -> anyhow::Result<Vec<Value>> {
     let place = world.place()?;
     let bot = world.gate.github.bot_login();
     let platform = world.gate.github.platform_login();
@@ -28,12 +28,12 @@ async fn comments_of_bot(world: &GateWorld, number: u64) -> anyhow::Result<Vec<V
         .collect())
 }
 
-fn body(comment: &Value) -> &str {
+pub fn body(comment: &Value) -> &str {
     comment["body"].as_str().unwrap_or_default()
 }
 
 /// Waits for the platform's comment on a thread that `wanted` accepts; returns all that it accepts.
-async fn await_comment(
+pub async fn await_comment(
     world: &GateWorld,
     number: u64,
     what: &str,
@@ -202,11 +202,15 @@ async fn advises(world: &mut GateWorld, label: String, #[step] step: &gherkin::S
 
 /// Status comments of the run at hand; waits for the first.
 pub async fn status_comments(world: &mut GateWorld) -> anyhow::Result<Vec<Value>> {
-    let place = world.place()?;
     let run = current_run(world).await?;
-    let id = text(&run, "id")?;
+    status_comments_of(world, &text(&run, "id")?).await
+}
+
+/// Status comments of a run on the Issue; waits for the first.
+pub async fn status_comments_of(world: &GateWorld, run: &str) -> anyhow::Result<Vec<Value>> {
+    let place = world.place()?;
     await_comment(world, place.issue, "the status comment", |text| {
-        text.contains(STATUS_MARKER) && text.contains(&id)
+        text.contains(STATUS_MARKER) && text.contains(run)
     })
     .await
 }

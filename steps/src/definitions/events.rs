@@ -378,6 +378,7 @@ async fn profile(
             word("reasoning_source")
         ),
     )?;
+    await_event(world, "run.started").await?;
     let run = current_run(world).await?;
     let seen = crate::definitions::namespaces::job_environment(
         world,

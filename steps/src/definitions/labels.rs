@@ -30,7 +30,7 @@ pub async fn set_label(world: &mut GateWorld, label: &str) -> anyhow::Result<()>
     })
     .await?;
     world.deliveries.push(delivery);
-    world.take_run();
+    world.leave_run();
     Ok(())
 }
 
@@ -363,9 +363,5 @@ async fn kind_is(world: &mut GateWorld, kind: String, #[step] step: &gherkin::St
 #[when(expr = "the member removes {string} from the Issue")]
 async fn member_removes(world: &mut GateWorld, label: String) -> Step {
     let place = world.place()?;
-    place
-        .member
-        .remove_label(&place.repository, place.issue, &label)
-        .await?;
-    Ok(())
+    Ok(crate::definitions::people::remove_by(world, &place.member, place.issue, &label).await?)
 }

@@ -105,6 +105,7 @@ async fn own_namespace(world: &mut GateWorld, #[step] step: &gherkin::Step) -> S
 #[then("the run worked in the namespace of the run before")]
 async fn same_namespace(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
+    await_event(world, "run.started").await?;
     let run = current_run(world).await?;
     let before = world
         .previous_run

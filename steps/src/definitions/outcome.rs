@@ -21,13 +21,18 @@ pub async fn current_run(world: &mut GateWorld) -> anyhow::Result<Value> {
         let guid = world.delivery()?.guid;
         crate::delivery_play::let_go(world, &guid).await?;
         until("the run of the delivery", DECISION_DEADLINE, async || {
-            Ok(match platform.database.run_by_correlation(&guid).await? {
-                Some(run) => Reading::Reached(Some(run)),
-                None => {
-                    let delivery = platform.database.delivery(&guid).await?;
-                    Reading::NotYet(format!("no run; delivery {}", delivery.unwrap_or_default()))
-                }
-            })
+            if let Some(run) = platform.database.run_by_correlation(&guid).await? {
+                return Ok(Reading::Reached(Some(run)));
+            }
+            let delivery = platform.database.delivery(&guid).await?.unwrap_or_default();
+            // A reviewer-run has a correlation id of its own (L-88); its delivery knows it.
+            if let Some(id) = delivery["run_id"].as_str() {
+                return Ok(Reading::Reached(platform.database.run(id).await?));
+            }
+            Ok(Reading::NotYet(format!(
+                "no run; delivery {} {}",
+                delivery["status"], delivery["reason"]
+            )))
         })
         .await?
     };
@@ -180,10 +185,12 @@ async fn terminal_event(world: &mut GateWorld, run: &Value) -> anyhow::Result<St
 /// Exit code of the agent's container, read from the Pod; from the audit log's last status when the Pod is gone.
 pub async fn exit_code(world: &mut GateWorld, run: &Value) -> anyhow::Result<String> {
     let namespace = text(run, "job_namespace")?;
-    let job = text(run, "job_name")?;
     let pods: kube::Api<k8s_openapi::api::core::v1::Pod> =
         kube::Api::namespaced(world.gate.kube.clone(), &namespace);
-    let selector = kube::api::ListParams::default().labels(&format!("job-name={job}"));
+    // Not by the Job's own label: discussions and repairs are Pods without a Job.
+    let run_id = text(run, "id")?;
+    let selector =
+        kube::api::ListParams::default().labels(&format!("codex-k8s.dev/run-id={run_id}"));
     until(
         "the exit code of the agent's container",
         DECISION_DEADLINE,

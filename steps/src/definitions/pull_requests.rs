@@ -178,6 +178,7 @@ async fn own_branch(world: &mut GateWorld) -> Step {
     Ok(())
 }
 
+#[given("the member has requested changes on the pull request")]
 #[when("the member requests changes on the pull request")]
 async fn requests_changes(world: &mut GateWorld) -> Step {
     review(world, "REQUEST_CHANGES", "submitted").await?;
@@ -215,7 +216,11 @@ async fn dismisses(world: &mut GateWorld) -> Step {
     Ok(())
 }
 
-async fn review(world: &mut GateWorld, event: &str, action: &str) -> anyhow::Result<u64> {
+/// The member submits a review; the scenario looks at its delivery next.
+///
+/// # Errors
+/// When GitHub refuses, or no delivery came.
+pub async fn review(world: &mut GateWorld, event: &str, action: &str) -> anyhow::Result<u64> {
     let place = world.place()?;
     let number = world
         .pull_request
@@ -238,7 +243,7 @@ async fn review(world: &mut GateWorld, event: &str, action: &str) -> anyhow::Res
     .await?;
     world.deliveries.push(delivery);
     if event == "REQUEST_CHANGES" {
-        world.take_run();
+        world.leave_run();
     }
     Ok(id)
 }

@@ -423,7 +423,7 @@ async fn without_login(world: &mut GateWorld, label: String) -> Step {
 }
 
 /// Has the stand-in send a payload of our own, signed and journaled like any other.
-async fn deliver(world: &mut GateWorld, event: &str, payload: Value) -> anyhow::Result<()> {
+pub async fn deliver(world: &mut GateWorld, event: &str, payload: Value) -> anyhow::Result<()> {
     let place = world.place()?;
     let gate = world.gate.clone();
     let before = mark(&gate, &place.repository);

@@ -12,7 +12,7 @@ use crate::{
     world::{GateWorld, Step},
 };
 
-async fn bind(world: &mut GateWorld, files: BTreeMap<String, String>) -> anyhow::Result<()> {
+pub async fn bind(world: &mut GateWorld, files: BTreeMap<String, String>) -> anyhow::Result<()> {
     let platform = world.platform();
     let gate = world.gate.clone();
     let place = unbound_repository(&gate, files).await?;
@@ -141,7 +141,10 @@ async fn platform_that_polls_hourly(world: &mut GateWorld) -> Step {
     .await
 }
 
-async fn configured<const N: usize>(world: &mut GateWorld, settings: [(&str, &str); N]) -> Step {
+pub async fn configured<const N: usize>(
+    world: &mut GateWorld,
+    settings: [(&str, &str); N],
+) -> Step {
     let settings = settings
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
@@ -181,13 +184,7 @@ pub async fn finish_run(world: &mut GateWorld, label: &str) -> anyhow::Result<()
         "the run before did not succeed: {run}"
     );
     let place = world.place()?;
-    let branch = format!("codex/issue-{}", place.issue);
-    let pull_requests = place.member.pull_requests(&place.repository).await?;
-    let pull_request = pull_requests
-        .iter()
-        .find(|pull_request| pull_request["head"]["ref"] == branch.as_str())
-        .and_then(|pull_request| pull_request["number"].as_u64());
-    if let Some(number) = pull_request {
+    if let Some(number) = run["pr_number"].as_u64() {
         world.pull_request = Some(number);
         world.commits_before = place.member.commits(&place.repository, number).await?.len();
     }

@@ -9,6 +9,8 @@ use crate::runs::RunStatus;
 
 const STATUS_PREFIX: &str = "<!-- codex-k8s:run-status ";
 const EFFECT_PREFIX: &str = "<!-- codex-k8s:effect ";
+const ANSWER_PREFIX: &str = "<!-- codex-k8s:discussion-answer ";
+const RESULT_PREFIX: &str = "<!-- codex-k8s:run-result ";
 const SUFFIX: &str = " -->";
 
 /// State in the marker line of a status comment (L-104).
@@ -57,6 +59,35 @@ pub fn best_status_comment(comments: &[(i64, StatusMarker)]) -> Option<i64> {
         .iter()
         .max_by_key(|(id, marker)| (marker.rank(), *id))
         .map(|(id, _)| *id)
+}
+
+/// State in the hidden line of an answer in a discussion: which comments it answers (L-108).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerMarker {
+    /// The discussion run that answers.
+    pub run_id: RunId,
+    /// Ids of the comments, none in the opening words of a session.
+    pub answers: Vec<i64>,
+}
+
+impl AnswerMarker {
+    /// The line.
+    pub fn line(&self) -> String {
+        let state = serde_json::to_string(self).expect("an id and numbers always encode");
+        format!("{ANSWER_PREFIX}{state}{SUFFIX}")
+    }
+
+    /// Reads the marker of a comment, if it has one.
+    pub fn find(body: &str) -> Option<Self> {
+        let start = body.rfind(ANSWER_PREFIX)? + ANSWER_PREFIX.len();
+        let end = start + body[start..].find(SUFFIX)?;
+        serde_json::from_str(&body[start..end]).ok()
+    }
+}
+
+/// The line by which the comment with the result of a run is found again.
+pub fn result_marker(run_id: &str) -> String {
+    format!("{RESULT_PREFIX}{run_id}{SUFFIX}")
 }
 
 /// The line by which a comment of an effect is found again: the key itself may not stand in HTML.

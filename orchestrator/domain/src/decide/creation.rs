@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::facts::Context;
 use super::guards::{Passed, mode_of};
+use super::lineage;
 use super::new_run::{NewRun, ProfileHints, RunRuntime, RunTrigger};
 use super::trigger::Trigger;
 use crate::events::{Event, PullRequest};
@@ -120,7 +121,7 @@ fn target_branch(run: &NewRun, trigger: &Trigger<'_>, stage: Stage) -> Option<St
             .map(|number| format!("codex/issue-{number}-r{}", run.run_id.short())),
         _ if run.trigger.kind.is_revise() && head.is_some() => head,
         _ => Some(match run.issue_number {
-            Some(number) => format!("codex/issue-{number}"),
+            Some(number) => lineage::issue_branch(number),
             None => format!("codex/run-{}", run.run_id.short()),
         }),
     }

@@ -1,5 +1,6 @@
 //! A decision as data.
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{IgnoreReason, NewRun};
@@ -120,12 +121,14 @@ pub enum ThreadStateChange {
         /// Where.
         thread: Thread,
     },
-    /// A role label was set now (L-86).
+    /// A role label was set (L-86).
     RoleLabelSet {
         /// Where.
         thread: Thread,
         /// Canonical name.
         label: String,
+        /// When, by GitHub's clock; now when the delivery does not say.
+        at: Option<DateTime<Utc>>,
     },
     /// A role label is gone.
     RoleLabelCleared {

@@ -28,8 +28,6 @@ pub(super) struct Refused {
 pub(super) struct Passed<'a> {
     pub binding: &'a Binding,
     pub actor: Actor,
-    /// The actor comes from a grant (L-18).
-    pub by_grant: bool,
     pub kind: TriggerKind,
     pub agent: &'a AgentFacts,
     pub issue: Option<Issue>,
@@ -75,7 +73,7 @@ pub(super) fn judge<'a>(
     let Some(binding) = context.binding() else {
         return Ok(Verdict::Refused(refused));
     };
-    let (user, by_grant) = match permitted_sender(context) {
+    let user = match permitted_sender(context) {
         Ok(found) => found,
         Err(reason) => refuse!(reason),
     };
@@ -282,7 +280,7 @@ pub(super) fn judge<'a>(
         if let Some(found) = &candidate {
             pull_request = pull_request.or_else(|| Some(found.pull_request.clone()));
         } else if pull_request.is_none() {
-            pull_request = lineage::open_pull_request(context, issue_history, stage)?;
+            pull_request = lineage::open_pull_request(context, issue_number, issue_history, stage)?;
         }
         if mode == RuntimeMode::CodeOnly {
             candidate = None;
@@ -292,7 +290,6 @@ pub(super) fn judge<'a>(
     Ok(Verdict::Passed(Box::new(Passed {
         binding,
         actor,
-        by_grant,
         kind,
         agent,
         issue: known_issue,
@@ -314,14 +311,12 @@ pub(super) fn mode_of(
     runtime_mode(kind, &runtime.trigger_modes, runtime.default_mode)
 }
 
-/// L-31, with the grant of L-18. Answers the person to judge as, and whether a grant named that person.
-pub(super) fn permitted_sender<'a>(
-    context: &Context<'a>,
-) -> Result<(&'a UserFacts, bool), IgnoreReason> {
+/// L-31, with the grant of L-18. Answers the person to judge as.
+pub(super) fn permitted_sender<'a>(context: &Context<'a>) -> Result<&'a UserFacts, IgnoreReason> {
     let sender = context.event.sender.clone().unwrap_or_default();
     let is_bot = context.policy.is_bot(&sender.login);
     if is_bot && let Some(grant) = &context.snapshot.grant {
-        return permitted(&grant.user).map(|user| (user, true));
+        return permitted(&grant.user);
     }
     if is_bot {
         return Err(IgnoreReason::SenderTypeNotPermitted("bot".to_owned()));
@@ -344,7 +339,7 @@ pub(super) fn permitted_sender<'a>(
         .user
         .as_ref()
         .ok_or(IgnoreReason::SenderNotAllowed)?;
-    permitted(user).map(|user| (user, false))
+    permitted(user)
 }
 
 fn permitted(user: &UserFacts) -> Result<&UserFacts, IgnoreReason> {

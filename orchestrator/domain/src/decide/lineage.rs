@@ -80,29 +80,42 @@ fn is_candidate(run: &RunFacts) -> bool {
             .is_some_and(|stage| matches!(stage, Stage::Dev | Stage::Qa | Stage::Release))
 }
 
-/// The open pull request linked to the Issue, that of the same stage first (L-60). A rethink opens one
-/// of its own.
+/// The open pull request linked to the Issue whose branch a labelled run works on (L-50), that of the same stage first
+/// (L-60). A rethink opens one of its own, and nobody else works on that.
 pub(super) fn open_pull_request(
     context: &Context<'_>,
+    issue_number: Option<i64>,
     history: &[RunFacts],
     stage: Stage,
 ) -> Result<Option<PullRequest>, Undecided> {
     if matches!(stage, Stage::Rethink | Stage::AiRepair) {
         return Ok(None);
     }
+    let Some(branch) = issue_number.map(issue_branch) else {
+        return Ok(None);
+    };
     let of_stage = history.iter().filter(|run| run.stage() == Some(stage));
-    let others = history
-        .iter()
-        .filter(|run| run.stage().is_some_and(|found| found != stage));
+    let others = history.iter().filter(|run| {
+        run.stage()
+            .is_some_and(|found| found != stage && found != Stage::Rethink)
+    });
     let mut looked_up = BTreeSet::new();
     for number in of_stage.chain(others).filter_map(|run| run.pr_number) {
         if !looked_up.insert(number) || looked_up.len() > LOOKUP_LIMIT {
             continue;
         }
         let found = context.pull_request_fact(Read::PullRequest(number))?;
-        if let Some(pull_request) = found.as_ref().filter(|pull_request| pull_request.is_open()) {
+        let found = found
+            .as_ref()
+            .filter(|pull_request| pull_request.is_open() && pull_request.head_ref == branch);
+        if let Some(pull_request) = found {
             return Ok(Some(pull_request.clone()));
         }
     }
     Ok(None)
+}
+
+/// Branch of an Issue's work (L-50).
+pub(super) fn issue_branch(number: i64) -> String {
+    format!("codex/issue-{number}")
 }

@@ -52,6 +52,7 @@ pub fn decide(
         Route::NotATrigger => outcome::ignored(&context, IgnoreReason::IssueEventNotTriggerLabel)?,
         Route::Received => outcome::received(&context),
     };
+    outcome::use_up_grant(&context, &mut decision);
     decision
         .consequences
         .extend(thread_events::consequences(&context)?);

@@ -7,7 +7,7 @@ use super::guards::{self, Passed, Refused, Verdict};
 use super::trigger::Trigger;
 use super::{
     Consequences, ConsumedGrant, Decision, IgnoreReason, Ignored, JournalEntry, NewLink, NewRun,
-    Outcome, ThreadStateChange, Undecided, creation, records,
+    Outcome, ThreadStateChange, Undecided, creation, records, thread_events,
 };
 use crate::audit::{
     Actor as AuditActor, AuditEvent, AuditRecord, LabelGrantConsumedPayload, StageFlowPayload,
@@ -17,7 +17,8 @@ use crate::effects::{
     CommentPhase, CommentRecord, DiscussionStop, Effect, EffectPlan, LabelOrigin, Reaction,
     ReactionTarget,
 };
-use crate::events::{Push, Thread, ThreadKind};
+use crate::events::{EventKind, Push, Thread, ThreadKind};
+use crate::ids::CorrelationId;
 use crate::labels::{CatalogueLabel, NeedLabel, StateLabel};
 use crate::resolver::Resolution;
 use crate::runs::TriggerSource;
@@ -56,13 +57,12 @@ fn accepted(
         .audit
         .push(records::received(context, Some(&run)));
     consequences.audit.push(records::enqueued(&run));
-    consume_grant(context, passed, &run, &mut consequences);
     skipped_stage(passed, &run, &mut consequences);
     if !run.discussion_mode && !matches!(trigger, Trigger::Reviewer { .. }) {
         stage_labels(context, passed, &run, &mut plan)?;
         stop_discussions(passed, &mut plan);
     }
-    answered_need_input(context, passed, &run, &mut plan, &mut consequences)?;
+    answered_need_input(context, &run, &mut plan, &mut consequences)?;
     let on_pull_request = matches!(
         run.trigger.source,
         TriggerSource::PullRequestReview | TriggerSource::PullRequestLabel
@@ -103,21 +103,24 @@ fn accepted(
     })
 }
 
-fn consume_grant(
-    context: &Context<'_>,
-    passed: &Passed<'_>,
-    run: &NewRun,
-    consequences: &mut Consequences,
-) {
-    let (true, Some(grant), Some(thread)) = (
-        passed.by_grant,
+/// L-18: the bot's `labeled` delivery uses the grant of its label up before it is judged, so whatever comes of it; one
+/// that outlived a refusal would let the bot start the run later by itself.
+pub(super) fn use_up_grant(context: &Context<'_>, decision: &mut Decision) {
+    let event = context.event;
+    let labeled = matches!(
+        event.kind,
+        EventKind::IssueLabeled { .. } | EventKind::PullRequestLabeled { .. }
+    );
+    let by_bot = labeled && context.policy.is_bot(event.sender_login());
+    let (true, Some(binding), Some(grant), Some(thread)) = (
+        by_bot,
+        context.binding(),
         &context.snapshot.grant,
-        context.event.thread(),
+        event.thread(),
     ) else {
         return;
     };
-    let label = context
-        .event
+    let label = event
         .label()
         .map(|label| context.policy.labels.canonical(label))
         .unwrap_or_default();
@@ -126,19 +129,25 @@ fn consume_grant(
         thread_kind: Some(thread.kind.to_string()),
         thread_number: Some(thread.number),
         request_id: grant.request_id,
-        delivery_id: Some(context.event.delivery_id.to_string()),
+        delivery_id: Some(event.delivery_id.to_string()),
     };
-    let actor = AuditActor::Human(grant.user.id);
-    consequences.audit.push(
-        AuditRecord::new(
-            AuditEvent::LabelGrantConsumed(payload),
-            actor,
-            run.correlation_id.clone(),
-        )
-        .run(run.run_id)
-        .project(Some(run.project_id)),
+    let run = decision.outcome.new_run();
+    let correlation_id = run.map_or_else(
+        || CorrelationId::new(event.delivery_id.as_str()),
+        |run| run.correlation_id.clone(),
     );
-    consequences.consumed_grant = Some(ConsumedGrant {
+    let actor = AuditActor::Human(grant.user.id);
+    let mut record = AuditRecord::new(
+        AuditEvent::LabelGrantConsumed(payload),
+        actor,
+        correlation_id,
+    )
+    .project(Some(binding.project_id));
+    if let Some(run) = run {
+        record = record.run(run.run_id);
+    }
+    decision.consequences.audit.push(record);
+    decision.consequences.consumed_grant = Some(ConsumedGrant {
         thread,
         label,
         user_id: grant.user.id,
@@ -181,31 +190,21 @@ fn stage_labels(
     let pull_request = run
         .pr_number
         .map(|number| context.pull_request_thread(number));
+    let mut approvals: Vec<(&Thread, usize)> = Vec::new();
+    let linked;
     if passed.passage.implicit_approval {
         let origin = LabelOrigin {
             requested_by: passed.actor.user_id.to_string(),
             ..LabelOrigin::because("implicit_approval")
         };
-        let accepted = match &issue {
+        linked = match &issue {
             Some(issue) => super::approval::linked_thread(context, issue)?,
             None => None,
         };
-        for thread in [&issue, &accepted].into_iter().flatten() {
-            let label = catalogue.name(approved).to_owned();
-            let set = plan.push(Effect::AddLabel {
-                thread: thread.clone(),
-                label,
-                origin: origin.clone(),
-            });
-            let label = catalogue.name(in_review).to_owned();
-            plan.push_after(
-                Effect::RemoveLabel {
-                    thread: thread.clone(),
-                    label,
-                    origin: origin.clone(),
-                },
-                Some(set),
-            );
+        for thread in [&issue, &linked].into_iter().flatten() {
+            let state = StateLabel::Approved;
+            let set = thread_events::set_state(context, thread, state, &origin, plan);
+            approvals.push((thread, set));
         }
     }
     let revised = pull_request.filter(|_| passed.kind.is_revise());
@@ -213,10 +212,12 @@ fn stage_labels(
         // Labels were read live for the gate of L-37; a thread that was not read is asked to drop both.
         let known = context.labels(thread).ok();
         for label in [in_review, approved] {
-            let approved_now = passed.passage.implicit_approval && label == approved;
-            if approved_now || known.is_none_or(|labels| catalogue.bears(labels, label)) {
+            let approval = approvals
+                .iter()
+                .find(|(approved_thread, _)| label == approved && *approved_thread == thread);
+            if approval.is_some() || known.is_none_or(|labels| catalogue.bears(labels, label)) {
                 let label = catalogue.name(label).to_owned();
-                let after = plan.last().filter(|_| approved_now);
+                let after = approval.map(|(_, set)| *set);
                 let origin = LabelOrigin::system();
                 plan.push_after(
                     Effect::RemoveLabel {
@@ -237,7 +238,7 @@ fn stop_discussions(passed: &Passed<'_>, plan: &mut EffectPlan) {
     for run in passed
         .issue_history
         .iter()
-        .filter(|run| run.discussion_mode && run.is_active())
+        .filter(|run| run.leaves_discussion())
     {
         plan.push(Effect::CancelDiscussion {
             run_id: run.run_id,
@@ -249,18 +250,17 @@ fn stop_discussions(passed: &Passed<'_>, plan: &mut EffectPlan) {
 /// L-84: the platform's own `need:input` is answered by a trigger that passes.
 fn answered_need_input(
     context: &Context<'_>,
-    passed: &Passed<'_>,
     run: &NewRun,
     plan: &mut EffectPlan,
     consequences: &mut Consequences,
 ) -> Result<(), Undecided> {
-    let known_pull_request = run
-        .pr_number
-        .or_else(|| passed.issue_history.iter().find_map(|run| run.pr_number));
-    let threads = [
-        run.issue_number.map(|number| context.issue_thread(number)),
-        known_pull_request.map(|number| context.pull_request_thread(number)),
-    ];
+    let issue = run.issue_number.map(|number| context.issue_thread(number));
+    let pull_request = match (run.pr_number, &issue) {
+        (Some(number), _) => Some(context.pull_request_thread(number)),
+        (None, Some(issue)) => super::approval::linked_thread(context, issue)?,
+        (None, None) => None,
+    };
+    let threads = [issue, pull_request];
     for thread in threads.into_iter().flatten() {
         if context.thread_state(&thread)?.need_input_reason.is_some() {
             let label = context

@@ -12,8 +12,9 @@ use crate::effects::{
 use crate::events::{EventKind, Thread, ThreadKind};
 use crate::ids::CorrelationId;
 use crate::labels::{CatalogueLabel, NeedLabel, StateLabel};
-use crate::runs::{FinishReason, RunStatus};
+use crate::runs::{FinishReason, RunEnd, RunStatus};
 use crate::snapshot::{Read, UserFacts};
+use crate::transitions::after_run;
 
 /// One change of a label as the payload tells it.
 struct Change<'a> {
@@ -38,16 +39,20 @@ pub(super) fn consequences(context: &Context<'_>) -> Result<Consequences, Undeci
             } else {
                 NamespaceDeletionCause::IssueClosed
             };
-            stop_discussions(
+            // A discussion takes its own namespace along, `run:debug` or not (L-107); what is left is judged after that.
+            let stopped = stop_discussions(
                 context,
                 issue.number,
                 DiscussionStop::IssueClosedOrDeleted,
                 &mut plan,
             )?;
-            plan.push(Effect::DeleteNamespacesOfThread {
-                thread: context.issue_thread(issue.number),
-                cause,
-            });
+            plan.push_after(
+                Effect::DeleteNamespacesOfThread {
+                    thread: context.issue_thread(issue.number),
+                    cause,
+                },
+                stopped,
+            );
         }
         EventKind::PullRequestClosed { pull_request } => {
             let thread = context.pull_request_thread(pull_request.number);
@@ -140,12 +145,15 @@ fn label_changed(
         (CatalogueLabel::State(state), true) => {
             state_set(context, change, state, plan, consequences)?
         }
-        (CatalogueLabel::Need(NeedLabel::Input), false) if !by_bot => {
-            consequences
-                .thread_states
-                .push(ThreadStateChange::NeedInputCleared {
-                    thread: change.thread.clone(),
-                });
+        // Whoever sets it by hand sets one that was not there, so none that the platform owns (L-84).
+        (CatalogueLabel::Need(NeedLabel::Input), added) => {
+            let owned = &context.thread_state(&change.thread)?.need_input_reason;
+            if !added || owned.is_some() {
+                let thread = change.thread.clone();
+                consequences
+                    .thread_states
+                    .push(ThreadStateChange::NeedInputCleared { thread });
+            }
         }
         (CatalogueLabel::Need(need), true) if need.role().is_some() => {
             let (thread, label) = (
@@ -154,7 +162,11 @@ fn label_changed(
             );
             consequences
                 .thread_states
-                .push(ThreadStateChange::RoleLabelSet { thread, label });
+                .push(ThreadStateChange::RoleLabelSet {
+                    thread,
+                    label,
+                    at: context.event.thread_updated_at(),
+                });
         }
         (CatalogueLabel::Need(need), false) if need.role().is_some() => {
             role_label_removed(context, change, need, by_bot, plan, consequences)?;
@@ -199,6 +211,7 @@ fn state_set(
                 origin,
                 plan,
             );
+            displace(context, change, StateLabel::InReview, plan);
             explain(context, &change.thread, change.label, rejection, plan);
             consequences
                 .audit
@@ -207,18 +220,7 @@ fn state_set(
         }
         return accept(context, &change.thread, None, plan);
     }
-    // L-75: setting one of the exclusive states removes the others.
-    if state.is_exclusive() {
-        for other in StateLabel::ALL
-            .iter()
-            .filter(|other| other.is_exclusive() && **other != state)
-        {
-            let label = CatalogueLabel::State(*other);
-            if context.policy.labels.bears(change.after, label) {
-                remove(context, &change.thread, label, LabelOrigin::system(), plan);
-            }
-        }
-    }
+    displace(context, change, state, plan);
     if let (StateLabel::Abandoned, Some(user)) = (state, user.filter(|user| user.is_permitted())) {
         let issue = match change.thread.kind {
             ThreadKind::Issue => Some(change.thread.clone()),
@@ -240,12 +242,51 @@ fn state_set(
                 requested_by,
             });
             plan.push(Effect::StopRun { run_id });
+            // As a cancel by staff (L-82): labels and status comment follow.
+            for planned in after_run(run, RunEnd::Because(reason), context.policy).effects {
+                plan.push(planned.effect);
+            }
         }
         if let Some(other) = linked_thread(context, &change.thread)? {
-            add(context, &other, change.label, LabelOrigin::system(), plan);
+            set_state(context, &other, state, &LabelOrigin::system(), plan);
         }
     }
     Ok(())
+}
+
+/// L-75: setting one of the exclusive states removes the others that the thread bears.
+fn displace(context: &Context<'_>, change: &Change<'_>, state: StateLabel, plan: &mut EffectPlan) {
+    for label in others_than(state) {
+        let set = change.label == label && change.added;
+        if !set && context.policy.labels.bears(change.after, label) {
+            remove(context, &change.thread, label, LabelOrigin::system(), plan);
+        }
+    }
+}
+
+/// The states that leave when one is set; none for `state:blocked`.
+fn others_than(state: StateLabel) -> impl Iterator<Item = CatalogueLabel> {
+    let others = StateLabel::ALL
+        .iter()
+        .filter(move |other| state.is_exclusive() && other.is_exclusive() && **other != state);
+    others.map(|other| CatalogueLabel::State(*other))
+}
+
+/// Sets an exclusive state on a thread whose labels nobody looked at; the others leave (L-75). Answers the position of
+/// the effect that sets it.
+pub(super) fn set_state(
+    context: &Context<'_>,
+    thread: &Thread,
+    state: StateLabel,
+    origin: &LabelOrigin,
+    plan: &mut EffectPlan,
+) -> usize {
+    let label = CatalogueLabel::State(state);
+    let set = add(context, thread, label, origin.clone(), plan);
+    for other in others_than(state) {
+        remove(context, thread, other, origin.clone(), plan);
+    }
+    set
 }
 
 /// L-86: a role label goes only after an answer; `need:reviewer` may go at any time.
@@ -335,26 +376,7 @@ fn set_accepted(
         ..LabelOrigin::system()
     };
     for accepted in threads {
-        add(
-            context,
-            accepted,
-            CatalogueLabel::State(StateLabel::Approved),
-            origin.clone(),
-            plan,
-        );
-        for state in [
-            StateLabel::InReview,
-            StateLabel::Superseded,
-            StateLabel::Abandoned,
-        ] {
-            remove(
-                context,
-                accepted,
-                CatalogueLabel::State(state),
-                origin.clone(),
-                plan,
-            );
-        }
+        set_state(context, accepted, StateLabel::Approved, &origin, plan);
     }
 }
 
@@ -374,21 +396,26 @@ fn obstacle_of(
     approval::obstacle(context, thread, labels, history)
 }
 
+/// Stops what talks under the Issue and takes what earlier discussions left. Answers the position of the one that works.
 fn stop_discussions(
     context: &Context<'_>,
     issue_number: i64,
     stop: DiscussionStop,
     plan: &mut EffectPlan,
-) -> Result<(), Undecided> {
+) -> Result<Option<usize>, Undecided> {
+    let mut working = None;
     for run in context.history(Read::IssueHistory(issue_number))? {
-        if run.discussion_mode && run.is_active() {
-            plan.push(Effect::CancelDiscussion {
+        if run.leaves_discussion() {
+            let position = plan.push(Effect::CancelDiscussion {
                 run_id: run.run_id,
                 stop,
             });
+            if run.is_active() {
+                working = Some(position);
+            }
         }
     }
-    Ok(())
+    Ok(working)
 }
 
 fn add(
@@ -397,13 +424,13 @@ fn add(
     label: CatalogueLabel,
     origin: LabelOrigin,
     plan: &mut EffectPlan,
-) {
+) -> usize {
     let label = context.policy.labels.name(label).to_owned();
     plan.push(Effect::AddLabel {
         thread: thread.clone(),
         label,
         origin,
-    });
+    })
 }
 
 fn remove(

@@ -133,6 +133,9 @@ pub struct Issue {
     /// The number belongs to a pull request (comments arrive as Issue comments).
     #[serde(default)]
     pub is_pull_request: bool,
+    /// Last change.
+    #[serde(default)]
+    pub updated_at: Option<DateTime<Utc>>,
 }
 
 impl Issue {
@@ -331,6 +334,14 @@ impl Event {
                     }
                 })
             })
+    }
+
+    /// When the thread was changed last, which of a label event is the change it reports.
+    pub fn thread_updated_at(&self) -> Option<DateTime<Utc>> {
+        match self.pull_request() {
+            Some(pull_request) => pull_request.updated_at,
+            None => self.issue()?.updated_at,
+        }
     }
 
     /// The label of a `labeled` or `unlabeled` event.

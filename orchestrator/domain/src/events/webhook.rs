@@ -178,6 +178,7 @@ pub fn issue_from(value: &Value) -> Issue {
         is_pull_request: value
             .get("pull_request")
             .is_some_and(|link| !link.is_null()),
+        updated_at: time(value, "/updated_at"),
     }
 }
 

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::config::{AdapterKind, AgentConfig};
+use super::context::Remark;
 use super::control_plane::ControlPlane;
 use super::git::Git;
 use super::output::Output;
+use super::report::Report;
 
 /// Why an agent did not finish its work.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,7 @@ pub(super) enum AdapterError {
 }
 
 /// What an agent gets to work with.
+#[derive(Clone, Copy)]
 pub(super) struct Task<'a> {
     pub(super) config: &'a AgentConfig,
     pub(super) git: &'a Git<'a>,
@@ -54,6 +57,8 @@ pub(super) struct Task<'a> {
     pub(super) output: &'a Output,
     pub(super) control_plane: &'a ControlPlane,
     pub(super) namespace: Option<&'a str>,
+    /// What people said that this turn answers; none outside of a discussion.
+    pub(super) remarks: &'a [Remark],
 }
 
 impl Task<'_> {
@@ -65,7 +70,7 @@ impl Task<'_> {
 /// What an agent leaves behind, besides the tree.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Work {
-    pub(super) summary: Option<String>,
+    pub(super) report: Report,
     /// State from which the next turn continues.
     pub(super) state: Value,
 }

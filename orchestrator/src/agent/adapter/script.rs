@@ -5,11 +5,16 @@ use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use domain::comments::result_marker;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::story::{Step, Stories, expand};
 use super::{AdapterError, Task, Work};
+use crate::agent::error::AgentError;
+use crate::agent::github::GitHub;
+use crate::agent::pull_request::PullRequests;
+use crate::agent::report::Report;
 
 /// How often a gate looks for its file.
 const GATE_INTERVAL: Duration = Duration::from_millis(50);
@@ -57,14 +62,22 @@ pub(super) async fn run(task: &Task<'_>) -> Result<Work, AdapterError> {
                 Stop::Exited(code) => AdapterError::Exited(code),
             })?;
     }
-    let summary = story
-        .report
-        .as_ref()
-        .map(|report| expand(&report.summary, &variables));
+    let told = story.report.clone().unwrap_or_default();
+    let summary = expand(&told.summary, &variables);
     Ok(Work {
-        summary: summary.filter(|text| !text.is_empty()),
+        report: Report {
+            summary: Some(summary).filter(|text| !text.is_empty()),
+            diagnosis: expand(&told.diagnosis, &variables),
+            action_items: values(&told.action_items),
+            evidence_refs: values(&told.evidence_refs),
+            tool_gaps: values(&told.tool_gaps),
+        },
         state: state(task),
     })
+}
+
+fn values(texts: &[String]) -> Vec<Value> {
+    texts.iter().cloned().map(Value::String).collect()
 }
 
 /// The stage is the trigger kind without its revise part.
@@ -93,12 +106,23 @@ fn variables(task: &Task<'_>) -> Vec<(&'static str, String)> {
         ),
         ("RUN_ID", config.run_id.clone()),
         ("BRANCH", task.branch.to_owned()),
+        ("REMARK_COUNT", task.remarks.len().to_string()),
+        ("REMARKS", remarks(task)),
         ("MODEL", config.model.clone().unwrap_or_default()),
         (
             "REASONING",
             config.reasoning_effort.clone().unwrap_or_default(),
         ),
     ]
+}
+
+/// What people said, one line each.
+fn remarks(task: &Task<'_>) -> String {
+    let lines = task
+        .remarks
+        .iter()
+        .map(|remark| format!("{}: {}", remark.author, remark.body));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The runs of the session so far: shows that a later run continued an earlier one.
@@ -143,6 +167,9 @@ async fn play(task: &Task<'_>, step: &Step, variables: &[(&str, String)]) -> Res
             tokio::time::sleep(GATE_INTERVAL).await;
         }
         Ok(())
+    } else if let Some(review) = &step.review {
+        let text = task.output.redact(&expand(&review.text, variables));
+        submit_review(task, &text).await
     } else if step.delete_remote_branch.is_some() {
         if task.branch == task.config.base_branch {
             return Err(Stop::Failed("the base branch is never deleted".to_owned()));
@@ -172,6 +199,26 @@ async fn play(task: &Task<'_>, step: &Step, variables: &[(&str, String)]) -> Res
     } else {
         Ok(())
     }
+}
+
+async fn submit_review(task: &Task<'_>, text: &str) -> Result<(), Stop> {
+    let config = task.config;
+    let number = config
+        .existing_pr_number
+        .ok_or_else(|| Stop::Failed("the run has no pull request".to_owned()))?;
+    let submitted = async {
+        let github = GitHub::new(
+            &config.api_base_url,
+            &config.git.repository_full_name,
+            config.git.bot_token.clone(),
+        )?;
+        PullRequests::new(github)
+            .review_once(number, text, &result_marker(&config.run_id))
+            .await
+    };
+    submitted
+        .await
+        .map_err(|error: AgentError| Stop::Failed(error.to_string()))
 }
 
 async fn run_command(task: &Task<'_>, words: &[String]) -> Result<(), Stop> {

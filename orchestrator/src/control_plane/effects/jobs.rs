@@ -3,9 +3,14 @@ use domain::ids::RunId;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams, PropagationPolicy};
+use kube::runtime::wait::{await_condition, conditions::is_deleted};
+use std::time::Duration;
 
 use super::{Attempt, EffectError};
 use crate::cluster::keys;
+
+/// Below the 50 s of an attempt at an effect; a session needs milliseconds to say that it ends.
+const END_OF_PODS_LIMIT: Duration = Duration::from_secs(30);
 
 /// Deletes every Job and free Pod that bears the run's id; none is fine.
 pub(super) async fn stop(attempt: &Attempt<'_>, run_id: RunId) -> Result<(), EffectError> {
@@ -48,6 +53,39 @@ pub(super) async fn stop(attempt: &Attempt<'_>, run_id: RunId) -> Result<(), Eff
                     .delete(&name, &deletion)
                     .await,
             )?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the run's Pods have ended, as long as an attempt at an effect may take. One that does not end by then is
+/// killed by the cluster at the end of its grace.
+pub(super) async fn await_end_of_pods(
+    attempt: &Attempt<'_>,
+    run_id: RunId,
+) -> Result<(), EffectError> {
+    let client = attempt.app.kube.clone().ok_or(EffectError::NoCluster)?;
+    let selector = format!(
+        "{}={},{}={run_id}",
+        keys::INSTANCE,
+        attempt.app.config.instance,
+        keys::RUN_ID
+    );
+    let everywhere: Api<Pod> = Api::all(client.clone());
+    let pods = everywhere
+        .list(&ListParams::default().labels(&selector))
+        .await?
+        .items;
+    for pod in pods {
+        let (Some(namespace), Some(name), Some(uid)) =
+            (pod.metadata.namespace, pod.metadata.name, pod.metadata.uid)
+        else {
+            continue;
+        };
+        let api: Api<Pod> = Api::namespaced(client.clone(), &namespace);
+        let gone = await_condition(api, &name, is_deleted(&uid));
+        if tokio::time::timeout(END_OF_PODS_LIMIT, gone).await.is_err() {
+            tracing::warn!(run.id = %run_id, pod = name, "a stopped Pod takes long to end");
         }
     }
     Ok(())

@@ -2,8 +2,9 @@
 use domain::audit::{AuditEvent, NamespaceCleanupPayload, NamespaceDeletedPayload};
 use domain::effects::NamespaceDeletionCause;
 use domain::events::Thread;
-use domain::ids::{ProjectId, RunId};
+use domain::ids::{NamespaceName, ProjectId, RunId};
 use domain::labels::{Catalogue, CatalogueLabel};
+use domain::snapshot::RunFacts;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams};
 
@@ -52,6 +53,21 @@ pub(super) async fn delete_one(
     let deleted = delete(attempt, namespace).await?;
     Ok(Performed::audit(vec![
         record_deletion(attempt, namespace, deleted).run(run_id),
+    ]))
+}
+
+/// Deletes the namespace of a discussion. One that an earlier stop or the sweep has taken already is not told of again.
+pub(super) async fn delete_of_discussion(
+    attempt: &Attempt<'_>,
+    namespace: &NamespaceName,
+    run: &RunFacts,
+) -> Result<Performed, EffectError> {
+    let deleted = delete(attempt, namespace.as_str()).await?;
+    if !deleted && !run.is_active() && !attempt.may_be_done() {
+        return Ok(Performed::nothing());
+    }
+    Ok(Performed::audit(vec![
+        record_deletion(attempt, namespace.as_str(), deleted).run(run.run_id),
     ]))
 }
 

@@ -1,0 +1,101 @@
+Feature: State labels
+  They say where the work of an Issue stands; only who may accept a stage can accept it.
+
+  @ST-01 @set-a @p1 @S3-5 @S3-14 @L-72 @L-73 @needs-pods
+  Scenario: Finished work waits in review on both threads
+    Given a bound repository with an open Issue
+    When the member sets "run:plan" on the Issue
+    Then the run ends as succeeded
+    And the Issue and the pull request are in review without a trigger label
+
+  @ST-04 @set-a @p1 @S3-14 @L-77 @needs-pods
+  Scenario: Code that nobody looked at is not accepted
+    Given a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    When the approver sets "state:approved" on the pull request
+    Then the approval of the pull request is taken back because "pre_review_missing"
+
+  @ST-05 @set-a @p1 @S3-14 @L-76 @needs-pods
+  Scenario Outline: Only an approver accepts a stage
+    Given a bound repository with an open Issue
+    And a finished "run:plan" run with its pull request
+    When <who> sets "state:approved" on the Issue
+    Then the approval of the Issue is refused because "state_approval_not_permitted"
+
+    Examples:
+      | who        |
+      | the member |
+      | a bot      |
+
+  @ST-06 @set-a @p1 @S3-14 @L-78 @needs-pods
+  Scenario: An approving review accepts the stage
+    Given a bound repository with an open Issue
+    And a finished "run:plan" run with its pull request
+    When the approver approves the pull request in a review
+    Then the stage is accepted on the Issue and the pull request
+    And the Issue has exactly one run
+
+  @ST-06 @set-a @p1 @S3-14 @L-78 @needs-pods
+  Scenario: A merge accepts the stage
+    Given a bound repository with an open Issue
+    And a finished "run:plan" run with its pull request
+    When the maintainer merges the pull request
+    Then the stage is accepted on the Issue and the pull request
+    And the acceptance is recorded with the reason "merged"
+
+  @ST-07 @set-a @p1 @S3-14 @S3-15 @L-37 @L-80 @needs-pods
+  Scenario: Blocked work ends normally and offers nothing until it is unblocked
+    Given a bound repository whose agent waits, with an open Issue
+    And a running "run:plan" run
+    And the member has set "state:blocked" on the Issue beside the run
+    When the agent goes on
+    Then the run ends as succeeded
+    And the Issue comes to carry "state:blocked, state:in-review"
+    And the finished status comment offers no next step
+    When the member sets "run:dev" on the Issue
+    Then the delivery is answered as ignored because "issue_state_blocked"
+    When the member removes "state:blocked" from the Issue
+    Then the finished status comment offers "run:plan:revise" and "run:dev"
+    When the approver sets "run:dev" on the Issue again
+    Then the delivery is answered as accepted with a run
+
+  @ST-09 @set-a @p1 @S3-14 @L-82 @needs-pods
+  Scenario: A cancelled stage is abandoned, and nothing else
+    Given a bound repository whose agent waits, with an open Issue
+    And a second open Issue with a running "run:intake" run
+    And a running "run:plan" run
+    When staff cancels the run
+    Then the run ends as canceled
+    And the Issue comes to carry "state:abandoned" and not "run:plan"
+    And the run of the second Issue goes on
+    And its Issue carries "run:intake" and not "state:abandoned"
+    When staff cancels the run again
+    Then the run has one end
+    When staff cancels the run of the second Issue without abandoning it
+    Then its Issue comes to carry neither "run:intake" nor "state:abandoned"
+
+  @ST-10 @set-a @p1 @S3-14 @L-37 @L-83 @needs-pods
+  Scenario: An abandoned Issue stops its runs and refuses new ones until it is reopened
+    Given a bound repository whose agent waits, with an open Issue
+    And a running "run:plan" run
+    When the member sets "state:abandoned" on the Issue beside the run
+    Then the run ends as canceled because "canceled_by_state_abandoned"
+    And the Issue comes to carry "state:abandoned" and not "run:plan"
+    When the member sets "run:intake" on the Issue
+    Then the delivery is answered as ignored because "issue_state_abandoned"
+    When the member removes "state:abandoned" from the Issue
+    And the member sets "run:intake" on the Issue again
+    Then the delivery is answered as accepted with a run
+
+  @ST-11 @set-a @p1 @S3-14 @L-74 @needs-pods
+  Scenario: An accepted stage is open again while a new run works on it
+    Given a bound repository whose agent waits when it revises, with an open Issue
+    And a finished "run:plan" run with its pull request
+    And the approver has accepted the stage
+    When the member sets "run:plan:revise" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the Issue comes to carry "run:plan:revise" and not "state:approved"
+    And the pull request comes to carry nothing of "state:approved, state:in-review"
+    When the agent goes on
+    Then the run ends as succeeded
+    And the Issue and the pull request are in review without a trigger label

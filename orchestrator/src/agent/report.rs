@@ -1,0 +1,71 @@
+//! What the agent says about its work.
+
+use serde_json::{Value, json};
+
+use super::error::AgentError;
+
+/// The agent's report; which parts must be there depends on the run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Report {
+    pub(super) summary: Option<String>,
+    pub(super) diagnosis: String,
+    pub(super) action_items: Vec<Value>,
+    pub(super) evidence_refs: Vec<Value>,
+    pub(super) tool_gaps: Vec<Value>,
+}
+
+impl Report {
+    /// Payload of `run.self_improve.diagnosis_ready`; the run fails for lack of any part but the tool gaps (L-110).
+    pub(super) fn diagnosis(&self) -> Result<Value, AgentError> {
+        let parts = [
+            ("diagnosis", self.diagnosis.trim().is_empty()),
+            ("action_items", self.action_items.is_empty()),
+            ("evidence_refs", self.evidence_refs.is_empty()),
+        ];
+        let missing: Vec<&'static str> = parts
+            .into_iter()
+            .filter_map(|(name, is_missing)| is_missing.then_some(name))
+            .collect();
+        if !missing.is_empty() {
+            return Err(AgentError::ReportIncomplete(missing.join(", ")));
+        }
+        Ok(json!({
+            "diagnosis": self.diagnosis,
+            "action_items": self.action_items,
+            "evidence_refs": self.evidence_refs,
+            "tool_gaps": self.tool_gaps,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complete() -> Report {
+        Report {
+            diagnosis: "prompts disagree".to_owned(),
+            action_items: vec![json!("align them")],
+            evidence_refs: vec![json!("#7")],
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn tool_gaps_may_be_missing_and_nothing_else() {
+        assert!(complete().diagnosis().is_ok());
+        type Emptied = fn(&mut Report);
+        let cases: [(&str, Emptied); 3] = [
+            ("diagnosis", |report| report.diagnosis = " ".to_owned()),
+            ("action_items", |report| report.action_items.clear()),
+            ("evidence_refs", |report| report.evidence_refs.clear()),
+        ];
+        for (name, empty) in cases {
+            let mut report = complete();
+            empty(&mut report);
+            let error = report.diagnosis().expect_err("incomplete");
+            assert!(error.to_string().contains(name), "{error}");
+            assert_eq!(error.exit_code(), 1);
+        }
+    }
+}
