@@ -13,6 +13,15 @@ Feature: Labels that contradict each other
     And a label set on another open Issue still starts a run
     And the Issue has no run
 
+  @LC-01 @set-a @p1 @S3-14 @L-33 @L-42
+  Scenario: All trigger labels at once
+    Given a bound repository with an open Issue
+    When the member sets every trigger label in one click
+    Then each of these deliveries is ignored because "issue_trigger_label_conflict"
+    And each of these conflicts names every trigger label
+    And a label set on another open Issue still starts a run
+    And the Issue has no run
+
   @LC-02 @set-a @p1 @S3-14 @L-33 @L-42
   Scenario: A work label and its revise label in one click
     Given a bound repository with an open Issue
@@ -89,6 +98,22 @@ Feature: Labels that contradict each other
     Then the run ends as failed because "failed_precondition"
     And the event "run.failed.precondition" names "[ai-reasoning-high]" and "[ai-reasoning-low]"
     And no namespace was made for the run, while a run without conflict gets one
+
+  @LC-08 @set-a @p0 @S2-3 @S3-14 @L-15 @L-46 @needs-pods
+  Scenario: All model labels at once
+    Given a bound repository with an open Issue
+    And the member has set every model label in one click
+    When the member sets "run:intake" on the Issue
+    Then the run ends as failed because "failed_precondition"
+    And the error of the run names every model label
+
+  @LC-09 @set-a @p0 @S2-3 @S3-14 @L-15 @L-46 @needs-pods
+  Scenario: All reasoning labels at once
+    Given a bound repository with an open Issue
+    And the member has set every reasoning label in one click
+    When the member sets "run:intake" on the Issue
+    Then the run ends as failed because "failed_precondition"
+    And the error of the run names every reasoning label
 
   @LC-10 @set-a @p0 @S2-3 @S3-14 @L-15 @L-61 @needs-pods
   Scenario: One label of each group is no conflict

@@ -95,8 +95,8 @@ Feature: Stages from a label to a pull request
     And the run worked in the namespace of the run before
     And the run was built from the head of the pull request
 
-  @SL-10 @set-a @p1 @S3-4 @L-66 @needs-pods
-  Scenario: The release continues the same lineage
+  @SL-10 @SL-11 @set-a @p1 @S3-4 @L-36 @L-66 @L-67 @L-68 @L-78 @needs-pods
+  Scenario: The release continues the same lineage, and its deployment is looked after
     Given a bound repository with an open Issue
     And a finished "run:dev" run with its pull request
     And the approver has approved the pull request in a review
@@ -108,6 +108,16 @@ Feature: Stages from a label to a pull request
     And the run is what the table says of its label
     And the run worked in the namespace of the run before
     And the run was built from the head of the pull request
+    And the run ends as succeeded
+    When the maintainer merges the pull request
+    Then the stage is accepted on the Issue and the pull request
+    When the member closes the Issue
+    And the member sets "run:postdeploy" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run is what the table says of its label
+    And the run was built from the head of the default branch
+    And the status comment shows the environment, the build and the access of the run
+    And the run ends as succeeded
 
   @SL-13 @set-a @p1 @S3-4 @L-41 @L-42 @L-66
   Scenario Outline: Late stages need a candidate

@@ -8,6 +8,15 @@ Feature: State labels
     Then the run ends as succeeded
     And the Issue and the pull request are in review without a trigger label
 
+  @ST-03 @set-a @p1 @S3-14 @S3-15 @L-75 @L-77 @L-79 @needs-pods
+  Scenario: Code that the reviewer has seen is accepted
+    Given a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    And a finished run of the reviewer
+    When the approver sets "state:approved" on the pull request
+    Then the stage is accepted on the Issue and the pull request
+    And the Issue has no other stage-run
+
   @ST-04 @set-a @p1 @S3-14 @L-77 @needs-pods
   Scenario: Code that nobody looked at is not accepted
     Given a bound repository with an open Issue
@@ -23,9 +32,10 @@ Feature: State labels
     Then the approval of the Issue is refused because "state_approval_not_permitted"
 
     Examples:
-      | who        |
-      | the member |
-      | a bot      |
+      | who         |
+      | the member  |
+      | a bot       |
+      | an outsider |
 
   @ST-06 @set-a @p1 @S3-14 @L-78 @needs-pods
   Scenario: An approving review accepts the stage
@@ -87,6 +97,18 @@ Feature: State labels
     And the member sets "run:intake" on the Issue again
     Then the delivery is answered as accepted with a run
 
+  @ST-10 @set-a @p1 @S3-14 @L-75
+  Scenario: A thread is in one state at a time
+    Given a bound repository with an open Issue
+    When the member sets "state:in-review" on the Issue
+    And the member sets "state:superseded" on the Issue
+    Then the Issue comes to carry "state:superseded" and not "state:in-review"
+    When the member sets "state:abandoned" on the Issue
+    Then the Issue comes to carry "state:abandoned" and not "state:superseded"
+    When the member sets "state:blocked" on the Issue
+    And the member sets "state:in-review" on the Issue
+    Then the Issue comes to carry "state:blocked, state:in-review" and not "state:abandoned"
+
   @ST-11 @set-a @p1 @S3-14 @L-74 @needs-pods
   Scenario: An accepted stage is open again while a new run works on it
     Given a bound repository whose agent waits when it revises, with an open Issue
@@ -99,3 +121,19 @@ Feature: State labels
     When the agent goes on
     Then the run ends as succeeded
     And the Issue and the pull request are in review without a trigger label
+
+  @ST-12 @ST-13 @set-a @p0 @S2-11 @S3-14 @L-10 @L-11 @needs-pods
+  Scenario: The debug label keeps a namespace until it is removed
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    And another open Issue with "run:debug"
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
+    And the clean-up of its namespace was skipped because "debug_label_present", once
+    When 26 hours pass
+    Then the namespace of the run before is gone, that of the run is kept
+    And the clean-up of its namespace was skipped because "debug_label_present", once
+    When the member removes "run:debug" from the Issue
+    And 1 hours pass
+    Then the namespace of the run is swept

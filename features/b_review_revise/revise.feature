@@ -62,6 +62,25 @@ Feature: Revise
     And the stage was resolved as "run:plan:revise" by "issue_history"
     And the run belongs to the same Issue and pull request
 
+  @RV-02 @RV-03 @RV-04 @RV-05 @RV-06 @set-b @p1 @S3-4 @L-6 @L-51 @needs-pods
+  Scenario Outline: A revise label revises its stage
+    Given a bound repository with an open Issue
+    And a finished "<work>" run with its pull request
+    When the member sets "<revise>" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run is what the table says of its label
+    And the run ends as succeeded
+    And the same pull request has new commits
+    And the Issue and the pull request are in review without a trigger label
+
+    Examples:
+      | work       | revise            |
+      | run:vision | run:vision:revise |
+      | run:prd    | run:prd:revise    |
+      | run:arch   | run:arch:revise   |
+      | run:design | run:design:revise |
+      | run:plan   | run:plan:revise   |
+
   @RV-07 @set-b @p0 @S2-2 @S3-4 @L-51 @needs-pods
   Scenario: A revise label continues branch, pull request and session
     Given a bound repository with an open Issue
@@ -95,6 +114,7 @@ Feature: Revise
     And the run worked in the namespace of the run before
     And the run was built from the head of the pull request
     And the lease of its namespace was extended to 24 hours from now
+    And the run ends as succeeded
 
   @RV-10 @set-b @p1 @S3-4 @L-6 @L-66 @needs-pods
   Scenario: A release without a candidate is not revised
@@ -115,6 +135,41 @@ Feature: Revise
     And the run is what the table says of its label
     And the run worked in the namespace of the run before
     And the run was built from the head of the pull request
+    And the run ends as succeeded
+
+  @RV-11 @set-b @p1 @S3-4 @L-58 @L-67 @needs-pods
+  Scenario: A review after the deployment works on the live environment
+    Given a bound repository with an open Issue
+    And a finished "run:postdeploy" run with its pull request
+    And the member has set "run:postdeploy:revise" on the pull request
+    When the member requests changes on the pull request
+    Then the delivery is answered as accepted with a run
+    And the stage was resolved as "run:postdeploy:revise" by "pr_labels"
+    And the run is what the table says of its label
+    And the run was built from the head of the pull request
+    And the run ends as succeeded
+    When the member sets "run:postdeploy:revise" on the Issue
+    Then the run ends as succeeded
+
+  @RV-12 @set-b @p1 @S3-4 @L-36 @L-67 @needs-pods
+  Scenario: Operations are revised on a closed Issue
+    Given a bound repository with an open Issue
+    And a finished "run:ops" run with its pull request
+    And the member has closed the Issue
+    When the member sets "run:ops:revise" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run is what the table says of its label
+    And the run ends as succeeded
+
+  @RV-13 @set-b @p1 @S3-4 @S3-6 @L-110 @needs-pods
+  Scenario: Self-improvement is revised in its narrow scope
+    Given a bound repository with an open Issue
+    And a finished "run:self-improve" run with its pull request
+    When the member sets "run:self-improve:revise" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run is what the table says of its label
+    And the run ends as succeeded
+    And the same pull request has new commits
 
   @RV-14 @RV-15 @set-b @p1 @S3-4 @L-35 @L-42 @L-52 @L-59 @L-84
   Scenario: Two stages on the pull request are ambiguous until one is left

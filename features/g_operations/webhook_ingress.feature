@@ -105,12 +105,39 @@ Feature: The door for webhooks
       | a user of another project  | sender_not_project_member         |
       | a reader                   | sender_role_read_not_permitted    |
 
+  @WH-08 @set-g @p0 @S3-12 @L-31 @L-42
+  Scenario Outline: No label that starts something works for them
+    Given a bound repository with an open Issue
+    And the maintainer has opened a pull request from a branch of their own
+    When <who> sets every label that starts a run in one click
+    Then each of these deliveries is ignored because "<reason>"
+    When <who> sets "need:reviewer" on the pull request
+    Then the delivery is answered as ignored because "<reason>"
+    And a label set on another open Issue still starts a run
+    And the Issue has no run
+
+    Examples:
+      | who         | reason                        |
+      | a bot       | sender_type_bot_not_permitted |
+      | an outsider | sender_not_allowed            |
+
   @WH-09 @set-g @p0 @S3-12 @L-31
   Scenario: The platform owner needs no membership
     Given a bound repository with an open Issue
     When the platform owner sets "run:dev" on the Issue
     Then the delivery is answered as accepted with a run
     And the Issue has exactly one run
+
+  @WH-10 @set-g @p0 @S3-12 @L-29 @L-52
+  Scenario: An outsider's review of an ambiguous pull request
+    Given a bound repository with an open Issue
+    And the maintainer has opened a pull request from a branch of their own
+    And the member has set "run:dev" on the pull request
+    And the member has set "run:plan" on the pull request
+    When an outsider requests changes on the pull request
+    Then the delivery is answered as ignored because "sender_not_allowed"
+    And a label set on another open Issue still starts a run
+    And nothing else was decided about the review
 
   @WH-11 @set-g @p0 @S3-12 @L-27 @needs-pods
   Scenario: A trigger label on a pull request starts nothing

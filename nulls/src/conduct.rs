@@ -32,6 +32,13 @@ impl Conduct for Undecided {
         }
     }
 
+    fn asked(&self, repository_full_name: &str, consequences: Consequences) -> Consequences {
+        if self.0.is_null(repository_full_name) {
+            return Consequences::default();
+        }
+        consequences
+    }
+
     fn acting(&self, repository_full_name: &str) -> Acting {
         if self.0.is_null(repository_full_name) {
             Acting::NotAtAll

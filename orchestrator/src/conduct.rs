@@ -3,7 +3,7 @@
 //! The product decides, writes down and acts, always: [`Product`] is its one implementation. The gate proves itself
 //! (E-40) against programs that stop half-way and otherwise are this library; their implementations live with the gate,
 //! so that product code never asks whether it is being tested (design invariant 8).
-use domain::decide::Decision;
+use domain::decide::{Consequences, Decision};
 use domain::events::Event;
 use futures::future::BoxFuture;
 
@@ -26,6 +26,11 @@ pub trait Conduct: Send + Sync {
     /// The decision that is committed.
     fn decided(&self, _event: &Event, decision: Decision) -> Decision {
         decision
+    }
+
+    /// What is committed of a request that a person made for `owner/name`.
+    fn asked(&self, _repository_full_name: &str, consequences: Consequences) -> Consequences {
+        consequences
     }
 
     /// What is done for `owner/name`.

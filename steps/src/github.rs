@@ -165,21 +165,6 @@ impl Person {
         Ok(answer.as_array().cloned().unwrap_or_default())
     }
 
-    /// Comments on an Issue or pull request; returns the comment's id.
-    ///
-    /// # Errors
-    /// When GitHub refuses.
-    pub async fn comment(&self, repository: &str, number: u64, body: &str) -> anyhow::Result<u64> {
-        let answer = self
-            .done(
-                Method::POST,
-                &format!("/repos/{repository}/issues/{number}/comments"),
-                Some(json!({"body": body})),
-            )
-            .await?;
-        answer["id"].as_u64().context("the comment has no id")
-    }
-
     /// Reactions to a comment.
     ///
     /// # Errors
@@ -210,6 +195,18 @@ impl Person {
             None,
         )
         .await
+    }
+
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn delete_comment(&self, repository: &str, id: u64) -> anyhow::Result<()> {
+        self.done(
+            Method::DELETE,
+            &format!("/repos/{repository}/issues/comments/{id}"),
+            None,
+        )
+        .await?;
+        Ok(())
     }
 
     /// # Errors

@@ -106,6 +106,11 @@ impl Hub {
     }
 
     #[must_use]
+    pub fn bot_token(&self) -> String {
+        self.accounts.bot_token.clone()
+    }
+
+    #[must_use]
     pub fn as_user(&self, token: &str) -> GithubClient {
         self.handle.as_user(token)
     }
@@ -205,6 +210,9 @@ impl Hub {
     pub fn token_of(&self, _repository: &str, login: &str) -> anyhow::Result<String> {
         if login == self.accounts.owner_login {
             return Ok(self.accounts.owner_token.clone());
+        }
+        if login == self.accounts.bot_login {
+            return Ok(self.accounts.bot_token.clone());
         }
         let tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens
@@ -317,6 +325,16 @@ impl Hub {
         if let Some(thread) = wanted.sent.thread {
             fault = fault.thread(thread);
         }
+        self.handle.set_delivery_fault(fault)
+    }
+
+    /// GitHub sends the next delivery of a label nowhere; it stays in the hook's list.
+    pub fn lose_label_delivery(&self, repository: &str, label: &str) -> FaultId {
+        let fault = DeliveryFault::new(repository, DeliveryEffect::Lost)
+            .event("issues")
+            .action("labeled")
+            .label(label)
+            .times(1);
         self.handle.set_delivery_fault(fault)
     }
 

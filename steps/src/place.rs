@@ -86,7 +86,7 @@ pub async fn bind(gate: &Gate, platform: &Platform, place: Place) -> anyhow::Res
     let (owner, name) = repository
         .split_once('/')
         .context("a repository has an owner")?;
-    let email = format!("{}@people.example", member.login);
+    let email = email_of(&member.login);
     let staff = &platform.staff;
     let (user, project) = tokio::try_join!(
         staff.create_user(&email, &member.login),
@@ -109,6 +109,12 @@ pub async fn bind(gate: &Gate, platform: &Platform, place: Place) -> anyhow::Res
         issue,
         ..place
     })
+}
+
+/// The address by which the platform knows a person of the scenarios.
+#[must_use]
+pub fn email_of(login: &str) -> String {
+    format!("{login}@people.example")
 }
 
 /// A repository with people, known to no project, without an Issue.

@@ -4,17 +4,26 @@ use anyhow::{Context, bail};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
-/// A client of the staff API with a bearer token.
+/// A client of the staff API.
 #[derive(Clone)]
 pub struct Staff {
     http: Client,
-    base_url: String,
-    token: String,
+    public_url: String,
+    identity: Identity,
+}
+
+/// By what the caller is known.
+#[derive(Clone)]
+enum Identity {
+    Token(String),
+    /// What a sign-in proxy in front of the platform says (DU-4); the gate is that proxy.
+    Email(String),
+    Nobody,
 }
 
 impl std::fmt::Debug for Staff {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Staff({})", self.base_url)
+        write!(formatter, "Staff({})", self.public_url)
     }
 }
 
@@ -23,8 +32,26 @@ impl Staff {
     pub fn new(http: Client, public_url: &str, token: &str) -> Self {
         Self {
             http,
-            base_url: format!("{}/api/v1", public_url.trim_end_matches('/')),
-            token: token.to_owned(),
+            public_url: public_url.trim_end_matches('/').to_owned(),
+            identity: Identity::Token(token.to_owned()),
+        }
+    }
+
+    /// The same API as this person, signed in at the console.
+    #[must_use]
+    pub fn as_person(&self, email: &str) -> Self {
+        Self {
+            identity: Identity::Email(email.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same API without a session.
+    #[must_use]
+    pub fn as_nobody(&self) -> Self {
+        Self {
+            identity: Identity::Nobody,
+            ..self.clone()
         }
     }
 
@@ -40,8 +67,14 @@ impl Staff {
     ) -> anyhow::Result<(StatusCode, Value)> {
         let mut request = self
             .http
-            .request(method.clone(), format!("{}{path}", self.base_url))
-            .bearer_auth(&self.token);
+            .request(method.clone(), format!("{}/api/v1{path}", self.public_url));
+        request = match &self.identity {
+            Identity::Token(token) => request.bearer_auth(token),
+            Identity::Email(email) => request
+                .header("X-Auth-Request-Email", email)
+                .header("Origin", &self.public_url),
+            Identity::Nobody => request,
+        };
         if let Some(body) = body {
             request = request.json(&body);
         }

@@ -111,6 +111,8 @@ impl Setting<'_> {
                     format!("http://{}/api/v1/webhooks/github", self.addresses.public()),
                 ),
                 ("STAFF_LOCAL_TOKEN", secrets.staff_owner_token.clone()),
+                // The gate stands in for the sign-in proxy, so that scenarios can act as any member of the staff.
+                ("TRUSTED_PROXY_CIDRS", "127.0.0.0/8".to_owned()),
                 ("TOKEN_ENCRYPTION_KEY", secrets.token_encryption_key.clone()),
                 (
                     "MCP_TOKEN_SIGNING_KEY",

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::comments;
 use crate::events::{Thread, ThreadKind};
 use crate::ids::{NamespaceName, RunId};
+use crate::runs::TriggerSource;
+use crate::snapshot::RunFacts;
 use crate::stages::spelled;
 
 spelled!(
@@ -199,6 +201,9 @@ pub enum Effect {
         run_id: RunId,
         phase: CommentPhase,
     },
+    /// Edits the status comment of a run that is over, because what it offers is no longer right (L-80, L-96).
+    /// Cannot be undone; the next edit replaces it.
+    RefreshStatusComment { thread: Thread, run_id: RunId },
     /// Adds a reaction; GitHub keeps one per account. Undo: delete the reaction.
     AddReaction {
         target: ReactionTarget,
@@ -229,7 +234,10 @@ impl Effect {
             Effect::AddLabel { .. } => "add_label",
             Effect::RemoveLabel { .. } => "remove_label",
             Effect::CreateComment { .. } => "create_comment",
-            Effect::UpsertStatusComment { .. } => "status_comment",
+            // One kind, since writers of one comment take turns.
+            Effect::UpsertStatusComment { .. } | Effect::RefreshStatusComment { .. } => {
+                "status_comment"
+            }
             Effect::AddReaction { .. } => "add_reaction",
             Effect::DeleteNamespacesOfThread { .. } => "delete_namespaces_of_thread",
             Effect::DeleteNamespace { .. } => "delete_namespace",
@@ -245,6 +253,7 @@ impl Effect {
             | Effect::RemoveLabel { thread, .. }
             | Effect::CreateComment { thread, .. }
             | Effect::UpsertStatusComment { thread, .. }
+            | Effect::RefreshStatusComment { thread, .. }
             | Effect::AddReaction {
                 target: ReactionTarget::Thread(thread),
                 ..
@@ -267,6 +276,9 @@ impl Effect {
             Effect::CreateComment { thread, .. } => format!("create_comment:{scope}:{thread}"),
             Effect::UpsertStatusComment { run_id, phase, .. } => {
                 format!("status_comment:{run_id}:{phase}")
+            }
+            Effect::RefreshStatusComment { run_id, .. } => {
+                format!("status_comment:{run_id}:{scope}")
             }
             Effect::AddReaction {
                 target: ReactionTarget::Thread(thread),
@@ -377,6 +389,28 @@ pub fn status_comment_thread(
     } else {
         issue.or(pull_request)
     }
+}
+
+/// Thread on which the status comment of a run stands (L-102).
+pub fn status_comment_thread_of(run: &RunFacts) -> Option<Thread> {
+    let on_pull_request = matches!(
+        run.trigger_source,
+        TriggerSource::PullRequestReview | TriggerSource::PullRequestLabel
+    );
+    status_comment_thread(
+        &run.repository_full_name,
+        run.issue_number,
+        run.pr_number,
+        on_pull_request,
+    )
+}
+
+/// The status comment of a run that is over, shown anew.
+pub fn refreshed_status_comment(run: &RunFacts) -> Option<Effect> {
+    status_comment_thread_of(run).map(|thread| Effect::RefreshStatusComment {
+        thread,
+        run_id: run.run_id,
+    })
 }
 
 /// Whether a thread is an Issue.

@@ -14,6 +14,7 @@ pub mod events;
 pub mod fingerprint;
 pub mod ids;
 pub mod labels;
+pub mod launch_profiles;
 pub mod namespaces;
 pub mod next_steps;
 pub mod policy;

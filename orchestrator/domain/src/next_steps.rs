@@ -2,9 +2,15 @@
 //!
 //! The same rows decide which triggers are in order (L-70).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use crate::labels::{Catalogue, CatalogueLabel, NeedLabel};
+use crate::labels::{Catalogue, CatalogueLabel, NeedLabel, StateLabel};
+use crate::launch_profiles::{IssueFlow, LaunchProfile, RiskSignal, flow_targets};
+use crate::policy::Policy;
+use crate::runs::RunStatus;
+use crate::snapshot::RunFacts;
 use crate::stages::{Stage, spelled};
 
 spelled!(
@@ -60,12 +66,12 @@ spelled!(
 );
 
 /// One row of L-92.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MatrixRow {
     /// The stage has a revise action.
     pub revise: bool,
     /// Flow targets in order.
-    pub targets: &'static [(Stage, DisplayVariant)],
+    pub targets: Vec<(Stage, DisplayVariant)>,
     /// Offered when there is a pull request.
     pub reviewer: bool,
     /// Offered.
@@ -78,76 +84,50 @@ pub struct MatrixRow {
 
 /// The row of a stage; none for `ai-repair` (L-91).
 pub fn matrix_row(stage: Stage) -> Option<MatrixRow> {
+    row_with(stage, &BTreeSet::new())
+}
+
+/// The row of a stage on an Issue whose risks may have added stages to its path (L-94, L-96).
+pub fn row_with(stage: Stage, signals: &BTreeSet<RiskSignal>) -> Option<MatrixRow> {
     use DisplayVariant as V;
-    let row = |targets, [reviewer, rethink, doc_audit, self_improve]: [bool; 4]| MatrixRow {
+    let mut targets = flow_targets(stage, signals);
+    match stage {
+        Stage::Design => targets.push((Stage::Dev, V::GoToDev)),
+        Stage::DocAudit => targets.extend([
+            (Stage::Plan, V::PreparePlan),
+            (Stage::Dev, V::GoToDev),
+            (Stage::Qa, V::GoToQa),
+        ]),
+        Stage::SelfImprove => targets.push((Stage::Qa, V::GoToQa)),
+        Stage::Rethink => targets.extend([
+            (Stage::Intake, V::RestartFull),
+            (Stage::Prd, V::RestartShortened),
+            (Stage::Plan, V::RestartVeryShort),
+        ]),
+        _ => {}
+    }
+    const Y: bool = true;
+    const N: bool = false;
+    let [reviewer, rethink, doc_audit, self_improve] = match stage {
+        Stage::Intake | Stage::SelfImprove => [Y, N, N, N],
+        Stage::Vision
+        | Stage::Prd
+        | Stage::Arch
+        | Stage::Design
+        | Stage::Plan
+        | Stage::DocAudit => [Y, Y, N, N],
+        Stage::Dev | Stage::Qa | Stage::Release => [Y, Y, Y, N],
+        Stage::Postdeploy | Stage::Ops => [Y, Y, Y, Y],
+        Stage::Rethink => [N, N, N, N],
+        Stage::AiRepair => return None,
+    };
+    Some(MatrixRow {
         revise: stage.has_revise(),
         targets,
         reviewer,
         rethink,
         doc_audit,
         self_improve,
-    };
-    const Y: bool = true;
-    const N: bool = false;
-    Some(match stage {
-        Stage::Intake => row(
-            &[
-                (Stage::Vision, V::FullFlow),
-                (Stage::Prd, V::ShortenedFlow),
-                (Stage::Plan, V::VeryShortFlow),
-            ],
-            [Y, N, N, N],
-        ),
-        Stage::Vision => row(
-            &[
-                (Stage::Prd, V::FullOrShortenedFlow),
-                (Stage::Plan, V::VeryShortFlow),
-            ],
-            [Y, Y, N, N],
-        ),
-        Stage::Prd => row(
-            &[
-                (Stage::Arch, V::FullFlow),
-                (Stage::Design, V::ShortenedFlow),
-                (Stage::Plan, V::VeryShortFlow),
-            ],
-            [Y, Y, N, N],
-        ),
-        Stage::Arch => row(
-            &[
-                (Stage::Design, V::FullOrShortenedFlow),
-                (Stage::Plan, V::VeryShortFlow),
-            ],
-            [Y, Y, N, N],
-        ),
-        Stage::Design => row(
-            &[(Stage::Plan, V::AllFlows), (Stage::Dev, V::GoToDev)],
-            [Y, Y, N, N],
-        ),
-        Stage::Plan => row(&[(Stage::Dev, V::AllFlows)], [Y, Y, N, N]),
-        Stage::Dev => row(&[(Stage::Qa, V::AllFlows)], [Y, Y, Y, N]),
-        Stage::Qa => row(&[(Stage::Release, V::AllFlows)], [Y, Y, Y, N]),
-        Stage::Release => row(&[(Stage::Postdeploy, V::AllFlows)], [Y, Y, Y, N]),
-        Stage::Postdeploy => row(&[(Stage::Ops, V::AllFlows)], [Y, Y, Y, Y]),
-        Stage::Ops => row(&[], [Y, Y, Y, Y]),
-        Stage::DocAudit => row(
-            &[
-                (Stage::Plan, V::PreparePlan),
-                (Stage::Dev, V::GoToDev),
-                (Stage::Qa, V::GoToQa),
-            ],
-            [Y, Y, N, N],
-        ),
-        Stage::SelfImprove => row(&[(Stage::Qa, V::GoToQa)], [Y, N, N, N]),
-        Stage::Rethink => row(
-            &[
-                (Stage::Intake, V::RestartFull),
-                (Stage::Prd, V::RestartShortened),
-                (Stage::Plan, V::RestartVeryShort),
-            ],
-            [N, N, N, N],
-        ),
-        Stage::AiRepair => return None,
     })
 }
 
@@ -175,30 +155,26 @@ pub struct StepThreads<'a> {
     pub pr_number: Option<i64>,
 }
 
-/// The steps after a succeeded stage, in the order of L-92.
-pub fn steps_after(
+/// What a row offers, in the order of L-92: revise, flow targets, reviewer, rethink, doc-audit, self-improve.
+pub fn offers_of(
     stage: Stage,
-    threads: &StepThreads<'_>,
-    catalogue: &Catalogue,
-    public_base_url: Option<&str>,
-) -> Vec<NextStep> {
-    let Some(row) = matrix_row(stage) else {
+    flow: &IssueFlow,
+) -> Vec<(ActionKind, CatalogueLabel, DisplayVariant)> {
+    let Some(row) = row_with(stage, &flow.signals) else {
         return Vec::new();
     };
-    let mut wanted: Vec<(ActionKind, CatalogueLabel, DisplayVariant)> = Vec::new();
-    let mut transition =
-        |label, variant| wanted.push((ActionKind::IssueStageTransition, label, variant));
+    let transition = |label, variant| (ActionKind::IssueStageTransition, label, variant);
+    let mut offers = Vec::new();
     if let Some(label) = CatalogueLabel::revise(stage) {
-        transition(label, DisplayVariant::Revise);
+        offers.push(transition(label, DisplayVariant::Revise));
     }
     for (target, variant) in row.targets {
-        transition(CatalogueLabel::work(*target), *variant);
+        offers.push(transition(CatalogueLabel::work(target), variant));
     }
-    if row.reviewer && threads.pr_number.is_some() {
-        let label = CatalogueLabel::Need(NeedLabel::Reviewer);
-        wanted.push((
+    if row.reviewer {
+        offers.push((
             ActionKind::PullRequestLabelAdd,
-            label,
+            CatalogueLabel::Need(NeedLabel::Reviewer),
             DisplayVariant::Reviewer,
         ));
     }
@@ -212,14 +188,38 @@ pub fn steps_after(
         ),
     ];
     for (_, target, variant) in extras.into_iter().filter(|(offered, ..)| *offered) {
-        wanted.push((
-            ActionKind::IssueStageTransition,
-            CatalogueLabel::work(target),
-            variant,
-        ));
+        offers.push(transition(CatalogueLabel::work(target), variant));
     }
-    wanted
+    offers
+}
+
+/// The same without the shortest path where a risk has closed it (L-96).
+pub fn shown_offers(
+    stage: Stage,
+    flow: &IssueFlow,
+) -> Vec<(ActionKind, CatalogueLabel, DisplayVariant)> {
+    let mut offers = offers_of(stage, flow);
+    if flow.hides_very_short() {
+        offers.retain(|(_, _, variant)| {
+            LaunchProfile::chosen_by(*variant) != Some(LaunchProfile::QuickFix)
+        });
+    }
+    offers
+}
+
+/// The steps after a succeeded stage as people see them; a pre-review only where there is a pull request (L-92).
+pub fn steps_after(
+    stage: Stage,
+    flow: &IssueFlow,
+    threads: &StepThreads<'_>,
+    catalogue: &Catalogue,
+    public_base_url: Option<&str>,
+) -> Vec<NextStep> {
+    shown_offers(stage, flow)
         .into_iter()
+        .filter(|(kind, ..)| {
+            *kind != ActionKind::PullRequestLabelAdd || threads.pr_number.is_some()
+        })
         .map(|(action_kind, label, display_variant)| {
             let target_label = catalogue.name(label).to_owned();
             let url = step_url(
@@ -237,6 +237,38 @@ pub fn steps_after(
             }
         })
         .collect()
+}
+
+/// The steps that the status comment of a run offers (L-91): after a stage that succeeded, unless the Issue is blocked
+/// or abandoned.
+pub fn offered_after_run(
+    run: &RunFacts,
+    issue_labels: &[String],
+    flow: &IssueFlow,
+    policy: &Policy,
+) -> Vec<NextStep> {
+    let withheld = [StateLabel::Blocked, StateLabel::Abandoned]
+        .iter()
+        .any(|state| {
+            policy
+                .labels
+                .bears(issue_labels, CatalogueLabel::State(*state))
+        });
+    let (Some(stage), RunStatus::Succeeded, false) = (run.stage(), run.status, withheld) else {
+        return Vec::new();
+    };
+    let threads = StepThreads {
+        repository_full_name: &run.repository_full_name,
+        issue_number: run.issue_number,
+        pr_number: run.pr_number,
+    };
+    steps_after(
+        stage,
+        flow,
+        &threads,
+        &policy.labels,
+        policy.public_base_url.as_deref(),
+    )
 }
 
 fn step_url(

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::{Issue, PullRequest, Review};
 use crate::ids::{AgentId, CorrelationId, NamespaceName, ProjectId, RepositoryId, RunId, UserId};
+use crate::launch_profiles::IssueFlow;
 use crate::runs::{RunStatus, TriggerSource};
 use crate::stages::{AccessProfile, RuntimeMode, Stage, TargetEnv, TriggerKind};
 
@@ -220,8 +221,8 @@ pub struct Grant {
 /// `thread_states` row of one thread.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ThreadState {
-    /// Launch profile (L-95).
-    pub launch_profile: Option<String>,
+    /// Launch profile and risks of an Issue (L-95, L-96).
+    pub flow: IssueFlow,
     /// Reason of the `need:input` that the platform set, none when it set none (L-84).
     pub need_input_reason: Option<String>,
     /// Since when each role label is set (L-86), by canonical label name.

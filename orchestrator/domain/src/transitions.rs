@@ -2,11 +2,11 @@
 
 use crate::audit::{AuditEvent, RunFinishedPayload};
 use crate::decide::Consequences;
-use crate::effects::{CommentPhase, Effect, EffectPlan, LabelOrigin, status_comment_thread};
+use crate::effects::{CommentPhase, Effect, EffectPlan, LabelOrigin, status_comment_thread_of};
 use crate::events::Thread;
 use crate::labels::{CatalogueLabel, NeedLabel, StateLabel};
 use crate::policy::Policy;
-use crate::runs::{FinishReason, RunEnd, RunStatus, TriggerSource};
+use crate::runs::{FinishReason, RunEnd, RunStatus};
 use crate::snapshot::RunFacts;
 use crate::stages::{Stage, TriggerKind};
 
@@ -52,17 +52,7 @@ pub fn after_ended_run(ended: &EndedRun<'_>, policy: &Policy) -> Consequences {
     } else if run.is_stage_run() {
         change.after_stage(&mut plan);
     }
-    let on_pull_request = matches!(
-        run.trigger_source,
-        TriggerSource::PullRequestReview | TriggerSource::PullRequestLabel
-    );
-    let thread = status_comment_thread(
-        &run.repository_full_name,
-        run.issue_number,
-        run.pr_number,
-        on_pull_request,
-    );
-    if let Some(thread) = thread {
+    if let Some(thread) = status_comment_thread_of(run) {
         plan.push(Effect::UpsertStatusComment {
             thread,
             run_id: run.run_id,

@@ -12,6 +12,7 @@ use domain::comments::{
 use domain::effects::CommentPhase;
 use domain::fingerprint::{FINGERPRINT_VERSION, Fingerprint, ReuseFacts, ReuseRefusal, may_reuse};
 use domain::ids::{CorrelationId, ProjectId, RunId};
+use domain::launch_profiles::IssueFlow;
 use domain::namespaces::{
     Lease, NamespaceMetadata, code_runs_namespace, namespace_annotations, namespace_labels,
     namespace_ttl_seconds, run_namespace,
@@ -382,6 +383,7 @@ fn comment() -> StatusComment {
         namespace_action: Some(NamespaceAction::KeptUntil(now())),
         next_steps: steps_after(
             Stage::Dev,
+            &IssueFlow::default(),
             &StepThreads {
                 repository_full_name: REPOSITORY,
                 issue_number: Some(5),

@@ -250,6 +250,149 @@ async fn a_documentation_audit_may_change_nothing() {
     assert_eq!(world.run(&[]).await.0, 0);
     assert_eq!(world.last_session()["status"], "succeeded");
     assert_eq!(world.with(|seen| seen.pulls.len()), 0);
+    // A replacement Pod says it no second time.
+    assert_eq!(world.run(&[]).await.0, 0);
+    assert_eq!(world.with(|seen| seen.comments.len()), 1);
+}
+
+#[tokio::test]
+async fn a_self_improvement_needs_evidence_and_pushes_nothing_without() {
+    let report = |evidence: &str| {
+        format!(
+            "stories: [{{steps: [{{write: {{path: a.md, content: x}}}}], report: {{summary: s, diagnosis: d, \
+             action_items: [a], evidence_refs: [{evidence}]}}}}]"
+        )
+    };
+    let mut world = World::new(&report("")).await;
+    world.set("RUN_TRIGGER_KIND", "self_improve");
+    let (code, log) = world.run(&[]).await;
+    assert_eq!(code, 1);
+    assert!(log.contains("lacks evidence_refs"), "{log}");
+    assert_eq!(world.remote_branches(), ["main"]);
+
+    let mut world = World::new(&report("e")).await;
+    world.set("RUN_TRIGGER_KIND", "self_improve");
+    assert_eq!(world.run(&[]).await.0, 0);
+    let payload = world.event_payload("run.self_improve.diagnosis_ready");
+    assert_eq!(
+        (&payload["diagnosis"], &payload["evidence_refs"]),
+        (&json!("d"), &json!(["e"]))
+    );
+
+    // Its revise may leave the report out (L-110).
+    let mut world = World::new(&one_step("write: {path: a.md, content: x}")).await;
+    world.set("RUN_TRIGGER_KIND", "self_improve_revise");
+    assert_eq!(world.run(&[]).await.0, 0);
+}
+
+#[tokio::test]
+async fn a_repair_goes_to_the_base_branch_and_is_told_under_the_issue() {
+    let mut world = World::new(&one_step("write: {path: a.rs, content: x}")).await;
+    world.set("RUN_TRIGGER_KIND", "ai_repair");
+    let before = world.remote(&["rev-parse", "main"]);
+    assert_eq!(world.run(&[]).await.0, 0);
+    assert_ne!(world.remote(&["rev-parse", "main"]), before);
+    assert_eq!(world.remote_branches(), ["main"]);
+    assert_eq!(
+        world.with(|seen| (seen.pulls.len(), seen.comments.len())),
+        (0, 1)
+    );
+    let payload = world.event_payload("run.agent.status_reported");
+    assert_eq!(payload["main_direct"], true);
+}
+
+/// A discussion that looks at these states of its thread, one after the other.
+async fn discussion(story: &str, looks: serde_json::Value) -> World {
+    let mut world = World::new(story).await;
+    world.set("PROMPT_TEMPLATE_KIND", "discussion");
+    world.set("DISCUSSION_POLL_INTERVAL_MS", "1");
+    world.with(|seen| {
+        seen.context["run"]["write_scope"] = json!("discussion");
+        seen.discussions = looks.as_array().cloned().unwrap();
+    });
+    world
+}
+
+const ANSWERS: &str = "stories: [{steps: [], report: {summary: \"${REMARK_COUNT}: ${REMARKS}\"}}]";
+
+#[tokio::test]
+async fn a_discussion_answers_several_remarks_at_once_and_ends_when_it_is_told() {
+    let remark = |id: i64, answered: bool| json!({"id": id, "author": "alice", "body": format!("r{id}"), "answered": answered});
+    // GitHub shows the answer late: the third look still calls both remarks unanswered.
+    let world = discussion(
+        ANSWERS,
+        json!([
+            {"comments": [], "has_spoken": false},
+            {"comments": [remark(1, false), remark(2, false)], "has_spoken": true},
+            {"comments": [remark(1, false), remark(2, false)], "has_spoken": true},
+            {"stop_reason": "discussion_label_removed"},
+        ]),
+    )
+    .await;
+    assert_eq!(world.run(&[]).await.0, 0);
+    let said: Vec<String> = world.with(|seen| {
+        seen.comments
+            .iter()
+            .map(|comment| {
+                comment["body"]
+                    .as_str()
+                    .unwrap()
+                    .lines()
+                    .next()
+                    .unwrap()
+                    .to_owned()
+            })
+            .collect()
+    });
+    assert_eq!(said, ["0: ", "2: alice: r1"]);
+    let reactions: Vec<String> = world.with(|seen| {
+        seen.reactions
+            .iter()
+            .map(|(comment, content)| format!("{comment} {content}"))
+            .collect()
+    });
+    assert_eq!(reactions, ["1 eyes", "2 eyes", "1 +1", "2 +1"]);
+    let stops: Vec<serde_json::Value> = world.with(|seen| {
+        seen.events
+            .iter()
+            .filter_map(|(_, payload)| payload.get("stop_reason").cloned())
+            .collect()
+    });
+    assert_eq!(stops, ["discussion_label_removed"]);
+    assert_eq!(world.remote_branches(), ["main"]);
+}
+
+#[tokio::test]
+async fn a_later_session_says_nothing_twice() {
+    let answered = json!({"id": 1, "author": "alice", "body": "r1", "answered": true});
+    let world = discussion(
+        ANSWERS,
+        json!([
+            {"comments": [answered], "has_spoken": true},
+            {"stop_reason": "issue_closed_or_deleted"},
+        ]),
+    )
+    .await;
+    assert_eq!(world.run(&[]).await.0, 0);
+    assert_eq!(world.with(|seen| seen.comments.len()), 0);
+    // An answer whose thanks were lost with its session is thanked for again: GitHub keeps one.
+    assert_eq!(
+        world.with(|seen| seen.reactions.clone()),
+        [(1, "+1".to_owned())]
+    );
+}
+
+#[tokio::test]
+async fn a_discussion_that_writes_violates_its_scope() {
+    let world = discussion(
+        &one_step("write: {path: a.md, content: x}"),
+        json!([{"comments": [], "has_spoken": false}]),
+    )
+    .await;
+    let (code, log) = world.run(&[]).await;
+    assert_eq!(code, 42, "{log}");
+    assert_eq!(world.with(|seen| seen.comments.len()), 0);
+    assert_eq!(world.last_session()["status"], "failed_precondition");
 }
 
 #[tokio::test]

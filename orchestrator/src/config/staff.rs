@@ -1,6 +1,7 @@
 //! Sign-in of people and the bootstrap owner.
 use std::time::Duration;
 
+use ipnet::IpNet;
 use secrecy::SecretString;
 
 use super::{ConfigError, Environment, ProcessKind};
@@ -11,7 +12,8 @@ pub struct StaffConfig {
     pub local_token: Option<SecretString>,
     pub session_ttl: Duration,
     pub session_idle_ttl: Duration,
-    pub trusted_proxy_cidrs: Vec<String>,
+    /// Where the headers of a sign-in proxy may come from (DU-4).
+    pub trusted_proxies: Vec<IpNet>,
     pub owner_email: Option<String>,
     pub owner_github_login: Option<String>,
     pub allowed_emails: Vec<String>,
@@ -40,7 +42,15 @@ impl StaffConfig {
             local_token: environment.secret("STAFF_LOCAL_TOKEN").filter(|_| decides),
             session_ttl: environment.duration("STAFF_SESSION_TTL", 12 * HOUR)?,
             session_idle_ttl: environment.duration("STAFF_SESSION_IDLE_TTL", HOUR)?,
-            trusted_proxy_cidrs: list("TRUSTED_PROXY_CIDRS"),
+            trusted_proxies: list("TRUSTED_PROXY_CIDRS")
+                .iter()
+                .map(|entry| {
+                    entry.parse().map_err(|_| ConfigError::Invalid {
+                        name: "TRUSTED_PROXY_CIDRS".to_owned(),
+                        reason: format!("{entry:?} is no network such as 10.0.0.0/8"),
+                    })
+                })
+                .collect::<Result<_, _>>()?,
             owner_email: environment.text("BOOTSTRAP_OWNER_EMAIL"),
             owner_github_login: environment.text("BOOTSTRAP_OWNER_GITHUB_LOGIN"),
             allowed_emails: list("BOOTSTRAP_ALLOWED_EMAILS"),

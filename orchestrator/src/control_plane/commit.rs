@@ -2,11 +2,10 @@
 use std::collections::BTreeMap;
 
 use domain::audit::{Actor, AuditEvent, AuditRecord, RunCanceledPayload, SystemActor};
-use domain::decide::{Decision, Outcome, RunCancellation, webhook_duplicate};
-use domain::effects::PlannedEffect;
+use domain::decide::{Consequences, Decision, Outcome, RunCancellation, webhook_duplicate};
 use domain::events::Event;
 use domain::ids::{CorrelationId, ProjectId, RunId};
-use domain::snapshot::{Fact, Read};
+use domain::snapshot::{Binding, Fact, Read, Snapshot};
 use sqlx::PgConnection;
 
 use super::outcomes::{Answer, AnswerStatus};
@@ -16,7 +15,7 @@ use crate::store::deliveries::{self, ClaimedDelivery};
 use crate::store::effects::{self, EffectInsertError, EffectOwner};
 use crate::store::errors::{self, NewRuntimeError};
 use crate::store::run_inserts::{self, Inserted};
-use crate::store::{events, links, run_cancel, snapshots, thread_states, wakeups};
+use crate::store::{events, label_grants, links, run_cancel, snapshots, thread_states, wakeups};
 use crate::wakeups::Channel;
 
 /// Why a decision was not committed.
@@ -58,7 +57,13 @@ pub async fn commit(
     {
         return Ok(Committed::LeaseLost);
     }
-    if !still_true(&mut transaction, event, loaded).await? {
+    if !still_true(
+        &mut transaction,
+        event.repository_full_name(),
+        &loaded.snapshot,
+    )
+    .await?
+    {
         return Ok(Committed::Stale);
     }
     let (answer, channels) =
@@ -80,33 +85,27 @@ pub async fn commit(
 
 /// Decisions about one thread take turns here, and each sees what the one before has written: two triggers at once
 /// cannot both find no active run (L-38).
-async fn still_true(
+pub(super) async fn still_true(
     connection: &mut PgConnection,
-    event: &Event,
-    loaded: &Loaded,
+    full_name: &str,
+    snapshot: &Snapshot,
 ) -> Result<bool, sqlx::Error> {
-    for key in snapshot_loader::threads_read(event, &loaded.snapshot) {
+    for key in snapshot_loader::threads_read(full_name, snapshot) {
         sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
             .bind(key)
             .execute(&mut *connection)
             .await?;
     }
-    let reads: Vec<Read> = loaded
-        .snapshot
+    let reads: Vec<Read> = snapshot
         .facts
         .keys()
         .filter(|read| !read.is_live())
         .cloned()
         .collect();
-    let now = snapshot_loader::stored_facts(
-        connection,
-        event.repository_full_name(),
-        loaded.snapshot.binding.as_ref(),
-        &reads,
-    )
-    .await?;
-    let then: BTreeMap<Read, Fact> = loaded
-        .snapshot
+    let now =
+        snapshot_loader::stored_facts(connection, full_name, snapshot.binding.as_ref(), &reads)
+            .await?;
+    let then: BTreeMap<Read, Fact> = snapshot
         .facts
         .iter()
         .filter(|(read, _)| !read.is_live())
@@ -164,7 +163,7 @@ async fn write(
     };
     let consequences = decision.consequences;
     if let Some(grant) = &consequences.consumed_grant
-        && !snapshots::consume_grant(
+        && !label_grants::consume(
             &mut *connection,
             &grant.thread.repository_full_name,
             grant.thread.number,
@@ -178,33 +177,14 @@ async fn write(
     if let Some(effect_id) = loaded.own_label_change {
         snapshots::match_label_change(&mut *connection, effect_id, delivery_id).await?;
     }
-    for record in &consequences.audit {
-        events::insert(connection, record).await?;
-    }
-    for cancellation in &consequences.cancellations {
-        let told = consequences.audit.iter().any(|record| {
-            record.run_id == Some(cancellation.run_id) && record.event_type() == "run.canceled"
-        });
-        cancel(connection, cancellation, told).await?;
-    }
     let project_id = binding.map(|binding| binding.project_id.as_uuid());
-    insert_effects(
-        connection,
-        &consequences.effects,
-        delivery_id,
-        run_id,
+    let owner = EffectOwner {
+        delivery_id: Some(delivery_id),
+        run_id: run_id.map(RunId::as_uuid),
         project_id,
-        &mut channels,
-    )
-    .await?;
-    if let Some(binding) = binding {
-        for change in &consequences.thread_states {
-            thread_states::apply(connection, binding.repository_id.as_uuid(), change).await?;
-        }
-    }
-    for link in &consequences.links {
-        links::insert(connection, link).await?;
-    }
+        correlation_id: None,
+    };
+    write_consequences(connection, binding, &consequences, owner, &mut channels).await?;
     for entry in &consequences.journal {
         let error = NewRuntimeError {
             source: &entry.source,
@@ -228,24 +208,38 @@ async fn write(
     Ok(Some((answer, channels)))
 }
 
-async fn insert_effects(
+/// What any decision writes down, whoever asked for it.
+pub(super) async fn write_consequences(
     connection: &mut PgConnection,
-    planned: &[PlannedEffect],
-    delivery_id: &str,
-    run_id: Option<RunId>,
-    project_id: Option<uuid::Uuid>,
+    binding: Option<&Binding>,
+    consequences: &Consequences,
+    owner: EffectOwner<'_>,
     channels: &mut Vec<Channel>,
-) -> Result<(), EffectInsertError> {
-    if planned.is_empty() {
-        return Ok(());
+) -> Result<(), CommitError> {
+    for record in &consequences.audit {
+        events::insert(connection, record).await?;
     }
-    let owner = EffectOwner {
-        delivery_id: Some(delivery_id),
-        run_id: run_id.map(RunId::as_uuid),
-        project_id,
-    };
-    effects::insert_plan(connection, planned, owner).await?;
-    channels.push(Channel::Effects);
+    for cancellation in &consequences.cancellations {
+        let told = consequences.audit.iter().any(|record| {
+            record.run_id == Some(cancellation.run_id) && record.event_type() == "run.canceled"
+        });
+        cancel(connection, cancellation, told).await?;
+    }
+    for grant in &consequences.grants {
+        label_grants::insert(connection, grant).await?;
+    }
+    if !consequences.effects.is_empty() {
+        effects::insert_plan(connection, &consequences.effects, owner).await?;
+        channels.push(Channel::Effects);
+    }
+    if let Some(binding) = binding {
+        for change in &consequences.thread_states {
+            thread_states::apply(connection, binding.repository_id.as_uuid(), change).await?;
+        }
+    }
+    for link in &consequences.links {
+        links::insert(connection, link).await?;
+    }
     Ok(())
 }
 

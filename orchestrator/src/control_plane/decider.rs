@@ -175,7 +175,13 @@ async fn attempt(
                     break;
                 }
                 Err(Undecided::Missing(reads)) => {
-                    snapshot_loader::load_facts(app, event, &mut loaded.snapshot, reads).await?
+                    snapshot_loader::load_facts(
+                        app,
+                        event.repository_full_name(),
+                        &mut loaded.snapshot,
+                        reads,
+                    )
+                    .await?
                 }
                 Err(unreadable) => return Err(unreadable.into()),
             }

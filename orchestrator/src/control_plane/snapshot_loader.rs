@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::github::{self, RepositoryAccess};
-use crate::store::{run_history, snapshots, thread_states};
+use crate::store::{label_grants, run_history, snapshots, thread_states};
 
 /// A snapshot with what the commit needs to know of its making.
 pub struct Loaded {
@@ -40,7 +40,7 @@ pub async fn load(app: &App, event: &Event) -> Result<Loaded, sqlx::Error> {
         (event.thread(), event.label(), project_id)
     {
         let label = app.policy.labels.canonical(label);
-        snapshot.grant = snapshots::grant(
+        snapshot.grant = label_grants::find(
             &app.pool,
             &thread.repository_full_name,
             thread.number,
@@ -78,17 +78,16 @@ async fn find_own_label_change(
 /// Loads the facts a decision asked for. A live one that cannot be read becomes `Unreadable`.
 pub async fn load_facts(
     app: &App,
-    event: &Event,
+    full_name: &str,
     snapshot: &mut Snapshot,
     wanted: Vec<Read>,
 ) -> Result<(), sqlx::Error> {
-    let full_name = event.repository_full_name().to_owned();
     let (live, stored): (Vec<Read>, Vec<Read>) = wanted.into_iter().partition(Read::is_live);
     if !stored.is_empty() {
         let mut connection = app.pool.acquire().await?;
         let facts = stored_facts(
             &mut connection,
-            &full_name,
+            full_name,
             snapshot.binding.as_ref(),
             &stored,
         )
@@ -98,7 +97,7 @@ pub async fn load_facts(
     if live.is_empty() {
         return Ok(());
     }
-    match github::access_to(app, &full_name).await {
+    match github::access_to(app, full_name).await {
         Ok(access) => {
             let reads = live.into_iter().map(|read| {
                 let access = &access;
@@ -244,8 +243,7 @@ fn describe(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// The threads whose state a decision read: locked in this order while it commits.
-pub fn threads_read(event: &Event, snapshot: &Snapshot) -> Vec<String> {
-    let full_name = event.repository_full_name();
+pub fn threads_read(full_name: &str, snapshot: &Snapshot) -> Vec<String> {
     let mut keys: Vec<String> = snapshot
         .facts
         .keys()

@@ -45,23 +45,32 @@ impl Change {
         self
     }
 
+    /// `staff.change.recorded`, for a transaction that is not the route's own.
+    pub fn recorded(&self, principal: &Principal) -> AuditRecord {
+        self.record(principal.user.id, AuditEvent::StaffChangeRecorded)
+    }
+
+    /// What the events of one request have in common.
+    pub fn correlation_id() -> CorrelationId {
+        CorrelationId::new(format!("staff-{}", current_request_id()))
+    }
+
     fn record(
         &self,
         user_id: Uuid,
         event: impl FnOnce(StaffChangePayload) -> AuditEvent,
     ) -> AuditRecord {
-        let request_id = current_request_id();
         let payload = StaffChangePayload {
             entity: Some(self.entity.to_owned()),
             entity_id: Some(self.entity_id.clone()),
             action: Some(self.action.to_owned()),
             changed_keys: (!self.changed_keys.is_empty()).then(|| self.changed_keys.clone()),
-            request_id: Some(request_id.clone()),
+            request_id: Some(current_request_id()),
         };
         AuditRecord::new(
             event(payload),
             Actor::Human(UserId(user_id)),
-            CorrelationId::new(format!("staff-{request_id}")),
+            Self::correlation_id(),
         )
         .project(self.project_id.map(ProjectId))
     }

@@ -11,8 +11,10 @@ mod deliveries;
 mod evidence;
 mod github_tokens;
 mod labels;
+mod launch_profile;
 mod members;
 mod namespaces;
+mod next_steps;
 mod personal_tokens;
 mod principal;
 mod projects;
@@ -24,6 +26,7 @@ mod run_logs;
 mod runs;
 mod sign_in;
 mod state;
+mod thread_requests;
 mod users;
 
 pub use body::{JsonBody, parse as parse_body, read as read_body};

@@ -1,5 +1,5 @@
-//! Who calls: Bearer first, then the session cookie; a credential that is present but wrong is never
-//! skipped (DU-9).
+//! Who calls: Bearer first, then the session cookie, then a trusted header; a credential that is present
+//! but wrong is never skipped (DU-9).
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -16,6 +16,11 @@ use crate::store::{staff_sign_in, users};
 
 /// Carries the CSRF value of a session (DU-7).
 const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
+/// DU-4: who the person is, as a sign-in proxy says it.
+const TRUSTED_EMAIL_HEADERS: [HeaderName; 2] = [
+    HeaderName::from_static("x-auth-request-email"),
+    HeaderName::from_static("x-forwarded-email"),
+];
 /// Set by the gateway when it passes a request on; the internal listener is not reachable otherwise.
 pub const FORWARDED_ADDRESS_HEADER: HeaderName =
     HeaderName::from_static("x-codexk8s-client-address");
@@ -25,6 +30,8 @@ pub const FORWARDED_ADDRESS_HEADER: HeaderName =
 pub enum AuthMethod {
     LocalToken,
     PersonalToken,
+    /// What a sign-in proxy in front says (DU-2, DU-4).
+    TrustedHeader,
     Session {
         session_id: Uuid,
         auth_method: String,
@@ -37,6 +44,7 @@ impl AuthMethod {
         match self {
             Self::LocalToken => "local_token",
             Self::PersonalToken => "personal_token",
+            Self::TrustedHeader => "trusted_header",
             Self::Session { auth_method, .. } => auth_method,
         }
     }
@@ -88,10 +96,47 @@ async fn authenticate(parts: &Parts, services: &Services) -> Result<Principal, A
             .ok_or_else(unauthorized)?;
         return by_bearer(services, token).await;
     }
-    let Some(cookie) = services.cookies.read(&parts.headers) else {
-        return Err(unauthorized());
-    };
-    by_session(parts, services, &cookie).await
+    if let Some(cookie) = services.cookies.read(&parts.headers) {
+        return by_session(parts, services, &cookie).await;
+    }
+    by_trusted_header(parts, services).await
+}
+
+/// DU-3, DU-4: the e-mail that a trusted proxy names; the same header from anybody else is ignored.
+async fn by_trusted_header(parts: &Parts, services: &Services) -> Result<Principal, ApiError> {
+    let address = client_address(parts);
+    let trusted = services
+        .config()
+        .staff
+        .trusted_proxies
+        .iter()
+        .any(|network| network.contains(&address));
+    let email = TRUSTED_EMAIL_HEADERS
+        .iter()
+        .filter(|_| trusted)
+        .find_map(|name| parts.headers.get(name)?.to_str().ok())
+        .map(str::trim)
+        .filter(|email| !email.is_empty())
+        .ok_or_else(unauthorized)?;
+    let user = users::find_by_email(services.pool(), email)
+        .await?
+        .filter(|user| user.disabled_at.is_none())
+        .ok_or_else(|| ApiError::forbidden("email is not allowed"))?;
+    // The proxy's own cookie comes with every request of the browser, so that this needs what a session needs (DU-7);
+    // without a session there is no token to compare, and the origin must do.
+    if !reads_only(&parts.method) && !is_same_origin(&parts.headers, services) {
+        return Err(ApiError::forbidden(
+            "this request does not come from the console: its origin is missing or wrong",
+        ));
+    }
+    Ok(Principal {
+        user,
+        method: AuthMethod::TrustedHeader,
+    })
+}
+
+fn reads_only(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 /// The value of `Bearer …`, whatever the case of the scheme.
@@ -133,8 +178,7 @@ async fn by_session(
     )
     .await?
     .ok_or_else(unauthorized)?;
-    let reads_only = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
-    if !reads_only && !is_own_request(&parts.headers, services, &session.csrf_hash) {
+    if !reads_only(&parts.method) && !is_own_request(&parts.headers, services, &session.csrf_hash) {
         return Err(ApiError::forbidden(
             "this request does not come from the console: its origin or CSRF token is missing or wrong",
         ));
@@ -150,11 +194,18 @@ async fn by_session(
 
 /// DU-7: same origin and the session's own token.
 fn is_own_request(headers: &HeaderMap, services: &Services, csrf_hash: &[u8]) -> bool {
-    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let same_origin = text(&header::ORIGIN).is_some_and(|origin| {
+    is_same_origin(headers, services)
+        && text(headers, &CSRF_HEADER).is_some_and(|token| hash_token(token) == csrf_hash)
+}
+
+fn is_same_origin(headers: &HeaderMap, services: &Services) -> bool {
+    text(headers, &header::ORIGIN).is_some_and(|origin| {
         origin.trim_end_matches('/') == origin_of(&services.config().public_base_url)
-    });
-    same_origin && text(&CSRF_HEADER).is_some_and(|token| hash_token(token) == csrf_hash)
+    })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// Scheme, host and port of an address, without its path.

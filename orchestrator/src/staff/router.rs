@@ -8,13 +8,14 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::state::Services;
 use super::{
-    cancel, deliveries, evidence, github_tokens, labels, members, namespaces, personal_tokens,
-    projects, repositories, run_events, run_logs, runs, sign_in, users,
+    cancel, deliveries, evidence, github_tokens, labels, launch_profile, members, namespaces,
+    next_steps, personal_tokens, projects, repositories, run_events, run_logs, runs, sign_in,
+    users,
 };
 use crate::http_api::{unknown_method, unknown_route};
 
 /// Every route with its methods, relative to `/api/v1`; `docs/openapi/staff.yaml` lists the same.
-pub const ROUTES: [(&str, &[Method]); 27] = [
+pub const ROUTES: [(&str, &[Method]); 30] = [
     ("/auth/token", &[Method::POST]),
     ("/auth/me", &[Method::GET]),
     ("/auth/logout", &[Method::POST]),
@@ -61,6 +62,9 @@ pub const ROUTES: [(&str, &[Method]); 27] = [
     ("/staff/runs/{run_id}/labels", &[Method::GET]),
     ("/staff/webhook-deliveries/{delivery_id}", &[Method::GET]),
     ("/staff/labels", &[Method::GET]),
+    ("/staff/github/next-step-actions/preview", &[Method::POST]),
+    ("/staff/github/next-step-actions/execute", &[Method::POST]),
+    ("/staff/github/launch-profile", &[Method::POST]),
     ("/staff/evidence", &[Method::GET]),
     ("/staff/evidence/{query}", &[Method::GET]),
 ];
@@ -126,6 +130,18 @@ pub fn router(services: Services) -> Router {
             get(deliveries::show),
         ),
         ("/staff/labels".into(), get(labels::list)),
+        (
+            "/staff/github/next-step-actions/preview".into(),
+            post(next_steps::preview),
+        ),
+        (
+            "/staff/github/next-step-actions/execute".into(),
+            post(next_steps::execute),
+        ),
+        (
+            "/staff/github/launch-profile".into(),
+            post(launch_profile::change),
+        ),
         ("/staff/evidence".into(), get(evidence::export)),
         ("/staff/evidence/{query}".into(), get(evidence::export_one)),
     ];

@@ -6,7 +6,7 @@ use super::effects::ClaimedEffect;
 /// Read at each attempt.
 #[derive(Debug, sqlx::FromRow)]
 pub struct EffectContext {
-    /// Of the run, else the delivery, else the effect's own key: never empty.
+    /// Of the run, else the delivery, else the request, else the effect's own key: never empty.
     pub correlation_id: String,
     /// `owner/name` of the run, if it belongs to one.
     pub repository_full_name: Option<String>,
@@ -20,7 +20,7 @@ pub async fn load(
     effect: &ClaimedEffect,
 ) -> Result<EffectContext, sqlx::Error> {
     sqlx::query_as(
-        "SELECT coalesce((SELECT correlation_id FROM agent_runs WHERE id = e.run_id), e.delivery_id, e.idempotency_key) AS correlation_id,
+        "SELECT coalesce((SELECT correlation_id FROM agent_runs WHERE id = e.run_id), e.delivery_id, e.correlation_id, e.idempotency_key) AS correlation_id,
                 (SELECT repository_full_name FROM agent_runs WHERE id = e.run_id) AS repository_full_name,
                 e.reported_by_delivery_id IS NOT NULL AS reported
          FROM outbox_effects e WHERE e.id = $1",

@@ -16,6 +16,8 @@ pub struct EffectOwner<'a> {
     pub delivery_id: Option<&'a str>,
     pub run_id: Option<Uuid>,
     pub project_id: Option<Uuid>,
+    /// Of what neither a delivery nor a run asked for.
+    pub correlation_id: Option<&'a str>,
 }
 
 /// An effect that this process performs.
@@ -49,8 +51,8 @@ pub async fn insert_plan(
             .after
             .and_then(|position| ids.get(position).copied());
         let new: Option<i64> = sqlx::query_scalar(
-            "INSERT INTO outbox_effects (idempotency_key, kind, after_id, delivery_id, run_id, project_id, payload)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (idempotency_key) DO NOTHING RETURNING id",
+            "INSERT INTO outbox_effects (idempotency_key, kind, after_id, delivery_id, run_id, project_id, payload, correlation_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (idempotency_key) DO NOTHING RETURNING id",
         )
         .bind(&planned.idempotency_key)
         .bind(planned.effect.kind())
@@ -59,6 +61,7 @@ pub async fn insert_plan(
         .bind(run_of(&planned.effect).or(owner.run_id))
         .bind(owner.project_id)
         .bind(payload)
+        .bind(owner.correlation_id)
         .fetch_optional(&mut *connection)
         .await?;
         let id = match new {
@@ -91,6 +94,7 @@ fn run_of(effect: &domain::effects::Effect) -> Option<Uuid> {
     use domain::effects::Effect;
     match effect {
         Effect::UpsertStatusComment { run_id, .. }
+        | Effect::RefreshStatusComment { run_id, .. }
         | Effect::DeleteNamespace { run_id, .. }
         | Effect::CancelDiscussion { run_id, .. }
         | Effect::StopRun { run_id } => Some(run_id.as_uuid()),

@@ -12,6 +12,7 @@ pub mod event_reads;
 pub mod events;
 pub mod evidence;
 pub mod gauges;
+pub mod label_grants;
 pub mod links;
 pub mod migrations;
 pub mod namespace_leases;

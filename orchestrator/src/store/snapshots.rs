@@ -1,8 +1,8 @@
-//! What a decision always knows: the binding, the sender, a grant, and whether the platform changed that label itself.
+//! What a decision always knows: the binding, the sender, and whether the platform changed that label itself.
 use std::collections::BTreeMap;
 
 use domain::ids::{AgentId, ProjectId, RepositoryId, UserId};
-use domain::snapshot::{AgentFacts, Binding, Grant, Preflight, UserFacts};
+use domain::snapshot::{AgentFacts, Binding, Preflight, UserFacts};
 use serde_json::Value;
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
@@ -103,7 +103,7 @@ async fn agents(
 }
 
 #[derive(sqlx::FromRow)]
-struct UserRow {
+pub(super) struct UserRow {
     id: Uuid,
     login: String,
     is_platform_owner: bool,
@@ -141,62 +141,6 @@ pub async fn user(
     Ok(row.map(Into::into))
 }
 
-/// The unexpired, unconsumed grant for a label of a thread (L-18).
-pub async fn grant(
-    pool: &PgPool,
-    full_name: &str,
-    thread_number: i64,
-    label: &str,
-    project_id: Uuid,
-) -> Result<Option<Grant>, sqlx::Error> {
-    let found: Option<(Uuid, Option<i64>)> = sqlx::query_as(
-        "SELECT user_id, request_id FROM label_grants
-         WHERE repository_full_name = $1 AND thread_number = $2 AND label = $3 AND consumed_delivery_id IS NULL AND expires_at > platform_now()",
-    )
-    .bind(full_name)
-    .bind(thread_number)
-    .bind(label)
-    .fetch_optional(pool)
-    .await?;
-    let Some((user_id, request_id)) = found else {
-        return Ok(None);
-    };
-    let row: Option<UserRow> = sqlx::query_as(
-        "SELECT u.id, coalesce(u.github_login::text, '') AS login, u.is_platform_owner, u.is_platform_admin, m.role AS project_role
-         FROM users u LEFT JOIN project_members m ON m.user_id = u.id AND m.project_id = $2
-         WHERE u.id = $1 AND u.disabled_at IS NULL",
-    )
-    .bind(user_id)
-    .bind(project_id)
-    .fetch_optional(pool)
-    .await?;
-    Ok(row.map(|row| Grant {
-        user: row.into(),
-        request_id,
-    }))
-}
-
-/// Uses a grant up; `false` when another delivery was faster.
-pub async fn consume_grant(
-    executor: impl PgExecutor<'_>,
-    full_name: &str,
-    thread_number: i64,
-    label: &str,
-    delivery_id: &str,
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query(
-        "UPDATE label_grants SET consumed_delivery_id = $4
-         WHERE repository_full_name = $1 AND thread_number = $2 AND label = $3 AND consumed_delivery_id IS NULL AND expires_at > platform_now()",
-    )
-    .bind(full_name)
-    .bind(thread_number)
-    .bind(label)
-    .bind(delivery_id)
-    .execute(executor)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
 /// The platform's own label change that a delivery reports, not yet matched (L-19): one that is being performed right
 /// now, or one of the last ten minutes that has its `label.applied`.
 pub async fn own_label_change(
@@ -220,6 +164,42 @@ pub async fn own_label_change(
     .bind(label)
     .bind(thread)
     .fetch_optional(executor)
+    .await
+}
+
+/// A label change of a thread that is written down and not done yet.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct PendingLabelChange {
+    pub id: i64,
+    /// `add_label` or `remove_label`.
+    pub kind: String,
+    pub label: String,
+}
+
+/// What the executor will still do to the labels of a thread, in its order.
+pub async fn pending_label_changes(
+    executor: impl PgExecutor<'_>,
+    thread: &Value,
+) -> Result<Vec<PendingLabelChange>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT id, kind, payload ->> 'label' AS label FROM outbox_effects
+         WHERE state = 'pending' AND kind IN ('add_label', 'remove_label') AND payload -> 'thread' = $1 ORDER BY id",
+    )
+    .bind(thread)
+    .fetch_all(executor)
+    .await
+}
+
+/// The newest label change that was ever written down for a thread.
+pub async fn newest_label_change(
+    executor: impl PgExecutor<'_>,
+    thread: &Value,
+) -> Result<Option<i64>, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT max(id) FROM outbox_effects WHERE kind IN ('add_label', 'remove_label') AND payload -> 'thread' = $1",
+    )
+    .bind(thread)
+    .fetch_one(executor)
     .await
 }
 

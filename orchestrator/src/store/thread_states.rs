@@ -1,9 +1,10 @@
-//! What the platform remembers of a thread between deliveries (L-84, L-86, L-95).
+//! What the platform remembers of a thread between deliveries (L-84, L-86, L-95, L-96).
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use domain::decide::ThreadStateChange;
 use domain::events::{Thread, ThreadKind};
+use domain::launch_profiles::{IssueFlow, LaunchProfile, RiskSignal};
 use domain::snapshot::ThreadState;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgExecutor};
@@ -12,6 +13,7 @@ use uuid::Uuid;
 #[derive(sqlx::FromRow)]
 struct Row {
     launch_profile: Option<String>,
+    risk_signals: Vec<String>,
     need_input_reason: Option<String>,
     role_label_set_at: Json<BTreeMap<String, DateTime<Utc>>>,
 }
@@ -24,7 +26,7 @@ pub async fn load(
     number: i64,
 ) -> Result<ThreadState, sqlx::Error> {
     let row: Option<Row> = sqlx::query_as(
-        "SELECT launch_profile, need_input_reason, role_label_set_at FROM thread_states
+        "SELECT launch_profile, risk_signals, need_input_reason, role_label_set_at FROM thread_states
          WHERE repository_id = $1 AND thread_kind = $2 AND thread_number = $3",
     )
     .bind(repository_id)
@@ -32,11 +34,34 @@ pub async fn load(
     .bind(number)
     .fetch_optional(executor)
     .await?;
-    Ok(row.map_or_else(ThreadState::default, |row| ThreadState {
-        launch_profile: row.launch_profile,
-        need_input_reason: row.need_input_reason,
-        role_label_set_at: row.role_label_set_at.0,
-    }))
+    row.map_or_else(|| Ok(ThreadState::default()), ThreadState::try_from)
+}
+
+impl TryFrom<Row> for ThreadState {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, Self::Error> {
+        let unreadable = |column: &str, text: &str| sqlx::Error::ColumnDecode {
+            index: column.to_owned(),
+            source: format!("{text:?} is no known value").into(),
+        };
+        let profile = row
+            .launch_profile
+            .map(|text| {
+                LaunchProfile::from_text(&text).ok_or_else(|| unreadable("launch_profile", &text))
+            })
+            .transpose()?;
+        let signals = row
+            .risk_signals
+            .iter()
+            .map(|text| RiskSignal::from_text(text).ok_or_else(|| unreadable("risk_signals", text)))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            flow: IssueFlow { profile, signals },
+            need_input_reason: row.need_input_reason,
+            role_label_set_at: row.role_label_set_at.0,
+        })
+    }
 }
 
 /// Writes one change; the row is made when absent.
@@ -70,6 +95,12 @@ pub async fn apply(
             sqlx::query("UPDATE thread_states SET role_label_set_at = role_label_set_at - $4::text WHERE repository_id = $1 AND thread_kind = $2 AND thread_number = $3")
                 .bind(repository_id).bind(thread.kind.as_str()).bind(thread.number).bind(label)
         }
+        ThreadStateChange::FlowSet { flow, .. } => {
+            let signals: Vec<&str> = flow.signals.iter().map(|signal| signal.as_str()).collect();
+            sqlx::query("UPDATE thread_states SET launch_profile = $4, risk_signals = $5 WHERE repository_id = $1 AND thread_kind = $2 AND thread_number = $3")
+                .bind(repository_id).bind(thread.kind.as_str()).bind(thread.number)
+                .bind(flow.profile.map(LaunchProfile::as_str)).bind(signals)
+        }
     };
     query.execute(connection).await?;
     Ok(())
@@ -80,6 +111,7 @@ fn thread_of(change: &ThreadStateChange) -> &Thread {
         ThreadStateChange::NeedInputSet { thread, .. }
         | ThreadStateChange::NeedInputCleared { thread }
         | ThreadStateChange::RoleLabelSet { thread, .. }
-        | ThreadStateChange::RoleLabelCleared { thread, .. } => thread,
+        | ThreadStateChange::RoleLabelCleared { thread, .. }
+        | ThreadStateChange::FlowSet { thread, .. } => thread,
     }
 }

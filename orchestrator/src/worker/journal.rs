@@ -142,6 +142,7 @@ pub async fn plan(
         delivery_id: None,
         run_id: Some(subject.run_id),
         project_id: subject.project_id,
+        correlation_id: None,
     };
     effects::insert_plan(conn, planned, owner).await?;
     wakeups::notify(conn, Channel::Effects).await?;

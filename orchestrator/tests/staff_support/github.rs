@@ -17,6 +17,8 @@ pub struct Repository {
     /// Writing labels is refused, as a token without the right would be.
     pub refuses_labels: bool,
     pub services_yaml: Option<String>,
+    /// What every thread bears.
+    pub thread_labels: Vec<Value>,
 }
 
 type Shared = Arc<Mutex<Repository>>;
@@ -48,11 +50,10 @@ impl StubGithub {
             .route("/api/v3/repos/acme/shop/labels/{name}", patch(update_label))
             .route("/api/v3/repos/acme/shop/commits/{name}", get(commit))
             .route("/api/v3/repos/acme/shop/contents/{*path}", get(contents))
+            .route("/api/v3/repos/acme/shop/issues/{number}", get(issue))
             .route(
-                "/api/v3/repos/acme/shop/issues/{number}",
-                get(|Path(number): Path<i64>| async move {
-                    Json(json!({"number": number, "title": "A basket", "body": "It holds things."}))
-                }),
+                "/api/v3/repos/acme/shop/issues/{number}/labels",
+                get(thread_labels),
             )
             .fallback(|| async { not_found() })
             .with_state(repository.clone());
@@ -148,6 +149,21 @@ async fn update_label(
         }
         None => not_found(),
     }
+}
+
+/// Every Issue is there but this one.
+const MISSING_ISSUE: i64 = 404;
+
+async fn issue(Path(number): Path<i64>) -> Response {
+    if number == MISSING_ISSUE {
+        return not_found();
+    }
+    let page = format!("https://github.example/acme/shop/issues/{number}");
+    Json(json!({"number": number, "title": "A basket", "body": "It holds things.", "state": "open", "html_url": page})).into_response()
+}
+
+async fn thread_labels(State(shared): State<Shared>) -> Json<Value> {
+    Json(json!(lock(&shared).thread_labels))
 }
 
 async fn commit(Path(name): Path<String>) -> Response {

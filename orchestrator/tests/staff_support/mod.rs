@@ -1,4 +1,5 @@
 //! A control plane's routes in this process, on a Postgres of their own, with a small GitHub beside.
+#![allow(dead_code)] // every test binary uses a part of it
 mod github;
 
 use std::sync::Arc;
@@ -242,6 +243,7 @@ async fn app(database_url: &str, github: &StubGithub, shutdown: &CancellationTok
         ("SECRET_DERIVATION_KEY", &"4d".repeat(32)),
         ("PUBLIC_BASE_URL", "http://console.example"),
         ("WORKER_POLL_INTERVAL", "1h"),
+        ("TRUSTED_PROXY_CIDRS", "127.0.0.0/8"),
     ]
     .map(|(key, value)| (format!("CODEXK8S_{key}"), value.to_owned()));
     let environment = Environment::from_pairs(pairs).expect("pairs load");

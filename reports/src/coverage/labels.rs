@@ -96,18 +96,27 @@ pub(super) fn compute(journals: &Journals, specification: &Specification) -> Lab
     }
 }
 
+/// Who is refused there is an agent, and agents change labels through tools only (L-16, L-17).
+const WAITS_MCP: &str =
+    "an agent is refused by the MCP tools, which are not built yet (@waits-mcp)";
+
 /// What was found for a cell: journal lines, or what is missing.
 type Found = Result<Vec<String>, &'static str>;
 
 fn reported(journals: &Journals, label: &Label, cell: &LabelCell) -> ReportedCell {
     let found = match cell.kind {
         CellKind::Effect => effect(journals, label),
-        CellKind::RefusedActor => refused(journals, label),
-        CellKind::ConflictOrGuard => conflict(journals, label),
+        CellKind::RefusedActor => refused(journals, label, cell),
+        CellKind::ConflictOrGuard => conflict(journals, label, cell),
         CellKind::Removal => removal(journals, label),
     };
     let (state, evidence, reason) = match found {
         Ok(evidence) => (CellState::Proven, evidence, None),
+        Err(WAITS_MCP) => (
+            CellState::NotProvableHere,
+            Vec::new(),
+            Some(WAITS_MCP.to_owned()),
+        ),
         Err(reason) => (CellState::Open, Vec::new(), Some(reason.to_owned())),
     };
     ReportedCell {
@@ -187,15 +196,43 @@ fn guard_or_state(journals: &Journals, label: &Label) -> Result<String, &'static
             ignored("issue_state_abandoned").ok_or("no trigger was refused for it")
         }
         "need:input" => ignored("issue_need_input_open").ok_or("no trigger was refused for it"),
-        "state:in-review" | "state:superseded" => applied(journals, label, "add", |payload| {
-            payload["source"] == "system"
-        })
-        .ok_or("the platform never set it"),
-        _ => Err("nothing reads this effect from the journals yet"),
+        "state:in-review" | "state:superseded" | "state:approved" => {
+            applied(journals, label, "add", |payload| {
+                payload["source"] == "system"
+            })
+            .ok_or("the platform never set it")
+        }
+        // L-85: an open role label stands in the way of acceptance.
+        _ => obstacle(journals, label).ok_or("no approval was refused for it"),
     }
 }
 
-fn refused(journals: &Journals, label: &Label) -> Found {
+/// An approval that was taken back while the thread bore this label.
+fn obstacle(journals: &Journals, label: &Label) -> Option<String> {
+    journals.lanes.values().find_map(|lane| {
+        lane.events_of("label.rejected")
+            .find(|line| {
+                let payload = &line.value["payload"];
+                payload["reason"] == "need_label_open" && holds(&payload["before"], label)
+            })
+            .map(Line::pointer)
+    })
+}
+
+fn holds(list: &Value, label: &Label) -> bool {
+    list.as_array().is_some_and(|list| {
+        list.iter()
+            .any(|item| item.as_str().is_some_and(|seen| same(seen, &label.name)))
+    })
+}
+
+fn refused(journals: &Journals, label: &Label, cell: &LabelCell) -> Found {
+    if matches!(cell.rule.as_str(), "L-16" | "L-17") {
+        return Err(WAITS_MCP);
+    }
+    if cell.rule == "L-76" {
+        return refused_approval(journals, label);
+    }
     let refusal = |wanted: &dyn Fn(&str) -> bool| {
         journals.lanes.values().find_map(|lane| {
             lane.events_of("webhook.ignored")
@@ -221,13 +258,61 @@ fn refused(journals: &Journals, label: &Label) -> Found {
     }
 }
 
-fn conflict(journals: &Journals, label: &Label) -> Found {
-    let names = |value: &Value| {
-        value.as_array().is_some_and(|list| {
-            list.iter()
-                .any(|item| item.as_str().is_some_and(|seen| same(seen, &label.name)))
+/// L-76: a bot's and an outsider's approval, each taken back.
+fn refused_approval(journals: &Journals, label: &Label) -> Found {
+    let by = |is_bot: bool| {
+        journals.lanes.values().find_map(|lane| {
+            lane.events_of("label.rejected")
+                .find(|line| {
+                    let payload = &line.value["payload"];
+                    // GitHub ends the login of a bot so.
+                    same(field_text(payload, "label"), &label.name)
+                        && payload["reason"] == "state_approval_not_permitted"
+                        && field_text(payload, "applied_by").ends_with("[bot]") == is_bot
+                })
+                .map(Line::pointer)
         })
     };
+    match (by(true), by(false)) {
+        (Some(bot), Some(human)) => Ok(vec![bot, human]),
+        (Some(_), None) => Err("taken back from a bot, not yet from a human"),
+        (None, Some(_)) => Err("taken back from a human, not yet from a bot"),
+        (None, None) => Err("taken back from nobody yet"),
+    }
+}
+
+fn conflict(journals: &Journals, label: &Label, cell: &LabelCell) -> Found {
+    let names = |value: &Value| holds(value, label);
+    match cell.rule.as_str() {
+        // The exclusive states: the platform took this one away for another.
+        "L-75" => {
+            return applied(journals, label, "remove", |payload| {
+                payload["source"] == "system"
+            })
+            .map(|pointer| vec![pointer])
+            .ok_or("no other state displaced it");
+        }
+        "L-85" => {
+            return obstacle(journals, label)
+                .map(|pointer| vec![pointer])
+                .ok_or("no approval was refused for it");
+        }
+        "L-34" => {
+            let found = journals.lanes.values().find_map(|lane| {
+                lane.events_of("webhook.ignored")
+                    .find(|line| {
+                        let payload = &line.value["payload"];
+                        same(field_text(payload, "label"), &label.name)
+                            && payload["reason"] == "discussion_mode_trigger_label_conflict"
+                    })
+                    .map(Line::pointer)
+            });
+            return found
+                .map(|pointer| vec![pointer])
+                .ok_or("no conflict was seen with it");
+        }
+        _ => {}
+    }
     let found = journals.lanes.values().find_map(|lane| {
         let found = match label.group {
             LabelGroup::Model | LabelGroup::Reasoning => lane

@@ -1,4 +1,5 @@
 //! The whole specification, read strictly: its parts must agree before anything is judged by it.
+use super::guards::{self, Guard};
 use super::labels::{self, Label};
 use super::rows::{self, Row};
 use super::rules::{self, Rule};
@@ -17,6 +18,8 @@ pub struct Specification {
     pub rules: Vec<Rule>,
     /// All labels of the catalogue with their cells.
     pub labels: Vec<Label>,
+    /// Guards of a trigger with their reasons (L-29).
+    pub guards: Vec<Guard>,
     /// What a run of each trigger label is (L-6).
     pub stages: Vec<StageRow>,
     /// All feature files with their folders.
@@ -36,6 +39,7 @@ impl Specification {
             scenarios: scenarios::read(text)?,
             rules: rules::read(text),
             labels: labels::read(text)?,
+            guards: guards::read(text),
             stages: stages::read(text)?,
             features: scenarios::feature_files(text)?,
         };

@@ -2,6 +2,7 @@
 //! Read from `docs/spec`, never from the orchestrator, so that a wrong catalogue in the product cannot agree with itself.
 mod book;
 mod error;
+mod guards;
 mod labels;
 mod names;
 mod rows;
@@ -12,6 +13,7 @@ mod text;
 
 pub use book::Specification;
 pub use error::SpecError;
+pub use guards::Guard;
 pub use labels::{CellKind, Label, LabelCell, LabelGroup};
 pub use names::{stage_labels, trigger_labels};
 pub use rows::Row;

@@ -100,10 +100,8 @@ async fn outsider_comments(world: &mut GateWorld, words: String) -> Step {
 
 #[when(expr = "the bot comments {string}")]
 async fn bot_comments(world: &mut GateWorld, words: String) -> Step {
-    let place = world.place()?;
-    let login = world.gate.github.bot_login();
-    let token = world.gate.github.token_of(&place.repository, &login)?;
-    let person = Person::new(&login, world.gate.github.as_user(&token));
+    let github = &world.gate.github;
+    let person = Person::new(&github.bot_login(), github.as_user(&github.bot_token()));
     Ok(comment(world, &person, &words).await?)
 }
 
@@ -645,6 +643,7 @@ async fn agent_discusses(
         ),
     )?;
     await_event(world, "run.agent.ready").await?;
+    let run = current_run(world).await?;
     let pod: Api<Pod> = Api::namespaced(world.gate.kube.clone(), &text(&run, "namespace")?);
     let pod = pod
         .get(&format!("codex-k8s-run-{id}"))

@@ -348,6 +348,27 @@ async fn stage_resolved(
         format!("{label} by {by}, review received: true"),
         seen,
     )?;
+    await_event(world, "run.started").await?;
+    let run = current_run(world).await?;
+    let seen = crate::definitions::namespaces::job_environment(
+        world,
+        &run,
+        &["CODEXK8S_RUN_TRIGGER_LABEL"],
+    )
+    .await?;
+    let rule = match by.as_str() {
+        "pr_labels" => "L-53",
+        "issue_labels" => "L-55",
+        _ => "L-56",
+    };
+    world.equal(
+        &[rule, "L-51", "L-52", "L-58"],
+        reports::evidence::ObservationSource::Kubernetes,
+        "label in the Job",
+        "Job: env CODEXK8S_RUN_TRIGGER_LABEL",
+        label,
+        seen.join(""),
+    )?;
     Ok(())
 }
 
@@ -386,8 +407,17 @@ async fn profile(
         &["CODEXK8S_AGENT_MODEL", "CODEXK8S_AGENT_REASONING_EFFORT"],
     )
     .await?;
+    let mut rules = vec!["L-14"];
+    for source in [&model_source, &reasoning_source] {
+        rules.push(match source.as_str() {
+            "agent_default" => "L-13",
+            "auth_file_fallback" => "L-15",
+            "last_run_context" => "L-62",
+            _ => "L-61",
+        });
+    }
     world.equal(
-        &["L-14"],
+        &rules,
         reports::evidence::ObservationSource::Kubernetes,
         "model and reasoning in the Job",
         "Job: env of container run",

@@ -1,7 +1,9 @@
 //! The sentences of the features, grouped by concept.
 
+pub mod catalogue;
 pub mod comments;
 pub mod configuration;
+pub mod debug_hold;
 pub mod deliveries;
 pub mod delivery_play;
 pub mod discussions;
@@ -12,7 +14,9 @@ pub mod labels;
 pub mod leftovers;
 pub mod namespaces;
 pub mod needs;
+pub mod next_steps;
 pub mod null;
+pub mod offered_steps;
 pub mod outcome;
 pub mod people;
 pub mod pull_requests;

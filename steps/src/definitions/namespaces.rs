@@ -245,7 +245,7 @@ async fn named_after(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Ste
         .await
         .context("failed to read the namespace")?;
     world.equal(
-        &["R-32"],
+        &["L-8", "R-32"],
         Kubernetes,
         "name of the namespace",
         "GET namespace",

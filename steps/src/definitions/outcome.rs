@@ -132,7 +132,7 @@ async fn ends_as_succeeded(world: &mut GateWorld, #[step] step: &gherkin::Step) 
     let job = text(&run, "job_name")?;
     let code = exit_code(world, &run).await?;
     world.equal(
-        &["R-18", "R-86"],
+        &["L-48", "R-18", "R-86"],
         Kubernetes,
         &format!("exit code of the Job {job}"),
         &format!("pods of Job {job}: containerStatuses[run].state.terminated.exitCode"),

@@ -5,7 +5,7 @@ use cucumber::{given, then, when};
 use reports::evidence::ObservationSource::{Github, Kubernetes, Postgres};
 
 use crate::{
-    definitions::outcome::current_run,
+    definitions::outcome::{await_event, current_run},
     place::{delivery_after, mark},
     world::{GateWorld, Step, text},
 };
@@ -273,6 +273,7 @@ async fn same_threads(world: &mut GateWorld, #[step] step: &gherkin::Step) -> St
 #[then("the run was built from the head of the pull request")]
 async fn built_from_head(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
+    await_event(world, "run.started").await?;
     let place = world.place()?;
     let number = world
         .pull_request
@@ -291,8 +292,14 @@ async fn built_from_head(world: &mut GateWorld, #[step] step: &gherkin::Step) ->
         .and_then(|commit| commit["sha"].as_str())
         .unwrap_or("-")
         .to_owned();
+    // The same head, for different reasons: a review's commit, a late stage's candidate, development's lineage.
+    let rule = match (run["trigger_source"].as_str(), run["trigger_kind"].as_str()) {
+        (Some("pull_request_review"), _) => "L-58",
+        (_, Some("dev" | "dev_revise")) => "L-65",
+        _ => "L-66",
+    };
     world.equal(
-        &["L-65"],
+        &[rule],
         Kubernetes,
         "build ref of the Job",
         "Job: env CODEXK8S_RUNTIME_BUILD_REF, beside GET /pulls/…/commits",

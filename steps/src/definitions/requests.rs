@@ -3,7 +3,7 @@
 use anyhow::Context;
 use cucumber::{then, when};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use reports::evidence::ObservationSource::{Github, Orchestrator, Postgres};
+use reports::evidence::ObservationSource::{Answer, Github, Orchestrator, Postgres};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
@@ -291,7 +291,7 @@ async fn is_refused(
     let (seen, answer) = world.answer.clone().context("there is no answer")?;
     world.equal(
         &["L-20", "L-21", "DA-2"],
-        Orchestrator,
+        Answer,
         "answer of the door",
         "POST /api/v1/webhooks/github",
         format!("{status} {code}"),
@@ -372,7 +372,7 @@ async fn a_foreigner(world: &mut GateWorld, label: String) -> Step {
 }
 
 /// A platform user with GitHub access to the repository, and a role in the project or none.
-async fn known_user(
+pub async fn known_user(
     world: &mut GateWorld,
     place: &Place,
     role: Option<&str>,
@@ -390,7 +390,7 @@ async fn known_user(
         .create_collaborator(&place.repository, &login)?;
     let staff = world.platform().staff.clone();
     let user = staff
-        .create_user(&format!("{login}@people.example"), &login)
+        .create_user(&crate::place::email_of(&login), &login)
         .await?;
     if let Some(role) = role {
         staff.add_member(&place.project_id, &user, role).await?;
@@ -398,7 +398,7 @@ async fn known_user(
     Ok(login)
 }
 
-async fn as_somebody(world: &mut GateWorld, login: &str, label: &str) -> anyhow::Result<()> {
+pub async fn as_somebody(world: &mut GateWorld, login: &str, label: &str) -> anyhow::Result<()> {
     let place = world.place()?;
     let gate = world.gate.clone();
     let token = gate.github.token_of(&place.repository, login)?;

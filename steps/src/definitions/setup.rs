@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cucumber::given;
+use cucumber::{given, when};
 use fixtures::stories;
 
 use crate::{
@@ -45,6 +45,11 @@ async fn agent_changes_only(world: &mut GateWorld, path: String) -> Step {
 #[given("a bound repository whose agent fails, with an open Issue")]
 async fn agent_fails(world: &mut GateWorld) -> Step {
     Ok(bind(world, stories::fails()).await?)
+}
+
+#[given("a bound repository whose agent writes nothing, with an open Issue")]
+async fn agent_writes_nothing(world: &mut GateWorld) -> Step {
+    Ok(bind(world, stories::writes_nothing()).await?)
 }
 
 #[given("a bound repository whose branch vanishes while the agent revises, with an open Issue")]
@@ -122,6 +127,11 @@ async fn platform_with_replicas(world: &mut GateWorld) -> Step {
 #[given(expr = "a platform whose dev label is configured as {string}")]
 async fn platform_with_label(world: &mut GateWorld, label: String) -> Step {
     configured(world, [("CODEXK8S_RUN_DEV_LABEL", label.as_str())]).await
+}
+
+#[given("a platform without a public address")]
+async fn platform_without_address(world: &mut GateWorld) -> Step {
+    configured(world, [("CODEXK8S_PUBLIC_BASE_URL", "")]).await
 }
 
 /// Whatever then happens in less than an hour was not found by polling.
@@ -212,6 +222,7 @@ async fn a_running_run(world: &mut GateWorld, label: String) -> Step {
 }
 
 #[given("the member has closed the Issue")]
+#[when("the member closes the Issue")]
 async fn closed_issue(world: &mut GateWorld) -> Step {
     let place = world.place()?;
     place

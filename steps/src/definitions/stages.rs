@@ -58,15 +58,18 @@ async fn as_the_table_says(world: &mut GateWorld, #[step] step: &gherkin::Step) 
             "CODEXK8S_AGENT_KEY",
             "CODEXK8S_RUNTIME_MODE",
             "CODEXK8S_RUN_TRIGGER_LABEL",
+            "CODEXK8S_RUN_TRIGGER_KIND",
         ],
     )
     .await?;
+    // L-4: the kind is the label without `run:`, dashes and the colon as underscores.
+    let kind = label.trim_start_matches("run:").replace(['-', ':'], "_");
     world.equal(
-        &["L-6"],
+        &["L-4", "L-6", "L-7"],
         Kubernetes,
-        "agent, mode and label in the Job",
+        "agent, mode, label and kind in the Job",
         "Job: env of container run",
-        format!("{}, {}, {label}", row.agent, row.mode),
+        format!("{}, {}, {label}, {kind}", row.agent, row.mode),
         seen.join(", "),
     )?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use cucumber::{given, then, when};
-use reports::evidence::ObservationSource::{Github, Orchestrator, Postgres};
+use reports::evidence::ObservationSource::{Github, Kubernetes, Orchestrator, Postgres};
 use serde_json::Value;
 
 use crate::{
@@ -32,11 +32,12 @@ fn rules_of(label: &str) -> &'static [&'static str] {
 }
 
 /// The rule that a reason of `label.rejected` belongs to (table of L-19).
-fn rule_of_rejection(reason: &str) -> &'static str {
+fn rules_of_rejection(reason: &str) -> &'static [&'static str] {
     match reason {
-        "state_approval_not_permitted" => "L-76",
-        "need_role_evidence_missing" => "L-86",
-        _ => "L-77",
+        "state_approval_not_permitted" => &["L-76"],
+        "need_role_evidence_missing" => &["L-86"],
+        "need_label_open" => &["L-77", "L-85"],
+        _ => &["L-77"],
     }
 }
 
@@ -138,6 +139,15 @@ async fn carries_nothing_of(
 #[then("the stage is accepted on the Issue and the pull request")]
 async fn accepted(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
+    let mut rules = vec!["L-75", "L-77", "L-79"];
+    // A review or a merge accepts like the label (L-78).
+    if matches!(
+        world.delivery()?.event.as_str(),
+        "pull_request_review" | "pull_request"
+    ) && world.delivery()?.action != "labeled"
+    {
+        rules.push("L-78");
+    }
     for on in ["Issue", "pull request"] {
         let number = thread(world, on)?;
         comes_to_carry(
@@ -145,7 +155,7 @@ async fn accepted(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
             number,
             &["state:approved".to_owned()],
             &["state:in-review".to_owned()],
-            &["L-75", "L-77", "L-79"],
+            &rules,
         )
         .await?;
     }
@@ -253,16 +263,16 @@ async fn refused(
 ) -> Step {
     world.then(step);
     let number = thread(world, &on)?;
-    let rule = rule_of_rejection(&reason);
+    let rules = rules_of_rejection(&reason);
     comes_to_carry(
         world,
         number,
         &["state:in-review".to_owned()],
         &["state:approved".to_owned()],
-        &[rule],
+        rules,
     )
     .await?;
-    rejection_recorded(world, number, "state:approved", &reason, rule).await
+    rejection_recorded(world, number, "state:approved", &reason, rules).await
 }
 
 /// `label.rejected` of the newest delivery, and the comment that explains it.
@@ -271,7 +281,7 @@ async fn rejection_recorded(
     number: u64,
     label: &str,
     reason: &str,
-    rule: &str,
+    rules: &[&str],
 ) -> Step {
     let guid = world.delivery()?.guid;
     let recorded = changes_of(world, &guid, "label.rejected", label).await?;
@@ -279,8 +289,9 @@ async fn rejection_recorded(
         .iter()
         .map(|payload| payload["reason"].as_str().unwrap_or("-"))
         .collect();
+    let recorded_by: Vec<&str> = rules.iter().copied().chain(["L-19"]).collect();
     world.equal(
-        &[rule, "L-19"],
+        &recorded_by,
         Postgres,
         &format!("recorded refusal of {label}"),
         "flow_events label.rejected by correlation id",
@@ -302,7 +313,7 @@ async fn rejection_recorded(
         })
         .count();
     world.equal(
-        &[rule],
+        rules,
         Github,
         &format!("comments on #{number} that explain {reason}"),
         &format!("GET /repos/{}/issues/{number}/comments", place.repository),
@@ -321,10 +332,10 @@ async fn comes_back(
 ) -> Step {
     world.then(step);
     let number = thread(world, "Issue")?;
-    let rule = rule_of_rejection(&reason);
+    let rules = rules_of_rejection(&reason);
     // The refusal first: before it the label may still be there.
-    rejection_recorded(world, number, &label, &reason, rule).await?;
-    Ok(comes_to_carry(world, number, &[label], &[], &[rule]).await?)
+    rejection_recorded(world, number, &label, &reason, rules).await?;
+    Ok(comes_to_carry(world, number, &[label], &[], rules).await?)
 }
 
 #[given("a bound repository whose agent waits when it revises, with an open Issue")]
@@ -526,6 +537,26 @@ async fn canceled_because(
             run["status"].as_str().unwrap_or("-"),
             run["finish_reason"].as_str().unwrap_or("no reason")
         ),
+    )?;
+    let job = text(&run, "job_name")?;
+    let gate = world.gate.clone();
+    let deleted = until("the end of the Job", DECISION_DEADLINE, async || {
+        let deleted = gate.audit.writes("delete", "jobs", &job).await?.len();
+        Ok(if deleted > 0 {
+            Reading::Reached(deleted)
+        } else {
+            Reading::NotYet("not deleted".to_owned())
+        })
+    })
+    .await?;
+    world.holds(
+        &["L-83"],
+        Kubernetes,
+        &format!("deletions of the Job {job}"),
+        "audit log: delete jobs, 2xx",
+        "at least 1",
+        deleted,
+        deleted > 0,
     )?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::audit::AuditRecord;
 use crate::effects::PlannedEffect;
 use crate::events::{Event, Thread};
 use crate::ids::{CorrelationId, RunId, UserId};
+use crate::launch_profiles::IssueFlow;
 use crate::runs::FinishReason;
 use crate::snapshot::Read;
 
@@ -72,6 +73,8 @@ pub struct Consequences {
     pub thread_states: Vec<ThreadStateChange>,
     /// Grant that was used up (L-18).
     pub consumed_grant: Option<ConsumedGrant>,
+    /// Rows for `label_grants` (L-18).
+    pub grants: Vec<NewGrant>,
     /// Runs cancelled in the same transaction (L-83); their Jobs are stopped by effects.
     pub cancellations: Vec<RunCancellation>,
     /// Rows for `runtime_errors` (L-42).
@@ -100,6 +103,7 @@ impl Consequences {
         self.audit.extend(other.audit);
         self.thread_states.extend(other.thread_states);
         self.consumed_grant = self.consumed_grant.take().or(other.consumed_grant);
+        self.grants.extend(other.grants);
         self.cancellations.extend(other.cancellations);
         self.journal.extend(other.journal);
         self.links.extend(other.links);
@@ -137,6 +141,24 @@ pub enum ThreadStateChange {
         /// Canonical name.
         label: String,
     },
+    /// The path of an Issue is another one (L-95, L-96).
+    FlowSet {
+        /// Where.
+        thread: Thread,
+        /// The path from now on.
+        flow: IssueFlow,
+    },
+}
+
+/// Lets the bot's label count as a person's, once and not for long (L-18).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewGrant {
+    /// Where.
+    pub thread: Thread,
+    /// Canonical name of the label.
+    pub label: String,
+    /// The human.
+    pub user_id: UserId,
 }
 
 /// A grant used up by this delivery.

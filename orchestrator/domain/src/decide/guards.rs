@@ -396,7 +396,7 @@ fn resolve_review(
     )
 }
 
-fn state_gate(
+pub(super) fn state_gate(
     context: &Context<'_>,
     threads: &[Thread],
     exempt: bool,

@@ -5,22 +5,30 @@ mod creation;
 mod decision;
 mod facts;
 mod guards;
+mod launch_profile;
 mod lineage;
 mod new_run;
+mod next_step;
 mod order;
 mod outcome;
 mod reason;
 mod records;
+mod step_request;
 mod thread_events;
 mod trigger;
 
 pub use decision::{
-    Consequences, ConsumedGrant, Decision, Ignored, JournalEntry, NewLink, Outcome,
+    Consequences, ConsumedGrant, Decision, Ignored, JournalEntry, NewGrant, NewLink, Outcome,
     RunCancellation, ThreadStateChange, Undecided,
 };
+pub use launch_profile::{
+    FlowDecision, FlowFacts, FlowInput, FlowRequest, ShorterPath, change_flow, read_flow,
+};
 pub use new_run::{NewRun, ProfileHints, RunRuntime, RunTrigger};
+pub use next_step::{LabelDiff, StepDecision, StepMode, StepRefusal, decide_step};
 pub use reason::{Actor, IgnoreReason, Reaction};
 pub use records::duplicate as webhook_duplicate;
+pub use step_request::{InvalidField, StepAction, StepInput, StepRequest, read_step};
 
 use chrono::{DateTime, Utc};
 

@@ -23,7 +23,7 @@ pub(crate) fn current_stage(history: &[RunFacts]) -> Option<Stage> {
     newest_succeeded(history).and_then(RunFacts::stage)
 }
 
-fn newest_succeeded(history: &[RunFacts]) -> Option<&RunFacts> {
+pub(super) fn newest_succeeded(history: &[RunFacts]) -> Option<&RunFacts> {
     history
         .iter()
         .find(|run| run.is_stage_run() && run.status == RunStatus::Succeeded)

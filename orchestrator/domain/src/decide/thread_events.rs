@@ -128,6 +128,15 @@ fn label_changed(
     plan: &mut EffectPlan,
     consequences: &mut Consequences,
 ) -> Result<(), Undecided> {
+    if let (ThreadKind::Issue, CatalogueLabel::State(StateLabel::Blocked | StateLabel::Abandoned)) =
+        (change.thread.kind, change.label)
+    {
+        // L-80, L-91: what the comment offers depends on these, whoever changed them.
+        let history = context.history(Read::IssueHistory(change.thread.number))?;
+        if let Some(effect) = super::launch_profile::shown_anew(history) {
+            plan.push(effect);
+        }
+    }
     if context.snapshot.label_change_already_recorded {
         return Ok(());
     }

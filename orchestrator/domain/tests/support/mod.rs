@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::decide::{Decision, Undecided, decide};
+use domain::decide::{
+    Decision, StepDecision, StepInput, StepMode, Undecided, decide, decide_step, read_step,
+};
 use domain::effects::{Effect, PlannedEffect};
 use domain::events::{self, Event, Issue, PullRequest, Thread};
 use domain::ids::{AgentId, CorrelationId, DeliveryId, ProjectId, RepositoryId, RunId, UserId};
@@ -300,6 +302,29 @@ impl World {
         panic!("the decision asks for facts without end");
     }
 
+    /// What a step that the user asks for leads to.
+    pub fn step(&self, input: &StepInput, mode: StepMode) -> StepDecision {
+        let request = read_step(input, &self.policy.labels).expect("the request makes sense");
+        let sender = SenderFacts {
+            user: self.user.clone(),
+        };
+        let mut snapshot = Snapshot::new(self.binding.clone(), sender, RunId(uuid(1)));
+        let correlation_id = CorrelationId::new("staff-1");
+        for _ in 0..40 {
+            match decide_step(&snapshot, &request, mode, &correlation_id, &self.policy) {
+                Ok(decision) => return decision,
+                Err(Undecided::Missing(reads)) => {
+                    for read in reads {
+                        let fact = self.answer(&read);
+                        snapshot.facts.insert(read, fact);
+                    }
+                }
+                Err(unreadable) => panic!("everything is readable: {unreadable}"),
+            }
+        }
+        panic!("the decision asks for facts without end");
+    }
+
     pub fn decide(&self, event: &Event) -> Decision {
         self.try_decide(event).expect("everything is readable")
     }
@@ -337,6 +362,7 @@ pub fn effects(planned: &[PlannedEffect]) -> Vec<String> {
             Effect::DeleteNamespace { namespace, .. } => format!("delete {namespace}"),
             Effect::CancelDiscussion { stop, .. } => format!("cancel discussion {stop}"),
             Effect::StopRun { .. } => "stop run".to_owned(),
+            Effect::RefreshStatusComment { thread, .. } => format!("refresh {}", short(thread)),
         })
         .collect()
 }

@@ -25,6 +25,12 @@ pub struct Seen {
     pub sessions: Vec<Value>,
     pub logs: Vec<Value>,
     pub pulls: Vec<Value>,
+    /// Comments under Issue 7.
+    pub comments: Vec<Value>,
+    /// Comment and content, in the order in which they were set.
+    pub reactions: Vec<(i64, String)>,
+    /// States of the discussed thread, one for each look at it.
+    pub discussions: Vec<Value>,
     pub context: Value,
     /// So many requests are answered with 503 before the control plane is back.
     pub unavailable: usize,
@@ -160,6 +166,47 @@ async fn create_pull(
     (StatusCode::CREATED, Json(body))
 }
 
+async fn discussion(State(doubles): State<Doubles>) -> Json<Value> {
+    let mut seen = doubles.seen.lock().unwrap();
+    let looks = seen.discussions.len();
+    // The last look is what the thread stays at.
+    let now = if looks > 1 {
+        seen.discussions.remove(0)
+    } else {
+        seen.discussions.first().cloned().unwrap_or_default()
+    };
+    Json(now)
+}
+
+async fn list_comments(State(doubles): State<Doubles>) -> Json<Value> {
+    Json(json!(doubles.seen.lock().unwrap().comments))
+}
+
+async fn create_comment(
+    State(doubles): State<Doubles>,
+    Json(mut body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
+    let mut seen = doubles.seen.lock().unwrap();
+    body["id"] = json!(seen.comments.len() + 100);
+    seen.comments.push(body.clone());
+    (StatusCode::CREATED, Json(body))
+}
+
+async fn react(
+    State(doubles): State<Doubles>,
+    RoutePath((_, _, comment)): RoutePath<(String, String, i64)>,
+    Json(body): Json<Value>,
+) -> (StatusCode, Json<Value>) {
+    let content = body["content"].as_str().unwrap().to_owned();
+    doubles
+        .seen
+        .lock()
+        .unwrap()
+        .reactions
+        .push((comment, content));
+    (StatusCode::CREATED, Json(json!({"id": 1})))
+}
+
 fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = std::process::Command::new("git")
         .args([
@@ -219,6 +266,18 @@ impl World {
             .route(
                 "/api/v3/repos/{owner}/{name}/pulls",
                 get(list_pulls).post(create_pull),
+            )
+            .route(
+                &format!("/internal/v1/runs/{RUN_ID}/discussion"),
+                get(discussion),
+            )
+            .route(
+                "/api/v3/repos/{owner}/{name}/issues/7/comments",
+                get(list_comments).post(create_comment),
+            )
+            .route(
+                "/api/v3/repos/{owner}/{name}/issues/comments/{comment}/reactions",
+                post(react),
             )
             .with_state(doubles.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -9,7 +9,7 @@ mod reactions;
 mod status_comment;
 
 use domain::audit::{Actor, AuditEvent, AuditRecord, SystemActor};
-use domain::effects::Effect;
+use domain::effects::{CommentPhase, Effect};
 use domain::ids::{CorrelationId, ProjectId, RunId};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -121,6 +121,9 @@ pub async fn perform(attempt: &Attempt<'_>, effect: &Effect) -> Result<Performed
             run_id,
             phase,
         } => status_comment::upsert(attempt, thread, *run_id, *phase).await,
+        Effect::RefreshStatusComment { thread, run_id } => {
+            status_comment::upsert(attempt, thread, *run_id, CommentPhase::Finished).await
+        }
         Effect::AddReaction { target, reaction } => {
             reactions::add(attempt, target, *reaction).await
         }

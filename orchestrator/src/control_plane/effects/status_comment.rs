@@ -1,23 +1,25 @@
 //! The one status comment of a run, rendered from the run at the moment of writing (L-102 to L-104).
 use chrono::{DateTime, Utc};
-use domain::audit::{AuditEvent, StatusCommentPayload};
+use domain::audit::{AuditEvent, NextStepPayload, StatusCommentPayload};
 use domain::comments::{
     NamespaceAction, StatusComment, StatusMarker, StatusReport, best_status_comment, status_comment,
 };
 use domain::effects::CommentPhase;
-use domain::events::Thread;
+use domain::events::{Thread, ThreadKind};
 use domain::ids::RunId;
 use domain::labels::CatalogueLabel;
-use domain::next_steps::{StepThreads, steps_after};
+use domain::launch_profiles::IssueFlow;
+use domain::next_steps::{NextStep, offered_after_run};
 use domain::policy::Policy;
 use domain::runs::RunStatus;
 use domain::snapshot::RunFacts;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Attempt, EffectError, Performed, StoredStatusComment};
+use crate::app::App;
 use crate::github::{self, GithubError, PostedComment, RepositoryAccess};
 use crate::store::status_comments::{self, CommentEvent, StatusCommentRow};
-use crate::store::{clock, run_history};
+use crate::store::{clock, run_history, snapshots, thread_states};
 
 pub(super) async fn upsert(
     attempt: &Attempt<'_>,
@@ -41,12 +43,17 @@ pub(super) async fn upsert(
     // L-103: a late lower phase updates fields but not the phase.
     let phase = shown.map_or(wanted, |shown| shown.advance(wanted));
     let scope_run_id = RunId(row.scope_run_id);
+    let access = github::access_to(app, &thread.repository_full_name).await?;
+    let mut shown_now = describe(&app.policy, &run, &row, &events, phase, now);
+    let flow = issue_flow(app, &run).await?;
+    if phase >= CommentPhase::Finished && run.status == RunStatus::Succeeded {
+        shown_now.next_steps = next_steps(&app.policy, &access, &run, &flow).await?;
+    }
     let body = status_comment(
-        &describe(&app.policy, &run, &row, &events, phase, now),
+        &shown_now,
         app.policy.public_base_url.as_deref(),
         app.policy.locale,
     );
-    let access = github::access_to(app, &thread.repository_full_name).await?;
     let comment = write(
         attempt,
         &access,
@@ -65,18 +72,24 @@ pub(super) async fn upsert(
         comment_url: Some(comment.url),
         phase: Some(phase.to_string()),
     };
-    let audit = [
+    let mut events = vec![
         AuditEvent::RunStatusCommentUpserted(payload.clone()),
         AuditEvent::RunServiceMessageUpdated(payload),
-    ]
-    .map(|event| {
-        attempt
-            .event(event)
-            .run(run_id)
-            .project(Some(run.project_id))
-    });
+    ];
+    if !shown_now.next_steps.is_empty() {
+        events.push(rendered(&run, &flow, &shown_now.next_steps));
+    }
+    let audit = events
+        .into_iter()
+        .map(|event| {
+            attempt
+                .event(event)
+                .run(run_id)
+                .project(Some(run.project_id))
+        })
+        .collect();
     Ok(Performed {
-        audit: audit.into(),
+        audit,
         status_comment: Some(StoredStatusComment {
             run_id: run_id.as_uuid(),
             comment_id: comment.id,
@@ -200,7 +213,7 @@ fn describe(
             .collect(),
         timeline: timeline(events, phase, now),
         namespace_action: namespace_action(run, row),
-        next_steps: next_steps(policy, run),
+        next_steps: Vec::new(),
         login: last(&["run.codex.auth.required"]).and_then(|event| {
             text(&event.payload, "verification_url").zip(text(&event.payload, "user_code"))
         }),
@@ -242,20 +255,44 @@ fn namespace_action(run: &RunFacts, row: &StatusCommentRow) -> Option<NamespaceA
     }
 }
 
-/// Steps are offered after a stage that succeeded (L-89).
-fn next_steps(policy: &Policy, run: &RunFacts) -> Vec<domain::next_steps::NextStep> {
-    let (Some(stage), RunStatus::Succeeded) = (run.stage(), run.status) else {
-        return Vec::new();
+/// The path of the run's Issue; the unset one without an Issue or a binding.
+async fn issue_flow(app: &App, run: &RunFacts) -> Result<IssueFlow, sqlx::Error> {
+    let Some(number) = run.issue_number else {
+        return Ok(IssueFlow::default());
     };
-    let threads = StepThreads {
-        repository_full_name: &run.repository_full_name,
+    match snapshots::live_repository_id(&app.pool, &run.repository_full_name).await? {
+        Some(repository_id) => {
+            let kind = ThreadKind::Issue;
+            Ok(thread_states::load(&app.pool, repository_id, kind, number)
+                .await?
+                .flow)
+        }
+        None => Ok(IssueFlow::default()),
+    }
+}
+
+/// The steps that are offered (L-91), by the live labels of the Issue.
+async fn next_steps(
+    policy: &Policy,
+    access: &RepositoryAccess,
+    run: &RunFacts,
+    flow: &IssueFlow,
+) -> Result<Vec<NextStep>, GithubError> {
+    let labels = match run.issue_number {
+        Some(number) => access.reader.labels(number).await?,
+        None => Vec::new(),
+    };
+    Ok(offered_after_run(run, &labels, flow, policy))
+}
+
+/// `run.next_step.matrix_rendered` (L-89).
+fn rendered(run: &RunFacts, flow: &IssueFlow, steps: &[NextStep]) -> AuditEvent {
+    AuditEvent::RunNextStepMatrixRendered(NextStepPayload {
         issue_number: run.issue_number,
         pr_number: run.pr_number,
-    };
-    steps_after(
-        stage,
-        &threads,
-        &policy.labels,
-        policy.public_base_url.as_deref(),
-    )
+        launch_profile: flow.profile.map(|profile| profile.to_string()),
+        current_stage: run.stage().map(|stage| stage.to_string()),
+        actions: Some(steps.iter().map(|step| json!(step)).collect()),
+        ..NextStepPayload::default()
+    })
 }
