@@ -305,7 +305,7 @@ async fn binding_ensures_webhook_and_labels_and_hides_the_token() {
                 .labels
                 .iter()
                 .filter(|label| label["name"] != "bug")
-                .all(|label| label["color"] == "1f6feb")
+                .all(|label| label["color"] == "1f6feb" && label["description"] != Value::Null)
         );
         assert_eq!(repository.hooks.len(), 1);
         assert_eq!(repository.hooks[0]["config"]["secret"], "webhook-secret");

@@ -24,6 +24,15 @@ pub struct ExistingLabel {
     pub name: String,
     #[serde(default)]
     pub color: String,
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+impl ExistingLabel {
+    fn is_as(&self, description: &str) -> bool {
+        self.color.eq_ignore_ascii_case(LABEL_COLOUR)
+            && self.description.as_deref().unwrap_or_default() == description
+    }
 }
 
 /// What one label needs.
@@ -33,9 +42,10 @@ pub enum LabelChange {
         name: String,
         description: String,
     },
-    /// Only the colour is repaired; the name is the same but for its case.
-    Recolour {
+    /// Colour and description are repaired; the name is the same but for its case, and stays.
+    Repair {
         name: String,
+        description: String,
     },
 }
 
@@ -53,20 +63,20 @@ pub fn plan_labels(catalogue: &Catalogue, existing: &[ExistingLabel]) -> Vec<Lab
     catalogue
         .entries()
         .filter_map(|(label, name)| {
-            match existing
+            let description = label.description();
+            let found = existing
                 .iter()
-                .find(|found| fold(&found.name) == fold(name))
-            {
+                .find(|found| fold(&found.name) == fold(name));
+            match found {
                 None => Some(LabelChange::Create {
                     name: name.to_owned(),
-                    description: label.description(),
+                    description,
                 }),
-                Some(found) if !found.color.eq_ignore_ascii_case(LABEL_COLOUR) => {
-                    Some(LabelChange::Recolour {
-                        name: found.name.clone(),
-                    })
-                }
-                Some(_) => None,
+                Some(found) if found.is_as(&description) => None,
+                Some(found) => Some(LabelChange::Repair {
+                    name: found.name.clone(),
+                    description,
+                }),
             }
         })
         .collect()
@@ -112,22 +122,41 @@ async fn apply(
             let body = json!({ "name": name, "color": LABEL_COLOUR, "description": description });
             match client.post::<Value>(route, &body).await {
                 Ok(_) => Ok(()),
-                // Somebody made it meanwhile: that is what was wanted.
-                Err(GithubError::Refused { status, .. }) if status.as_u16() == 422 => Ok(()),
+                // Somebody made it meanwhile, which is what was wanted; any other 422 means the name.
+                Err(GithubError::Refused { status, .. })
+                    if status.as_u16() == 422 && exists(client, route, name).await? =>
+                {
+                    Ok(())
+                }
                 Err(error) => Err(error),
             }
         }
-        LabelChange::Recolour { name } => {
-            let segment: String = url::form_urlencoded::byte_serialize(name.as_bytes())
-                .collect::<String>()
-                .replace('+', "%20");
-            let body = json!({ "color": LABEL_COLOUR });
+        LabelChange::Repair { name, description } => {
+            let body = json!({ "color": LABEL_COLOUR, "description": description });
             client
-                .patch::<Value>(&format!("{route}/{segment}"), &body)
+                .patch::<Value>(&format!("{route}/{}", segment(name)), &body)
                 .await
                 .map(|_| ())
         }
     }
+}
+
+async fn exists(client: &GithubClient, route: &str, name: &str) -> Result<bool, GithubError> {
+    match client
+        .get::<Value>(&format!("{route}/{}", segment(name)))
+        .await
+    {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A name as one segment of a path.
+fn segment(name: &str) -> String {
+    url::form_urlencoded::byte_serialize(name.as_bytes())
+        .collect::<String>()
+        .replace('+', "%20")
 }
 
 /// Safe to repeat: every call here is find-or-create.
@@ -154,39 +183,80 @@ where
 mod tests {
     use super::*;
 
-    fn existing(name: &str, color: &str) -> ExistingLabel {
+    const LABELS: &str = include_str!("../../../docs/spec/labels-and-stages.md");
+
+    fn existing(name: &str, color: &str, description: &str) -> ExistingLabel {
         ExistingLabel {
             name: name.to_owned(),
             color: color.to_owned(),
+            description: Some(description.to_owned()),
+        }
+    }
+
+    fn synced(catalogue: &Catalogue) -> Vec<ExistingLabel> {
+        catalogue
+            .entries()
+            .map(|(label, name)| existing(name, "1F6FEB", &label.description()))
+            .collect()
+    }
+
+    /// Names, numbers and colour are those of L-1, and GitHub takes the texts (at most 50 and 100 characters).
+    #[test]
+    fn a_fresh_repository_gets_all_and_a_synced_one_nothing() {
+        let rule = LABELS
+            .lines()
+            .find(|line| line.starts_with("- **L-1**"))
+            .expect("the rule");
+        assert!(rule.contains(&format!("`{LABEL_COLOUR}`")));
+        let catalogue = Catalogue::default();
+        let all = plan_labels(&catalogue, &[]);
+        assert!(rule.contains(&format!("= {}.", all.len())), "{}", all.len());
+        let mut descriptions = std::collections::BTreeSet::new();
+        for change in &all {
+            let LabelChange::Create { name, description } = change else {
+                panic!("{change:?}");
+            };
+            assert!(LABELS.contains(&format!("`{name}`")), "{name}");
+            assert!(name.chars().count() <= 50, "{name}");
+            assert!((1..=100).contains(&description.chars().count()), "{name}");
+            assert!(descriptions.insert(description), "{description} twice");
+        }
+        assert!(plan_labels(&catalogue, &synced(&catalogue)).is_empty());
+    }
+
+    #[test]
+    fn colour_and_description_are_repaired_and_foreign_labels_are_left_alone() {
+        let catalogue = Catalogue::default();
+        let development = || "Start the dev stage".to_owned();
+        for (name, colour, description) in [
+            ("Run:Dev", "ff0000", development()),
+            ("run:dev", "1f6feb", "mine".to_owned()),
+            ("run:dev", "1f6feb", String::new()),
+        ] {
+            let mut labels = synced(&catalogue);
+            labels.retain(|label| label.name != "run:dev");
+            labels.push(existing(name, colour, &description));
+            labels.push(existing("bug", "d73a4a", "Something is broken"));
+            assert_eq!(
+                plan_labels(&catalogue, &labels),
+                [LabelChange::Repair {
+                    name: name.to_owned(),
+                    description: development(),
+                }]
+            );
         }
     }
 
     #[test]
-    fn a_fresh_repository_gets_all_and_a_synced_one_nothing() {
-        let catalogue = Catalogue::default();
-        let all = plan_labels(&catalogue, &[]);
-        assert_eq!(all.len(), 54);
-        let synced: Vec<_> = catalogue
-            .entries()
-            .map(|(_, name)| existing(name, "1F6FEB"))
-            .collect();
-        assert!(plan_labels(&catalogue, &synced).is_empty());
-    }
-
-    #[test]
-    fn a_wrong_colour_is_repaired_and_foreign_labels_are_left_alone() {
-        let catalogue = Catalogue::default();
-        let mut labels: Vec<_> = catalogue
-            .entries()
-            .map(|(_, name)| existing(name, "1f6feb"))
-            .filter(|label| label.name != "run:dev")
-            .collect();
-        labels.push(existing("Run:Dev", "ff0000"));
-        labels.push(existing("bug", "d73a4a"));
+    fn a_renamed_label_is_created_and_its_old_name_is_foreign() {
+        let renames = [("run:dev".to_owned(), "stage:build".to_owned())].into();
+        let catalogue = Catalogue::with_renames(&renames).expect("free names");
+        let before = synced(&Catalogue::default());
         assert_eq!(
-            plan_labels(&catalogue, &labels),
-            [LabelChange::Recolour {
-                name: "Run:Dev".to_owned()
+            plan_labels(&catalogue, &before),
+            [LabelChange::Create {
+                name: "stage:build".to_owned(),
+                description: "Start the dev stage".to_owned(),
             }]
         );
     }

@@ -142,7 +142,9 @@ async fn update_label(
         .find(|label| label["name"] == name.as_str())
     {
         Some(label) => {
-            label["color"] = change["color"].clone();
+            for field in ["color", "description"] {
+                label[field] = change[field].clone();
+            }
             Json(label.clone()).into_response()
         }
         None => not_found(),

@@ -5,11 +5,15 @@ use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use domain::comments::result_marker;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::story::{Step, Stories, expand};
 use super::{AdapterError, Task, Work};
+use crate::agent::error::AgentError;
+use crate::agent::github::GitHub;
+use crate::agent::pull_request::PullRequests;
 use crate::agent::report::Report;
 
 /// How often a gate looks for its file.
@@ -163,6 +167,9 @@ async fn play(task: &Task<'_>, step: &Step, variables: &[(&str, String)]) -> Res
             tokio::time::sleep(GATE_INTERVAL).await;
         }
         Ok(())
+    } else if let Some(review) = &step.review {
+        let text = task.output.redact(&expand(&review.text, variables));
+        submit_review(task, &text).await
     } else if step.delete_remote_branch.is_some() {
         if task.branch == task.config.base_branch {
             return Err(Stop::Failed("the base branch is never deleted".to_owned()));
@@ -192,6 +199,26 @@ async fn play(task: &Task<'_>, step: &Step, variables: &[(&str, String)]) -> Res
     } else {
         Ok(())
     }
+}
+
+async fn submit_review(task: &Task<'_>, text: &str) -> Result<(), Stop> {
+    let config = task.config;
+    let number = config
+        .existing_pr_number
+        .ok_or_else(|| Stop::Failed("the run has no pull request".to_owned()))?;
+    let submitted = async {
+        let github = GitHub::new(
+            &config.api_base_url,
+            &config.git.repository_full_name,
+            config.git.bot_token.clone(),
+        )?;
+        PullRequests::new(github)
+            .review_once(number, text, &result_marker(&config.run_id))
+            .await
+    };
+    submitted
+        .await
+        .map_err(|error: AgentError| Stop::Failed(error.to_string()))
 }
 
 async fn run_command(task: &Task<'_>, words: &[String]) -> Result<(), Stop> {

@@ -48,6 +48,7 @@ pub(super) struct Step {
     pub(super) run: Option<RunCommand>,
     pub(super) status: Option<Status>,
     pub(super) gate: Option<Gate>,
+    pub(super) review: Option<Review>,
     pub(super) delete_remote_branch: Option<Empty>,
     pub(super) exit: Option<Exit>,
     pub(super) print: Option<Print>,
@@ -82,6 +83,13 @@ pub(super) struct Status {
 #[serde(deny_unknown_fields)]
 pub(super) struct Gate {
     pub(super) file: PathBuf,
+}
+
+/// A review of the run's pull request, as the agent itself would submit it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Review {
+    pub(super) text: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -135,6 +143,7 @@ impl Step {
             self.run.is_some(),
             self.status.is_some(),
             self.gate.is_some(),
+            self.review.is_some(),
             self.delete_remote_branch.is_some(),
             self.exit.is_some(),
             self.print.is_some(),
@@ -164,6 +173,7 @@ stories:
     steps:
       - write: {path: src/lib.rs, content: \"// issue ${ISSUE_NUMBER}\\n\"}
       - delete_remote_branch: {}
+      - review: {text: ready}
       - exit: {code: 3}
     report: {summary: done}
   - when: {}
@@ -181,7 +191,7 @@ stories:
         };
         assert_eq!(
             stories.select(&facts("dev")).expect("a story").steps.len(),
-            3
+            4
         );
         assert_eq!(
             stories.select(&facts("plan")).expect("a story").steps.len(),
