@@ -95,10 +95,9 @@ Feature: Stages from a label to a pull request
     And the run worked in the namespace of the run before
     And the run was built from the head of the pull request
 
-  @SL-10 @SL-11 @set-a @p1 @S3-4 @L-36 @L-66 @L-67 @L-68 @L-78 @needs-pods
-  Scenario: The release continues the same lineage, and its deployment is looked after
+  @SL-10 @set-a @p1 @S3-4 @L-66 @needs-pods
+  Scenario: The release continues the same lineage
     Given a bound repository with an open Issue
-    And the repository has a live environment
     And a finished "run:dev" run with its pull request
     And the approver has approved the pull request in a review
     And the Issue has come to carry "state:approved"
@@ -110,15 +109,31 @@ Feature: Stages from a label to a pull request
     And the run worked in the namespace of the run before
     And the run was built from the head of the pull request
     And the run ends as succeeded
-    When the maintainer merges the pull request
-    Then the stage is accepted on the Issue and the pull request
-    When the member closes the Issue
-    And the member sets "run:postdeploy" on the Issue
+
+  @SL-11 @set-a @p1 @S3-4 @L-36 @L-67 @L-68 @L-78 @needs-pods @waits-deploy
+  Scenario: A merged release is looked after on the live environment, though the Issue is closed
+    Given a bound repository with an open Issue
+    And the repository has a live environment
+    And a finished "run:release" run whose pull request was merged
+    And the Issue has come to carry "state:approved"
+    And the member has closed the Issue
+    When the member sets "run:postdeploy" on the Issue
     Then the delivery is answered as accepted with a run
     And the run is what the table says of its label
     And the run was built from the head of the default branch
     And the status comment shows the environment, the build and the access of the run
     And the run ends as succeeded
+
+  @SL-12 @set-a @p1 @S3-4 @L-67 @needs-pods @waits-deploy
+  Scenario: Operations read the live environment and cannot change it
+    Given a bound repository with an open Issue
+    And the repository has a live environment
+    And a finished "run:postdeploy" run with its pull request
+    And the approver has accepted the stage
+    When the member sets "run:ops" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run is what the table says of its label
+    And an attempt of the run to change the live environment is refused
 
   @SL-13 @set-a @p1 @S3-4 @L-41 @L-42 @L-66
   Scenario Outline: Late stages need a candidate

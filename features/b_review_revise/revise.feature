@@ -137,7 +137,7 @@ Feature: Revise
     And the run was built from the head of the pull request
     And the run ends as succeeded
 
-  @RV-11 @set-b @p1 @S3-4 @L-58 @L-67 @needs-pods
+  @RV-11 @set-b @p1 @S3-4 @L-58 @L-67 @needs-pods @waits-deploy
   Scenario: A review after the deployment works on the live environment
     Given a bound repository with an open Issue
     And the repository has a live environment
@@ -152,7 +152,7 @@ Feature: Revise
     When the member sets "run:postdeploy:revise" on the Issue
     Then the run ends as succeeded
 
-  @RV-12 @set-b @p1 @S3-4 @L-36 @L-67 @needs-pods
+  @RV-12 @set-b @p1 @S3-4 @L-36 @L-67 @needs-pods @waits-deploy
   Scenario: Operations are revised on a closed Issue
     Given a bound repository with an open Issue
     And the repository has a live environment
