@@ -19,16 +19,41 @@ Feature: Next steps
     And the status comment offers exactly the steps after "<stage>"
 
     Examples:
-      | stage     | label         |
-      | intake    | run:intake    |
-      | vision    | run:vision    |
-      | prd       | run:prd       |
-      | arch      | run:arch      |
-      | design    | run:design    |
-      | plan      | run:plan      |
-      | dev       | run:dev       |
-      | doc-audit | run:doc-audit |
-      | rethink   | run:rethink   |
+      | stage        | label            |
+      | intake       | run:intake       |
+      | vision       | run:vision       |
+      | prd          | run:prd          |
+      | arch         | run:arch         |
+      | design       | run:design       |
+      | plan         | run:plan         |
+      | dev          | run:dev          |
+      | doc-audit    | run:doc-audit    |
+      | rethink      | run:rethink      |
+      | self-improve | run:self-improve |
+
+  @NX-01 @set-a @p1 @S3-15 @L-89 @L-92 @L-93 @needs-pods
+  Scenario: The comments after tests and after the release offer their rows
+    Given a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    When the member comments in a review on the pull request
+    And the platform owner takes the step "run:qa"
+    Then the run ends as succeeded
+    And the status comment offers exactly the steps after "qa"
+    When the platform owner takes the step "run:release"
+    Then the run ends as succeeded
+    And the status comment offers exactly the steps after "release"
+
+  @NX-01 @set-a @p1 @S3-15 @L-89 @L-92 @L-93 @needs-pods @waits-deploy
+  Scenario Outline: The comment after a stage of the live environment offers its row
+    Given a bound repository with an open Issue
+    When the member sets "<label>" on the Issue
+    Then the run ends as succeeded
+    And the status comment offers exactly the steps after "<stage>"
+
+    Examples:
+      | stage      | label          |
+      | postdeploy | run:postdeploy |
+      | ops        | run:ops        |
 
   @NX-02 @set-a @p1 @S3-15 @L-92 @needs-pods
   Scenario: After the design, the plan and the fast track to development

@@ -131,7 +131,8 @@ async fn platform_with_label(world: &mut GateWorld, label: String) -> Step {
 
 #[given("a platform without a public address")]
 async fn platform_without_address(world: &mut GateWorld) -> Step {
-    configured(world, [("CODEXK8S_PUBLIC_BASE_URL", "")]).await
+    // An empty value would be the default one; this is an address without a host.
+    configured(world, [("CODEXK8S_PUBLIC_BASE_URL", "/")]).await
 }
 
 /// Whatever then happens in less than an hour was not found by polling.
