@@ -161,6 +161,7 @@ Feature: Stages from a label to a pull request
     Then the delivery is answered as ignored because "issue_trigger_candidate_not_found"
     And a comment on the Issue suggests "run:dev" and "run:dev:revise"
     And the Issue has exactly one run
+    When GitHub is itself again
 
     Examples:
       | what is wrong                              |
