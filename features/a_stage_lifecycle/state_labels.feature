@@ -122,8 +122,8 @@ Feature: State labels
     Then the run ends as succeeded
     And the Issue and the pull request are in review without a trigger label
 
-  @ST-12 @ST-13 @set-a @p0 @S2-11 @S3-14 @L-10 @L-11 @needs-pods
-  Scenario: The debug label keeps a namespace until it is removed
+  @ST-12 @set-a @p0 @S2-11 @S3-14 @L-10 @needs-pods
+  Scenario: The debug label keeps a namespace beyond its lease
     Given a platform of its own
     And a bound repository with an open Issue
     And a finished "run:dev" run with its pull request
@@ -135,5 +135,16 @@ Feature: State labels
     Then the namespace of the run before is gone, that of the run is kept
     And the clean-up of its namespace was skipped because "debug_label_present", once
     When the member removes "run:debug" from the Issue
+
+  @ST-13 @set-a @p1 @S3-14 @L-11 @needs-pods
+  Scenario: A namespace that the debug label kept goes with the label
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And the member has set "run:debug" on the Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
+    And the clean-up of its namespace was skipped because "debug_label_present", once
+    When 26 hours pass
+    And the member removes "run:debug" from the Issue
     And 1 hours pass
     Then the namespace of the run is swept

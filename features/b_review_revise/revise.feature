@@ -173,8 +173,8 @@ Feature: Revise
     And the run ends as succeeded
     And the same pull request has new commits
 
-  @RV-14 @RV-15 @set-b @p1 @S3-4 @L-35 @L-42 @L-52 @L-59 @L-84
-  Scenario: Two stages on the pull request are ambiguous until one is left
+  @RV-14 @set-b @p1 @S3-4 @L-35 @L-42 @L-52 @L-59
+  Scenario: Two stages on the pull request are ambiguous
     Given a bound repository with an open Issue
     And the maintainer has opened a pull request from a branch of their own
     And the member has set "run:dev" on the pull request
@@ -184,6 +184,17 @@ Feature: Revise
     And the stage is ambiguous between "run:dev, run:plan" by "pr_labels"
     And the pull request carries "need:input"
     And one comment on the pull request says "pull_request_review_stage_ambiguous"
+    And a label set on another open Issue still starts a run
+    And the pull request has no run
+
+  @RV-15 @set-b @p1 @S3-4 @L-59 @L-84
+  Scenario: The review counts when one stage is left
+    Given a bound repository with an open Issue
+    And the maintainer has opened a pull request from a branch of their own
+    And the member has set "run:dev" on the pull request
+    And the member has set "run:plan" on the pull request
+    And the member has requested changes on the pull request
+    And the pull request has come to carry "need:input"
     When the member removes "run:plan" from the pull request
     And the member requests changes on the pull request
     Then the delivery is answered as accepted with a run

@@ -261,6 +261,13 @@ impl GateWorld {
     /// Cancels what the scenario started on the common platform and saw no end of: nobody will look at it any more,
     /// and it would take the machine from its neighbours.
     pub async fn cancel_the_rest(&self) {
+        // What a scenario broke for good would keep its namespaces from being swept (L-11).
+        for repository in self
+            .gate
+            .with_facts(&self.key, |facts| facts.repositories.clone())
+        {
+            self.gate.github.release(&repository);
+        }
         if !self.leased.is_empty() {
             // A platform of its own ends its runs before it is taken down.
             return;
