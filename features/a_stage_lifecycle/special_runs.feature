@@ -161,3 +161,19 @@ Feature: Runs beside the stages
     And the Issue is in review without a pull request, while a run that writes a document opens one
     And the status comment offers no next step, while that of a stage does
     And the live environment is neither changed, leased nor deleted
+
+  @SP-12 @set-a @p1 @S3-14 @L-113 @needs-pods @needs-image-build @waits-images
+  Scenario: A repair whose image is missing
+    Given a bound repository whose agent repairs, with an open Issue
+    And the image of the runner is missing
+    When the member sets "run:ai-repair" on the Issue
+    Then the run ends as succeeded
+    And the image that was taken instead is recorded
+
+  @SP-13 @set-a @p1 @S3-14 @L-113 @L-114 @needs-pods @waits-mcp @waits-approvals
+  Scenario: Control tools need an owner's approval
+    Given a bound repository with an open Issue
+    When the agent of a "run:dev" run asks for "secret.sync.k8s"
+    Then an approval of "secret.sync.github_k8s" is pending
+    When the agent of a "run:qa" run asks for "secret.sync.github_k8s"
+    Then the tool is absent from its list and refused

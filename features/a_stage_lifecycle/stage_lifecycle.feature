@@ -168,6 +168,18 @@ Feature: Stages from a label to a pull request
       | the maintainer has closed the pull request |
       | GitHub fails to show pull requests         |
 
+  @SL-15 @set-a @p1 @S3-4 @L-66 @needs-pods @waits-deploy
+  Scenario: A candidate whose namespace is gone is deployed anew
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    And the approver has approved the pull request in a review
+    And the Issue has come to carry "state:approved"
+    When 26 hours pass
+    And the member sets "run:qa" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run was deployed anew into the namespace of the run before
+
   @SL-16 @set-a @p1 @S3-4 @L-36
   Scenario: A closed Issue starts no intake
     Given a bound repository with an open Issue
@@ -230,6 +242,31 @@ Feature: Stages from a label to a pull request
     Then the delivery is answered as ignored because "issue_active_run_exists"
     And the platform comments once with "issue_active_run_exists"
     And the Issue has exactly two runs
+
+  @SL-23 @set-a @p1 @S3-4 @S3-12 @L-48 @L-72 @L-73 @R-18 @needs-pods
+  Scenario: An agent that fails ends its run
+    Given a bound repository whose agent fails, with an open Issue
+    When the member sets "run:plan" on the Issue
+    Then the run ends as failed because "kubernetes job failed"
+    And the event "run.failed" gives the reason "kubernetes job failed"
+    And the trigger label has left the Issue, which is not in review
+
+  @SL-23 @set-a @p1 @S3-4 @S3-12 @L-48 @L-72 @L-73 @R-19 @needs-pods
+  Scenario: A Job that vanishes ends its run
+    Given a bound repository whose agent waits, with an open Issue
+    And a running "run:plan" run
+    When somebody deletes the Job of the run
+    Then the run ends as failed because "kubernetes job not found"
+    And the event "run.failed.job_not_found" gives the reason "kubernetes job not found"
+    And the trigger label has left the Issue, which is not in review
+
+  @SL-23 @set-a @p1 @S3-4 @S3-12 @L-48 @L-72 @L-73 @R-20 @needs-pods
+  Scenario: A run that cannot be launched ends
+    Given a bound repository with an open Issue
+    When the member sets "run:ops" on the Issue
+    Then the run ends as failed because "namespace_prepare_failed"
+    And the event "run.failed.launch_error" gives the reason "namespace_prepare_failed"
+    And the trigger label has left the Issue, which is not in review
 
   @SL-24 @set-a @p1 @S3-4 @L-27 @L-45 @needs-pods @waits-deploy
   Scenario: A push to the default branch deploys it

@@ -8,6 +8,14 @@ Feature: State labels
     Then the run ends as succeeded
     And the Issue and the pull request are in review without a trigger label
 
+  @ST-02 @set-a @p1 @S3-14 @L-73 @L-111 @needs-pods
+  Scenario: Work without a pull request waits in review on the Issue
+    Given a bound repository whose agent writes nothing, with an open Issue
+    When the member sets "run:doc-audit" on the Issue
+    Then the run ends as succeeded
+    And the Issue has no pull request
+    And the Issue comes to carry "state:in-review" and not "run:doc-audit"
+
   @ST-03 @set-a @p1 @S3-14 @S3-15 @L-75 @L-77 @L-79 @needs-pods
   Scenario: Code that the reviewer has seen is accepted
     Given a bound repository with an open Issue
@@ -68,6 +76,17 @@ Feature: State labels
     Then the finished status comment offers "run:plan:revise" and "run:dev"
     When the approver sets "run:dev" on the Issue again
     Then the delivery is answered as accepted with a run
+
+  @ST-08 @set-a @p1 @S3-14 @L-81 @needs-pods
+  Scenario: A rethink supersedes what it replaces
+    Given a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    When the member sets "run:rethink" on the Issue
+    Then the run ends as succeeded
+    And the pull request comes to carry "state:superseded" and not "state:in-review"
+    And the run made a new pull request
+    And the pull request comes to carry "state:in-review" and not "state:superseded"
+    And the Issue comes to carry "state:in-review" and not "run:rethink"
 
   @ST-09 @set-a @p1 @S3-14 @L-82 @needs-pods
   Scenario: A cancelled stage is abandoned, and nothing else

@@ -161,6 +161,17 @@ Feature: The door for webhooks
       | ping                        |
       | pull_request_review_comment |
 
+  @WH-14 @set-g @p0 @S3-12 @L-42 @L-115 @waits-onboarding
+  Scenario: A repository whose preflight failed
+    Given a bound repository with an open Issue
+    And the newest preflight report of the repository failed
+    When the member sets "run:dev" on the Issue
+    Then the delivery is answered as ignored because "repository_preflight_failed"
+    And the platform comments once with "repository_preflight_failed"
+    When a preflight of the repository passes
+    And the member sets "run:dev" on the Issue again
+    Then the delivery is answered as accepted with a run
+
   @WH-15 @set-g @p0 @S3-12 @L-22 @L-24 @L-29 @D-2
   Scenario: GitHub holds back its answer
     Given a bound repository with an open Issue

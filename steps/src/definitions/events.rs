@@ -224,8 +224,14 @@ async fn gives_reason(
 ) -> Step {
     world.then(step);
     let found = await_event(world, &event).await?;
+    let rules: &[&str] = match event.as_str() {
+        "run.failed" => &["L-48", "R-18"],
+        "run.failed.job_not_found" => &["L-48", "R-19"],
+        "run.failed.launch_error" => &["L-48", "R-20"],
+        _ => &["L-46", "R-75"],
+    };
     world.equal(
-        &["L-46", "R-75"],
+        rules,
         Postgres,
         &format!("reason of {event}"),
         "flow_events.payload.reason",
