@@ -75,7 +75,10 @@ impl World<'_> {
         let (ThreadStateChange::NeedInputSet { thread, .. }
         | ThreadStateChange::NeedInputCleared { thread }
         | ThreadStateChange::RoleLabelSet { thread, .. }
-        | ThreadStateChange::RoleLabelCleared { thread, .. }) = change;
+        | ThreadStateChange::RoleLabelCleared { thread, .. }) = change
+        else {
+            panic!("only a next step of staff sets a flow, and no walk takes one: {change:?}");
+        };
         let state = self.states.entry(place_of(thread)).or_default();
         match change {
             ThreadStateChange::NeedInputSet { reason, .. } => {
@@ -88,6 +91,7 @@ impl World<'_> {
             ThreadStateChange::RoleLabelCleared { label, .. } => {
                 state.role_label_set_at.remove(label);
             }
+            ThreadStateChange::FlowSet { .. } => {}
         }
     }
 
