@@ -162,7 +162,11 @@ impl World<'_> {
             false => "received",
         };
         let follows = &decision.consequences;
-        let quiet = follows.effects.is_empty()
+        // A state that shows or hides next steps has the status comment written anew, whoever set it (L-80).
+        let quiet = follows
+            .effects
+            .iter()
+            .all(|planned| matches!(planned.effect, Effect::RefreshStatusComment { .. }))
             && follows.thread_states.is_empty()
             && follows.cancellations.is_empty();
         if answered != expected || !quiet {
