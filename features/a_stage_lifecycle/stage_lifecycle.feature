@@ -243,31 +243,6 @@ Feature: Stages from a label to a pull request
     And the platform comments once with "issue_active_run_exists"
     And the Issue has exactly two runs
 
-  @SL-23 @set-a @p1 @S3-4 @S3-12 @L-48 @L-72 @L-73 @R-18 @needs-pods
-  Scenario: An agent that fails ends its run
-    Given a bound repository whose agent fails, with an open Issue
-    When the member sets "run:plan" on the Issue
-    Then the run ends as failed because "kubernetes job failed"
-    And the event "run.failed" gives the reason "kubernetes job failed"
-    And the trigger label has left the Issue, which is not in review
-
-  @SL-23 @set-a @p1 @S3-4 @S3-12 @L-48 @L-72 @L-73 @R-19 @needs-pods
-  Scenario: A Job that vanishes ends its run
-    Given a bound repository whose agent waits, with an open Issue
-    And a running "run:plan" run
-    When somebody deletes the Job of the run
-    Then the run ends as failed because "kubernetes job not found"
-    And the event "run.failed.job_not_found" gives the reason "kubernetes job not found"
-    And the trigger label has left the Issue, which is not in review
-
-  @SL-23 @set-a @p1 @S3-4 @S3-12 @L-48 @L-72 @L-73 @R-20 @needs-pods
-  Scenario: A run that cannot be launched ends
-    Given a bound repository with an open Issue
-    When the member sets "run:ops" on the Issue
-    Then the run ends as failed because "namespace_prepare_failed"
-    And the event "run.failed.launch_error" gives the reason "namespace_prepare_failed"
-    And the trigger label has left the Issue, which is not in review
-
   @SL-24 @set-a @p1 @S3-4 @L-27 @L-45 @needs-pods @waits-deploy
   Scenario: A push to the default branch deploys it
     Given a bound repository with an open Issue
