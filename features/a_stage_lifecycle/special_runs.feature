@@ -14,8 +14,9 @@ Feature: Runs beside the stages
   @SP-02 @set-a @p1 @S3-14 @L-108 @needs-pods
   Scenario: Several comments get one answer
     Given a bound repository whose agent talks once it may, with an open Issue
-    And a discussion whose session has begun
-    When the member comments "Should the greeting be warm?"
+    When the member sets "mode:discussion" on the Issue
+    And its session listens
+    And the member comments "Should the greeting be warm?"
     And the member comments "Or rather short?"
     Then the delivery is answered as received
     When the agent may go on
@@ -59,6 +60,7 @@ Feature: Runs beside the stages
     And a discussion that has begun to talk
     When an outsider sets "run:intake" on the Issue
     Then the delivery is answered as ignored because "sender_not_allowed"
+    And the platform comments once with "sender_not_allowed"
     And the discussion goes on
     And the Issue has exactly one run
 
@@ -162,18 +164,30 @@ Feature: Runs beside the stages
     And the status comment offers no next step, while that of a stage does
     And the live environment is neither changed, leased nor deleted
 
-  @SP-12 @set-a @p1 @S3-14 @L-113 @needs-pods @needs-image-build @waits-images
-  Scenario: A repair whose image is missing
+  @SP-12 @set-a @p1 @S3-14 @L-113 @needs-pods @waits-images
+  Scenario: A repair without its image takes the fallback
     Given a bound repository whose agent repairs, with an open Issue
-    And the image of the runner is missing
+    And the repository has a live environment
+    And the registry lacks the runner's primary image and has its fallback
     When the member sets "run:ai-repair" on the Issue
     Then the run ends as succeeded
-    And the image that was taken instead is recorded
+    And its Pod ran the fallback image, and "run.job.image.resolved" says so
 
   @SP-13 @set-a @p1 @S3-14 @L-113 @L-114 @needs-pods @waits-mcp @waits-approvals
-  Scenario: Control tools need an owner's approval
-    Given a bound repository with an open Issue
-    When the agent of a "run:dev" run asks for "secret.sync.k8s"
-    Then an approval of "secret.sync.github_k8s" is pending
-    When the agent of a "run:qa" run asks for "secret.sync.github_k8s"
-    Then the tool is absent from its list and refused
+  Scenario Outline: A secret is synced with approval or not at all
+    Given a bound repository whose agent asks for the tool "<tool>", with an open Issue
+    When the member sets "<label>" on the Issue
+    Then an approval of "secret.sync.github_k8s" is asked for, and nothing is synced before it
+
+    Examples:
+      | label   | tool                   |
+      | run:dev | secret.sync.github_k8s |
+      | run:dev | secret.sync.k8s        |
+      | run:ops | secret.sync.github_k8s |
+
+  @SP-13 @set-a @p1 @S3-14 @L-113 @L-114 @needs-pods @waits-mcp
+  Scenario: A test run cannot sync secrets
+    Given a bound repository whose agent asks for the tool "secret.sync.github_k8s", with an open Issue
+    And a finished "run:dev" run with its pull request
+    When the member sets "run:qa" on the Issue
+    Then the tool is absent from the list and its call is refused as "tool_not_available"

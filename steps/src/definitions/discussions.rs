@@ -46,9 +46,8 @@ async fn agent_talks_later(world: &mut GateWorld) -> Step {
     Ok(bind(world, stories::talks_after_signal(&signal)).await?)
 }
 
-#[given("a discussion whose session has begun")]
-async fn session_has_begun(world: &mut GateWorld) -> Step {
-    begin(world).await?;
+#[when("its session listens")]
+async fn session_listens(world: &mut GateWorld) -> Step {
     // The story says so once the session has looked at the thread for the first time.
     await_event(world, "run.agent.status_reported").await?;
     Ok(())
