@@ -295,6 +295,10 @@ Feature: Revise
     Then the delivery is answered as ignored because "issue_active_run_exists"
     And a label set on another open Issue still starts a run
     And no comment on the threads says "issue_active_run_exists"
+    When staff cancels the run without abandoning it
+    And the member requests changes on the pull request
+    Then the delivery is answered as accepted with a run
+    And the run comes to have exactly one Job
 
   @RV-26 @set-b @p1 @S3-4 @L-58 @needs-pods
   Scenario: A review that does not tell the commit

@@ -138,6 +138,9 @@ Feature: The door for webhooks
     Then the delivery is answered as ignored because "sender_not_allowed"
     And a label set on another open Issue still starts a run
     And nothing else was decided about the review
+    When the member requests changes on the pull request
+    Then the delivery is answered as ignored because "pull_request_review_stage_ambiguous"
+    And one comment on the pull request says "pull_request_review_stage_ambiguous"
 
   @WH-11 @set-g @p0 @S3-12 @L-27 @needs-pods
   Scenario: A trigger label on a pull request starts nothing

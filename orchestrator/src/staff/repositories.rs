@@ -157,14 +157,16 @@ pub(super) async fn bind(
     let found = onboarding::find_repository(&client, &request.owner, &request.name)
         .await
         .map_err(|error| onboarding_error(&error))?;
-    onboarding::onboard(
-        &client,
-        &found,
-        &services.config().github,
-        &services.app.policy.labels,
-    )
-    .await
-    .map_err(|error| onboarding_error(&error))?;
+    if services.app.acts_on(&full_name) {
+        onboarding::onboard(
+            &client,
+            &found,
+            &services.config().github,
+            &services.app.policy.labels,
+        )
+        .await
+        .map_err(|error| onboarding_error(&error))?;
+    }
     let repository = store(&services, &principal, project_id, &request, &found).await?;
     Ok((StatusCode::CREATED, Json(repository)))
 }

@@ -333,6 +333,36 @@ async fn runs_are(world: &mut GateWorld, count: usize) -> anyhow::Result<()> {
     )
 }
 
+#[then("the run comes to have exactly one Job")]
+async fn comes_to_have_a_job(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
+    world.then(step);
+    let id = text(&current_run(world).await?, "id")?;
+    let platform = world.platform().clone();
+    let gate = world.gate.clone();
+    let created = until("the Job of the run", RUN_DEADLINE, async || {
+        let run = platform.database.run(&id).await?.unwrap_or_default();
+        let Some(job) = run["job_name"].as_str() else {
+            return Ok(Reading::NotYet("the run has no Job's name".to_owned()));
+        };
+        let created = gate.audit.writes("create", "jobs", job).await?.len();
+        Ok(if created > 0 {
+            Reading::Reached(created)
+        } else {
+            Reading::NotYet(format!("{job} was not created"))
+        })
+    })
+    .await?;
+    world.equal(
+        &["R-14", "R-17", "R-25"],
+        Kubernetes,
+        &format!("creations of the Job of run {id}"),
+        "audit log: create jobs, 2xx",
+        1,
+        created,
+    )?;
+    Ok(())
+}
+
 #[then("the run had exactly one Job")]
 async fn had_one_job(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);

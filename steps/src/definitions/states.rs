@@ -495,6 +495,18 @@ async fn staff_cancels(world: &mut GateWorld) -> Step {
     Ok(cancel(world, &run, true).await?)
 }
 
+#[when("staff cancels the run without abandoning it")]
+async fn staff_cancels_only(world: &mut GateWorld) -> Step {
+    // The newest delivery may have been refused because of this run; then the run is that of a delivery before.
+    let run = match world.previous_run.clone() {
+        Some(run) if !world.has_run() => run,
+        _ => current_run(world).await?,
+    };
+    cancel(world, &run, false).await?;
+    end_of(world, &text(&run, "id")?).await?;
+    Ok(())
+}
+
 #[when("staff cancels the run of the second Issue without abandoning it")]
 async fn staff_cancels_second(world: &mut GateWorld) -> Step {
     let (_, run) = run_of_second(world).await?;
