@@ -10,7 +10,7 @@ use domain::policy::Policy;
 use domain::runs::{RunStatus, TriggerSource};
 use domain::snapshot::{
     AgentFacts, Binding, Fact, Preflight, Read, RunFacts, SenderFacts, Snapshot, ThreadState,
-    UserFacts,
+    UserFacts, WebhookRuntime,
 };
 use domain::stages::{AccessProfile, Role, RuntimeMode, Stage, TargetEnv, TriggerKind};
 use serde_json::{Value, json};
@@ -95,7 +95,6 @@ fn binding() -> Binding {
         is_platform: false,
         preflight: Preflight::Passed,
         agents: Role::ALL.iter().map(agent).collect(),
-        webhook_runtime: None,
         namespace_ttl_by_role: BTreeMap::new(),
         default_namespace_ttl: None,
     }
@@ -123,6 +122,7 @@ impl Known {
             Read::PullRequestLabels(_) => Fact::Labels(Vec::new()),
             Read::PullRequestReviews(_) => Fact::Reviews(Vec::new()),
             Read::IssueEvidenceSince(..) | Read::PullRequestEvidenceSince(..) => Fact::Evidence(0),
+            Read::WebhookRuntime => Fact::WebhookRuntime(WebhookRuntime::default()),
         }
     }
 }

@@ -243,6 +243,48 @@ Feature: Stages from a label to a pull request
     And the platform comments once with "issue_active_run_exists"
     And the Issue has exactly two runs
 
+  @SL-22 @set-a @p1 @S3-4 @L-29 @L-39 @L-42 @needs-pods
+  Scenario: A stage without its agent starts nothing
+    Given a bound repository with an open Issue
+    And the agent "sa" is switched off for the project
+    When the member sets "run:arch" on the Issue
+    Then the delivery is answered as ignored because "agent_not_configured"
+    And the platform comments once with "agent_not_configured"
+    And the Issue has no run
+    When the agent "sa" is switched on for the project
+    And the member removes "run:arch" from the Issue
+    And the member sets "run:arch" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run is what the table says of its label
+    And the run ends as succeeded
+
+  @SL-23 @set-a @p1 @S3-4 @S3-12 @L-48 @L-72 @L-73 @R-18 @needs-pods
+  Scenario: An agent that fails ends its run
+    Given a bound repository whose agent fails, with an open Issue
+    When the member sets "run:plan" on the Issue
+    Then the run ends as failed because "kubernetes job failed"
+    And the event "run.failed" gives the reason "kubernetes job failed"
+    And the trigger label has left the Issue, which is not in review
+
+  @SL-23 @set-a @p1 @S3-4 @S3-12 @L-48 @L-72 @L-73 @R-19 @needs-pods
+  Scenario: A Job that vanishes ends its run when nobody finds it
+    Given a platform of its own
+    And a bound repository whose agent waits, with an open Issue
+    And a running "run:doc-audit" run
+    When somebody deletes the Job of the run
+    And 31 minutes pass
+    Then the run ends as failed because "kubernetes job not found"
+    And the event "run.failed.job_not_found" gives the reason "kubernetes job not found"
+    And the trigger label has left the Issue, which is not in review
+
+  @SL-23 @set-a @p1 @S3-4 @S3-12 @L-48 @L-72 @L-73 @R-20 @needs-pods
+  Scenario: A run that cannot be launched ends
+    Given a bound repository with an open Issue
+    When the member sets "run:ops" on the Issue
+    Then the run ends as failed because "namespace_prepare_failed"
+    And the event "run.failed.launch_error" gives the reason "namespace_prepare_failed"
+    And the trigger label has left the Issue, which is not in review
+
   @SL-24 @set-a @p1 @S3-4 @L-27 @L-45 @needs-pods @waits-deploy
   Scenario: A push to the default branch deploys it
     Given a bound repository with an open Issue
@@ -257,3 +299,11 @@ Feature: Stages from a label to a pull request
     When the maintainer pushes to "main"
     Then the delivery is answered as ignored because "push_main_versions_autobumped"
     And the versions were bumped in a commit
+
+  @SL-26 @set-a @p1 @S3-4 @L-7 @needs-pods
+  Scenario: The repository says in which mode a stage runs
+    Given a bound repository whose services.yaml runs "plan" in "code-only" mode, with an open Issue
+    When the member sets "run:plan" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run works in "code-only" mode because of "services_yaml"
+    And the run ends as succeeded

@@ -151,6 +151,27 @@ Feature: The door for webhooks
     And a label set on another open Issue still starts a run
     And the Issue has exactly one run
 
+  @WH-12 @set-g @p0 @S3-12 @L-27 @R-67 @needs-pods
+  Scenario Outline: A closed thread takes the namespaces of its runs along
+    Given a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    When <somebody closes it>
+    Then the namespace of the run is deleted with the thread
+
+    Examples:
+      | somebody closes it                                      |
+      | the member closes the Issue                             |
+      | the maintainer closes the pull request without merging it |
+
+  @WH-12 @set-g @p0 @S3-12 @L-27 @R-67 @needs-pods
+  Scenario: A closed Issue leaves what works and what is not its own
+    Given a bound repository whose agent waits, with an open Issue
+    And a second open Issue with a running "run:dev" run
+    And a running "run:dev" run
+    When the member closes the Issue
+    Then the namespace of the run stays because "active_run_in_db"
+    And the namespace of the second Issue's run stays as well
+
   @WH-13 @set-g @p0 @S3-12 @L-26 @L-27
   Scenario Outline: Deliveries that are only received
     Given a bound repository with an open Issue

@@ -18,6 +18,7 @@ pub mod internal_api;
 pub mod onboarding;
 pub mod policy;
 pub mod secrets;
+pub mod services_yaml;
 pub mod staff;
 pub mod startup;
 pub mod store;

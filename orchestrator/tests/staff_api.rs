@@ -251,6 +251,60 @@ async fn personal_tokens_are_shown_once_and_die_when_revoked() {
 }
 
 #[tokio::test]
+async fn an_agent_is_switched_off_for_one_project_only() {
+    let lab = Lab::start().await;
+    let project = lab.project("shop").await;
+    let other = lab.project("docs").await;
+    let path = |project: uuid::Uuid| format!("/api/v1/staff/projects/{project}/agents");
+    let active = |body: &Value, key: &str| {
+        let agents = body["items"].as_array().unwrap();
+        assert_eq!(agents.len(), 8, "{agents:?}");
+        let agent = agents.iter().find(|agent| agent["agent_key"] == key);
+        agent.unwrap()["is_active"].as_bool().unwrap()
+    };
+    let architect = format!("{}/sa", path(project));
+    let changed = lab
+        .send(
+            Method::PUT,
+            &architect,
+            OWNER_TOKEN,
+            Some(json!({"is_active": false})),
+        )
+        .await
+        .expect(200);
+    assert_eq!(
+        changed.body,
+        json!({"agent_key": "sa", "name": "Solution architect", "is_active": false, "is_own": true})
+    );
+    let here = lab.get(&path(project)).await.expect(200).body;
+    assert!(!active(&here, "sa") && active(&here, "dev"));
+    let there = lab.get(&path(other)).await.expect(200).body;
+    assert!(active(&there, "sa"));
+
+    let again = json!({"is_active": true});
+    lab.send(Method::PUT, &architect, OWNER_TOKEN, Some(again.clone()))
+        .await
+        .expect(200);
+    assert!(active(
+        &lab.get(&path(project)).await.expect(200).body,
+        "sa"
+    ));
+    for (unknown, status) in [
+        (format!("{}/party", path(project)), 404),
+        (format!("{}/sa", path(uuid::Uuid::nil())), 404),
+    ] {
+        lab.send(Method::PUT, &unknown, OWNER_TOKEN, Some(again.clone()))
+            .await
+            .expect(status);
+    }
+    assert_eq!(
+        lab.count("SELECT count(*) FROM flow_events WHERE event_type = 'staff.change.recorded' AND payload ->> 'entity' = 'agent'")
+            .await,
+        2
+    );
+}
+
+#[tokio::test]
 async fn unknown_members_and_parameters_are_refused() {
     let lab = Lab::start().await;
     let answer = lab

@@ -146,6 +146,25 @@ impl Staff {
         Ok(())
     }
 
+    /// Switches an agent off or on for a project.
+    ///
+    /// # Errors
+    /// When the API refuses.
+    pub async fn switch_agent(
+        &self,
+        project: &str,
+        agent: &str,
+        is_active: bool,
+    ) -> anyhow::Result<()> {
+        self.expect_success(
+            Method::PUT,
+            &format!("/staff/projects/{project}/agents/{agent}"),
+            Some(serde_json::json!({"is_active": is_active})),
+        )
+        .await?;
+        Ok(())
+    }
+
     /// Binds a repository, which ensures the webhook and syncs the labels.
     ///
     /// # Errors

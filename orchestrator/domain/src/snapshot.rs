@@ -42,6 +42,8 @@ pub enum Read {
     IssueEvidenceSince(i64, DateTime<Utc>),
     /// The same for a pull request.
     PullRequestEvidenceSince(i64, DateTime<Utc>),
+    /// GitHub: `webhookRuntime` of services.yaml on the default branch (L-7).
+    WebhookRuntime,
 }
 
 impl Read {
@@ -74,6 +76,8 @@ pub enum Fact {
     Reviews(Vec<Review>),
     /// Count of comments and reviews.
     Evidence(u32),
+    /// What services.yaml says; the default when there is no such file.
+    WebhookRuntime(WebhookRuntime),
     /// The read failed; the text is for the log. A decision that needs it is repeated (L-32).
     Unreadable(String),
 }
@@ -129,8 +133,6 @@ pub struct Binding {
     pub preflight: Preflight,
     /// Agents of the project and of the system, by key; a project's own wins.
     pub agents: BTreeMap<String, AgentFacts>,
-    /// `webhookRuntime` of its services.yaml, if it has one (L-7).
-    pub webhook_runtime: Option<WebhookRuntime>,
     /// `namespaceTTLByRole` of its services.yaml, in seconds.
     pub namespace_ttl_by_role: BTreeMap<String, i64>,
     /// `defaultNamespaceTTL` of its services.yaml, in seconds.

@@ -47,6 +47,9 @@ pub fn observe(job: Option<&Job>, pods: &[&Pod]) -> RunObservation {
     for pod in pods {
         match observe_pod(pod) {
             PodState::Succeeded => return RunObservation::Succeeded,
+            // What ends a Pod that is being deleted is the deletion; its Job says what that means, or is gone too
+            //
+            PodState::Failed(_) if is_leaving_its_job(pod) => {}
             PodState::Failed(found) => failure = Some(found),
             PodState::Running => agent_running = true,
             PodState::Waiting | PodState::Disrupted => {}
@@ -71,6 +74,11 @@ pub fn observe(job: Option<&Job>, pods: &[&Pod]) -> RunObservation {
         (None, None) if pods.is_empty() => RunObservation::Absent,
         (None, _) => RunObservation::Active { agent_running },
     }
+}
+
+fn is_leaving_its_job(pod: &Pod) -> bool {
+    let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
+    pod.metadata.deletion_timestamp.is_some() && !owners.is_empty()
 }
 
 enum PodState {
@@ -260,6 +268,33 @@ mod tests {
                 }
             );
         }
+    }
+
+    #[test]
+    fn a_pod_that_goes_with_its_job_is_no_failure() {
+        let mut leaving = ended(RUN_CONTAINER, 143, "Failed");
+        leaving.metadata.deletion_timestamp =
+            Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap());
+        assert!(
+            matches!(observe(None, &[&leaving]), RunObservation::Failed(_)),
+            "a Pod without a Job has nobody else who could say how it ended"
+        );
+        leaving.metadata.owner_references = serde_json::from_value(json!([
+            {"apiVersion": "batch/v1", "kind": "Job", "name": "run", "uid": "1"}
+        ]))
+        .unwrap();
+        let waits = RunObservation::Active {
+            agent_running: false,
+        };
+        assert_eq!(observe(None, &[&leaving]), waits);
+        assert_eq!(observe(Some(&job(json!({}))), &[&leaving]), waits);
+        let failed = job(json!({"conditions": [
+            {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}
+        ]}));
+        assert!(matches!(
+            observe(Some(&failed), &[&leaving]),
+            RunObservation::Failed(_)
+        ));
     }
 
     #[test]

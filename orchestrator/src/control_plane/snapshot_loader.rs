@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use domain::effects::is_issue;
 use domain::events::{Event, Thread, ThreadKind};
 use domain::ids::RunId;
-use domain::snapshot::{Binding, Fact, Read, SenderFacts, Snapshot};
+use domain::snapshot::{Binding, Fact, Read, SenderFacts, Snapshot, WebhookRuntime};
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::app::App;
 use crate::github::{self, RepositoryAccess};
+use crate::services_yaml::ServicesYamlError;
 use crate::store::{label_grants, run_history, snapshots, thread_states};
 
 /// A snapshot with what the commit needs to know of its making.
@@ -99,10 +100,11 @@ pub async fn load_facts(
     }
     match github::access_to(app, full_name).await {
         Ok(access) => {
+            let binding = snapshot.binding.as_ref();
             let reads = live.into_iter().map(|read| {
                 let access = &access;
                 async move {
-                    let fact = live_fact(app, access, &read).await;
+                    let fact = live_fact(app, access, binding, &read).await;
                     (read, fact)
                 }
             });
@@ -161,7 +163,12 @@ pub async fn stored_facts(
     Ok(facts)
 }
 
-async fn live_fact(app: &App, access: &RepositoryAccess, read: &Read) -> Fact {
+async fn live_fact(
+    app: &App,
+    access: &RepositoryAccess,
+    binding: Option<&Binding>,
+    read: &Read,
+) -> Fact {
     let reader = &access.reader;
     let fact = match read {
         Read::Issue(number) => optional(reader.issue(*number).await).map(Fact::Issue),
@@ -178,6 +185,9 @@ async fn live_fact(app: &App, access: &RepositoryAccess, read: &Read) -> Fact {
                 .await
                 .map(Fact::Evidence)
         }
+        Read::WebhookRuntime => webhook_runtime(app, access, binding)
+            .await
+            .map(Fact::WebhookRuntime),
         Read::IssueHistory(_)
         | Read::PullRequestHistory(_)
         | Read::IssueState(_)
@@ -194,6 +204,39 @@ async fn live_fact(app: &App, access: &RepositoryAccess, read: &Read) -> Fact {
         );
         Fact::Unreadable(describe(&error))
     })
+}
+
+/// A file that says nothing readable says nothing: the deployment of the run tells what is wrong with it.
+async fn webhook_runtime(
+    app: &App,
+    access: &RepositoryAccess,
+    binding: Option<&Binding>,
+) -> Result<WebhookRuntime, github::GithubError> {
+    let Some(binding) = binding else {
+        return Ok(WebhookRuntime::default());
+    };
+    let read = access
+        .reader
+        .services_yaml(&binding.services_yaml_path, &binding.default_ref)
+        .await;
+    match read.and_then(|file| {
+        file.map_or_else(
+            || Ok(WebhookRuntime::default()),
+            |file| file.webhook_runtime(),
+        )
+    }) {
+        Ok(runtime) => Ok(runtime),
+        Err(ServicesYamlError::Github(error)) => Err(error),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                repository_id = %binding.repository_id,
+                instance = app.config.instance,
+                "failed to read the modes of a services.yaml; the platform's own hold"
+            );
+            Ok(WebhookRuntime::default())
+        }
+    }
 }
 
 fn optional<T>(outcome: Result<T, github::GithubError>) -> Result<Option<T>, github::GithubError> {

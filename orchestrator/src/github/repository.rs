@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::objects::{CommentObject, LabelObject, ReviewObject};
 use super::{GithubClient, GithubError};
+use crate::services_yaml::{self, ServicesYaml, ServicesYamlError};
 
 /// A comment that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +69,15 @@ impl RepositoryApi {
             .get_all::<ReviewObject>(&self.route(format!("pulls/{number}/reviews")))
             .await?;
         Ok(reviews.into_iter().map(Into::into).collect())
+    }
+
+    /// services.yaml at a commit or branch; none when there is no such file.
+    pub async fn services_yaml(
+        &self,
+        path: &str,
+        git_ref: &str,
+    ) -> Result<Option<ServicesYaml>, ServicesYamlError> {
+        services_yaml::read(&self.client, &self.full_name, path, git_ref).await
     }
 
     /// Labels of an Issue or pull request: GitHub numbers both in one row.

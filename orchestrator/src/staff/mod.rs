@@ -2,6 +2,7 @@
 //!
 //! Contract first: `docs/openapi/staff.yaml` lists exactly these routes, and a test compares both.
 mod access;
+mod agents;
 mod attempts;
 mod audit;
 mod body;

@@ -8,14 +8,14 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::state::Services;
 use super::{
-    cancel, deliveries, evidence, github_tokens, labels, launch_profile, members, namespaces,
-    next_steps, personal_tokens, projects, repositories, run_events, run_logs, runs, sign_in,
-    users,
+    agents, cancel, deliveries, evidence, github_tokens, labels, launch_profile, members,
+    namespaces, next_steps, personal_tokens, projects, repositories, run_events, run_logs, runs,
+    sign_in, users,
 };
 use crate::http_api::{unknown_method, unknown_route};
 
 /// Every route with its methods, relative to `/api/v1`; `docs/openapi/staff.yaml` lists the same.
-pub const ROUTES: [(&str, &[Method]); 30] = [
+pub const ROUTES: [(&str, &[Method]); 32] = [
     ("/auth/token", &[Method::POST]),
     ("/auth/me", &[Method::GET]),
     ("/auth/logout", &[Method::POST]),
@@ -35,6 +35,11 @@ pub const ROUTES: [(&str, &[Method]); 30] = [
     (
         "/staff/projects/{project_id}/members/{user_id}",
         &[Method::DELETE],
+    ),
+    ("/staff/projects/{project_id}/agents", &[Method::GET]),
+    (
+        "/staff/projects/{project_id}/agents/{agent_key}",
+        &[Method::PUT],
     ),
     (
         "/staff/projects/{project_id}/repositories",
@@ -104,6 +109,8 @@ pub fn router(services: Services) -> Router {
             format!("{project}/members/{{user_id}}"),
             delete(members::remove),
         ),
+        (format!("{project}/agents"), get(agents::list)),
+        (format!("{project}/agents/{{agent_key}}"), put(agents::set)),
         (
             format!("{project}/repositories"),
             get(repositories::list).post(repositories::bind),

@@ -1,4 +1,5 @@
 //! All SQL of the platform, one file per aggregate; callers own the transactions.
+pub mod agents;
 pub mod clock;
 mod database;
 pub mod deliveries;

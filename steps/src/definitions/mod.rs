@@ -1,6 +1,7 @@
 //! The sentences of the features, grouped by concept.
 
 pub mod catalogue;
+pub mod closing;
 pub mod comments;
 pub mod configuration;
 pub mod debug_hold;

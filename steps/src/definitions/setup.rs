@@ -27,6 +27,18 @@ async fn a_bound_repository(world: &mut GateWorld) -> Step {
     Ok(bind(world, stories::works()).await?)
 }
 
+#[given(
+    expr = "a bound repository whose services.yaml runs {string} in {string} mode, with an open Issue"
+)]
+async fn runs_in_mode(world: &mut GateWorld, kind: String, mode: String) -> Step {
+    let mut files = stories::works();
+    let policy = format!(
+        "apiVersion: codex-k8s.dev/v1alpha1\nkind: ServiceStack\nmetadata:\n  name: shop\nspec:\n  webhookRuntime:\n    triggerModes:\n      {kind}: {mode}\n"
+    );
+    files.insert("services.yaml".to_owned(), policy);
+    Ok(bind(world, files).await?)
+}
+
 #[given(expr = "a bound repository whose agent changes {string}, with an open Issue")]
 async fn agent_changes(world: &mut GateWorld, path: String) -> Step {
     Ok(bind(world, stories::changes_only(&path)).await?)

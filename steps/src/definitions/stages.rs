@@ -1,7 +1,7 @@
 //! What the run of a stage is, by the table of L-6, and the order of stages (labels-and-stages 1.1, 5).
 
 use anyhow::Context;
-use cucumber::{given, then};
+use cucumber::{given, then, when};
 use reports::evidence::ObservationSource::{Github, Kubernetes, Postgres};
 
 use crate::{
@@ -73,6 +73,61 @@ async fn as_the_table_says(world: &mut GateWorld, #[step] step: &gherkin::Step) 
         seen.join(", "),
     )?;
     Ok(())
+}
+
+#[then(expr = "the run works in {string} mode because of {string}")]
+async fn works_in_mode(
+    world: &mut GateWorld,
+    mode: String,
+    source: String,
+    #[step] step: &gherkin::Step,
+) -> Step {
+    world.then(step);
+    await_event(world, "run.started").await?;
+    let run = current_run(world).await?;
+    world.equal(
+        &["L-7"],
+        Postgres,
+        "mode and its source",
+        "agent_runs: runtime_mode, run_payload.runtime.source",
+        format!("{mode}, {source}"),
+        format!(
+            "{}, {}",
+            run["runtime_mode"].as_str().unwrap_or("-"),
+            run["run_payload"]["runtime"]["source"]
+                .as_str()
+                .unwrap_or("-"),
+        ),
+    )?;
+    let seen = job_environment(world, &run, &["CODEXK8S_RUNTIME_MODE"]).await?;
+    world.equal(
+        &["L-7"],
+        Kubernetes,
+        "mode in the Job",
+        "Job: env of container run",
+        mode,
+        seen.join(""),
+    )?;
+    Ok(())
+}
+
+#[given(expr = "the agent {string} is switched off for the project")]
+async fn agent_off(world: &mut GateWorld, agent: String) -> Step {
+    Ok(switch_agent(world, &agent, false).await?)
+}
+
+#[when(expr = "the agent {string} is switched on for the project")]
+async fn agent_on(world: &mut GateWorld, agent: String) -> Step {
+    Ok(switch_agent(world, &agent, true).await?)
+}
+
+async fn switch_agent(world: &mut GateWorld, agent: &str, is_active: bool) -> anyhow::Result<()> {
+    let project = world.place()?.project_id;
+    world
+        .platform()
+        .staff
+        .switch_agent(&project, agent, is_active)
+        .await
 }
 
 #[then("the run works on the branch of the Issue")]

@@ -466,7 +466,7 @@ async fn second_issue(world: &mut GateWorld, label: String) -> Step {
 }
 
 /// The run of the second Issue, as the database has it.
-async fn run_of_second(world: &mut GateWorld) -> anyhow::Result<(u64, Value)> {
+pub async fn run_of_second(world: &mut GateWorld) -> anyhow::Result<(u64, Value)> {
     let (place, delivery) = world
         .many
         .first()

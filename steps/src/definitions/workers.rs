@@ -162,6 +162,21 @@ async fn owner_is_killed(world: &mut GateWorld) -> Step {
     Ok(())
 }
 
+/// By the hand of somebody with the rights for it, not by the platform.
+#[when("somebody deletes the Job of the run")]
+async fn job_deleted(world: &mut GateWorld) -> Step {
+    let run = crate::definitions::outcome::current_run(world).await?;
+    let jobs: kube::Api<k8s_openapi::api::batch::v1::Job> =
+        kube::Api::namespaced(world.gate.kube.clone(), &text(&run, "job_namespace")?);
+    jobs.delete(
+        &text(&run, "job_name")?,
+        &kube::api::DeleteParams::background(),
+    )
+    .await
+    .context("failed to delete the Job")?;
+    Ok(())
+}
+
 #[when("the agent may go on")]
 async fn agent_may_go_on(world: &mut GateWorld) -> Step {
     let signal = world

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::facts::Context;
-use super::guards::{Passed, mode_of};
+use super::guards::Passed;
 use super::lineage;
 use super::new_run::{NewRun, ProfileHints, RunRuntime, RunTrigger};
 use super::trigger::Trigger;
@@ -159,7 +159,7 @@ fn stage_runtime(
     passed: &Passed<'_>,
     stage: Stage,
 ) -> RunRuntime {
-    let (mode, source) = mode_of(passed.binding, passed.kind);
+    let (mode, source) = (passed.mode, passed.mode_source);
     let row = contract(stage);
     let by_review = matches!(trigger, Trigger::Review { .. });
     let live = row.namespace == NamespaceRule::Live

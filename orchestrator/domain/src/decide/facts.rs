@@ -3,7 +3,7 @@
 use super::Undecided;
 use crate::events::{Event, Issue, PullRequest, Review, Thread, ThreadKind};
 use crate::policy::Policy;
-use crate::snapshot::{Binding, Fact, Read, RunFacts, Snapshot, ThreadState};
+use crate::snapshot::{Binding, Fact, Read, RunFacts, Snapshot, ThreadState, WebhookRuntime};
 
 /// Everything a rule may look at.
 #[derive(Clone, Copy)]
@@ -34,6 +34,20 @@ impl<'a> Context<'a> {
     fact!(label_names, Labels -> Vec<String>);
     fact!(reviews, Reviews -> Vec<Review>);
     fact!(evidence, Evidence -> u32);
+    fact!(webhook_runtime, WebhookRuntime -> WebhookRuntime);
+
+    /// Asks for what is absent at once, so that it costs one round trip.
+    pub fn together(&self, reads: impl IntoIterator<Item = Read>) -> Result<(), Undecided> {
+        let missing: Vec<Read> = reads
+            .into_iter()
+            .filter(|read| !self.snapshot.facts.contains_key(read))
+            .collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(Undecided::Missing(missing))
+        }
+    }
 
     pub fn binding(&self) -> Option<&'a Binding> {
         self.snapshot.binding.as_ref()
@@ -41,10 +55,7 @@ impl<'a> Context<'a> {
 
     /// Live labels of a thread.
     pub fn labels(&self, thread: &Thread) -> Result<&'a Vec<String>, Undecided> {
-        self.label_names(match thread.kind {
-            ThreadKind::Issue => Read::IssueLabels(thread.number),
-            ThreadKind::PullRequest => Read::PullRequestLabels(thread.number),
-        })
+        self.label_names(labels_of(thread))
     }
 
     pub fn thread_state(&self, thread: &Thread) -> Result<&'a ThreadState, Undecided> {
@@ -67,5 +78,13 @@ impl<'a> Context<'a> {
 
     pub fn pull_request_thread(&self, number: i64) -> Thread {
         Thread::pull_request(self.event.repository_full_name(), number)
+    }
+}
+
+/// The read of a thread's live labels.
+pub(super) fn labels_of(thread: &Thread) -> Read {
+    match thread.kind {
+        ThreadKind::Issue => Read::IssueLabels(thread.number),
+        ThreadKind::PullRequest => Read::PullRequestLabels(thread.number),
     }
 }

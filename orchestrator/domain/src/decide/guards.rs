@@ -1,6 +1,8 @@
 //! Guards in their fixed order; the first hit decides (L-29).
 
-use super::facts::Context;
+use std::collections::BTreeMap;
+
+use super::facts::{Context, labels_of};
 use super::lineage::{self, Candidate};
 use super::order::{self, Passage};
 use super::trigger::Trigger;
@@ -9,7 +11,9 @@ use crate::events::{Issue, PullRequest, Thread};
 use crate::labels::{CatalogueLabel, NeedLabel, StateLabel};
 use crate::resolver::{self, Resolution, ResolverInput, ResolverSource};
 use crate::snapshot::{AgentFacts, Binding, Preflight, Read, RunFacts, UserFacts};
-use crate::stages::{NamespaceRule, Role, RuntimeMode, Stage, TriggerKind, contract, runtime_mode};
+use crate::stages::{
+    ModeSource, NamespaceRule, Role, RuntimeMode, Stage, TriggerKind, contract, runtime_mode,
+};
 
 /// Why a trigger is refused.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +33,8 @@ pub(super) struct Passed<'a> {
     pub binding: &'a Binding,
     pub actor: Actor,
     pub kind: TriggerKind,
+    pub mode: RuntimeMode,
+    pub mode_source: ModeSource,
     pub agent: &'a AgentFacts,
     pub issue: Option<Issue>,
     pub issue_number: Option<i64>,
@@ -194,6 +200,10 @@ pub(super) fn judge<'a>(
             .as_ref()
             .map(|pull_request| context.pull_request_thread(pull_request.number)),
     );
+    // A run from services.yaml's point of view; what is no stage-run has its mode from elsewhere (L-7).
+    let asks_for_mode = !is_reviewer && !is_discussion && stage != Stage::AiRepair;
+    let labels = threads.iter().map(labels_of);
+    context.together(labels.chain(asks_for_mode.then_some(Read::WebhookRuntime)))?;
     if let Some(reason) = state_gate(context, &threads, exempt)? {
         refuse!(reason);
     }
@@ -247,7 +257,12 @@ pub(super) fn judge<'a>(
 
     // L-41
     let mut candidate = None;
-    let (mode, _) = mode_of(binding, kind);
+    let (mode, mode_source) = if asks_for_mode {
+        let runtime = context.webhook_runtime(Read::WebhookRuntime)?;
+        runtime_mode(kind, &runtime.trigger_modes, runtime.default_mode)
+    } else {
+        runtime_mode(kind, &BTreeMap::new(), None)
+    };
     if !is_reviewer && !is_discussion {
         let rule = contract(stage).namespace;
         let by_label = matches!(trigger, Trigger::Stage { .. });
@@ -291,6 +306,8 @@ pub(super) fn judge<'a>(
         binding,
         actor,
         kind,
+        mode,
+        mode_source,
         agent,
         issue: known_issue,
         issue_number,
@@ -300,15 +317,6 @@ pub(super) fn judge<'a>(
         passage,
         resolver_source,
     })))
-}
-
-/// Mode of a stage-run in a repository (L-7).
-pub(super) fn mode_of(
-    binding: &Binding,
-    kind: TriggerKind,
-) -> (RuntimeMode, crate::stages::ModeSource) {
-    let runtime = binding.webhook_runtime.clone().unwrap_or_default();
-    runtime_mode(kind, &runtime.trigger_modes, runtime.default_mode)
 }
 
 /// L-31, with the grant of L-18. Answers the person to judge as.
@@ -402,15 +410,7 @@ pub(super) fn state_gate(
     exempt: bool,
 ) -> Result<Option<IgnoreReason>, Undecided> {
     let catalogue = &context.policy.labels;
-    let missing: Vec<Read> = threads
-        .iter()
-        .filter_map(|thread| context.labels(thread).err())
-        .filter_map(missing_reads)
-        .flatten()
-        .collect();
-    if !missing.is_empty() {
-        return Err(Undecided::Missing(missing));
-    }
+    context.together(threads.iter().map(labels_of))?;
     let bears = |wanted: CatalogueLabel| -> Result<Option<&Thread>, Undecided> {
         for thread in threads {
             if catalogue.bears(context.labels(thread)?, wanted) {
@@ -438,11 +438,4 @@ pub(super) fn state_gate(
         }
     }
     Ok(None)
-}
-
-fn missing_reads(undecided: Undecided) -> Option<Vec<Read>> {
-    match undecided {
-        Undecided::Missing(reads) => Some(reads),
-        Undecided::Unreadable { .. } => None,
-    }
 }

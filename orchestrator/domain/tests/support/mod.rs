@@ -15,7 +15,7 @@ use domain::policy::Policy;
 use domain::runs::{RunStatus, TriggerSource};
 use domain::snapshot::{
     AgentFacts, Binding, Fact, Grant, Preflight, Read, RunFacts, SenderFacts, Snapshot,
-    ThreadState, UserFacts,
+    ThreadState, UserFacts, WebhookRuntime,
 };
 use domain::stages::{AccessProfile, Role, RuntimeMode, Stage, TargetEnv, TriggerKind, contract};
 use serde_json::{Value, json};
@@ -47,6 +47,7 @@ pub struct World {
     pub reviews: Vec<events::Review>,
     pub unreadable: BTreeSet<Read>,
     pub evidence: u32,
+    pub webhook_runtime: WebhookRuntime,
     pub reads: std::cell::RefCell<Vec<Read>>,
 }
 
@@ -82,7 +83,6 @@ pub fn binding() -> Binding {
         is_platform: false,
         preflight: Preflight::None,
         agents,
-        webhook_runtime: None,
         namespace_ttl_by_role: BTreeMap::new(),
         default_namespace_ttl: None,
     }
@@ -109,6 +109,7 @@ impl Default for World {
             reviews: Vec::new(),
             unreadable: BTreeSet::new(),
             evidence: 0,
+            webhook_runtime: WebhookRuntime::default(),
             reads: std::cell::RefCell::new(Vec::new()),
         }
     }
@@ -275,6 +276,7 @@ impl World {
             Read::IssueEvidenceSince(..) | Read::PullRequestEvidenceSince(..) => {
                 Fact::Evidence(self.evidence)
             }
+            Read::WebhookRuntime => Fact::WebhookRuntime(self.webhook_runtime.clone()),
         }
     }
 

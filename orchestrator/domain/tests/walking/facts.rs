@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::events::{self, Review, Thread, ThreadKind};
 use domain::ids::UserId;
-use domain::snapshot::{Fact, Read, RunFacts, UserFacts};
+use domain::snapshot::{Fact, Read, RunFacts, UserFacts, WebhookRuntime};
 
 use super::telling::account;
 use super::world::{World, moment, uuid};
@@ -75,6 +75,7 @@ impl World<'_> {
             }
             Read::IssueEvidenceSince(number, since) => evidence(Place::issue(*number), since),
             Read::PullRequestEvidenceSince(number, since) => evidence(Place::pull(*number), since),
+            Read::WebhookRuntime => Fact::WebhookRuntime(WebhookRuntime::default()),
         }
     }
 }

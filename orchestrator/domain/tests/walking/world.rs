@@ -71,7 +71,6 @@ pub fn binding() -> Binding {
         is_platform: false,
         preflight: Preflight::None,
         agents: Role::ALL.iter().enumerate().map(agent).collect(),
-        webhook_runtime: None,
         namespace_ttl_by_role: BTreeMap::new(),
         default_namespace_ttl: None,
     }

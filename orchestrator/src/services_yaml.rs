@@ -1,0 +1,220 @@
+//! services.yaml of a bound repository, read through GitHub's contents API at a commit or branch.
+//!
+//! Decisions read its `webhookRuntime` (L-7), deploy tasks the stack it lists. A repository without the file has
+//! neither, which is a configuration like any other.
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use domain::snapshot::WebhookRuntime;
+use domain::stages::{RuntimeMode, TriggerKind};
+use serde::Deserialize;
+use serde_yaml::Value;
+
+use crate::github::{GithubClient, GithubError};
+
+/// Why the file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ServicesYamlError {
+    #[error("failed to read services.yaml: the answer is no base64 text")]
+    Encoding,
+    #[error("failed to read services.yaml: {0}")]
+    Yaml(String),
+    #[error("failed to read services.yaml: {field}: {value:?} is none of {allowed}")]
+    Unknown {
+        field: String,
+        value: String,
+        allowed: String,
+    },
+    #[error(transparent)]
+    Github(#[from] GithubError),
+}
+
+/// The parsed file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServicesYaml(Value);
+
+#[derive(Deserialize)]
+struct ContentObject {
+    #[serde(default)]
+    content: String,
+}
+
+/// Reads the file; none when the repository has no such path at `git_ref`.
+pub async fn read(
+    client: &GithubClient,
+    repository: &str,
+    path: &str,
+    git_ref: &str,
+) -> Result<Option<ServicesYaml>, ServicesYamlError> {
+    let route = format!(
+        "/repos/{repository}/contents/{}?ref={}",
+        escape(path),
+        escape(git_ref)
+    );
+    match client.get::<ContentObject>(&route).await {
+        Ok(content) => ServicesYaml::decode(&content.content).map(Some),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl ServicesYaml {
+    fn decode(content: &str) -> Result<Self, ServicesYamlError> {
+        let compact: String = content.split_whitespace().collect();
+        let bytes = STANDARD
+            .decode(compact)
+            .map_err(|_| ServicesYamlError::Encoding)?;
+        let text = String::from_utf8(bytes).map_err(|_| ServicesYamlError::Encoding)?;
+        Self::parse(&text)
+    }
+
+    fn parse(text: &str) -> Result<Self, ServicesYamlError> {
+        serde_yaml::from_str(text)
+            .map(Self)
+            .map_err(|error| ServicesYamlError::Yaml(error.to_string()))
+    }
+
+    fn section(&self, name: &str) -> Option<&Value> {
+        self.0.get("spec").and_then(|spec| spec.get(name))
+    }
+
+    /// Whether it lists something to build or apply.
+    pub fn lists_a_stack(&self) -> bool {
+        let lists_something = |section: &str| match self.section(section) {
+            Some(Value::Sequence(items)) => !items.is_empty(),
+            Some(Value::Mapping(entries)) => !entries.is_empty(),
+            _ => false,
+        };
+        ["services", "infrastructure", "images", "imports"]
+            .into_iter()
+            .any(lists_something)
+    }
+
+    /// The modes of its `webhookRuntime`.
+    ///
+    /// # Errors
+    /// Names the field whose kind or mode the platform does not know.
+    pub fn webhook_runtime(&self) -> Result<WebhookRuntime, ServicesYamlError> {
+        let Some(section) = self.section("webhookRuntime") else {
+            return Ok(WebhookRuntime::default());
+        };
+        let mut runtime = WebhookRuntime {
+            default_mode: section
+                .get("defaultMode")
+                .map(|value| mode("spec.webhookRuntime.defaultMode", value))
+                .transpose()?,
+            ..WebhookRuntime::default()
+        };
+        if let Some(Value::Mapping(entries)) = section.get("triggerModes") {
+            for (name, value) in entries {
+                let name = text(name);
+                let field = format!("spec.webhookRuntime.triggerModes.{name}");
+                let Some(kind) = TriggerKind::all_labelled().find(|kind| kind.to_string() == name)
+                else {
+                    return Err(ServicesYamlError::Unknown {
+                        field,
+                        value: name,
+                        allowed: "the trigger kinds".to_owned(),
+                    });
+                };
+                runtime.trigger_modes.insert(kind, mode(&field, value)?);
+            }
+        }
+        Ok(runtime)
+    }
+}
+
+fn mode(field: &str, value: &Value) -> Result<RuntimeMode, ServicesYamlError> {
+    let value = text(value);
+    RuntimeMode::from_text(&value).ok_or_else(|| ServicesYamlError::Unknown {
+        field: field.to_owned(),
+        value,
+        allowed: format!("{}, {}", RuntimeMode::FullEnv, RuntimeMode::CodeOnly),
+    })
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// Keeps slashes, which separate the parts of branch names and paths.
+pub(crate) fn escape(path: &str) -> String {
+    path.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_lines_of_githubs_base64_are_one_file() {
+        let whole = STANDARD.encode("spec:\n  services:\n    - name: api\n");
+        let (head, tail) = whole.split_at(whole.len() / 2);
+        let read = ServicesYaml::decode(&format!("{head}\n{tail}\n")).unwrap();
+        assert!(read.lists_a_stack());
+        assert!(matches!(
+            ServicesYaml::decode("%"),
+            Err(ServicesYamlError::Encoding)
+        ));
+        assert!(matches!(
+            ServicesYaml::parse("a: ["),
+            Err(ServicesYamlError::Yaml(_))
+        ));
+    }
+
+    #[test]
+    fn a_file_without_services_lists_no_stack() {
+        let policy_only = "apiVersion: codex-k8s.dev/v1alpha1\nspec:\n  webhookRuntime:\n    defaultMode: full-env\n  services: []\n";
+        assert!(!ServicesYaml::parse(policy_only).unwrap().lists_a_stack());
+    }
+
+    #[test]
+    fn modes_are_read_by_kind_and_by_default() {
+        let read = |text: &str| {
+            ServicesYaml::parse(text)
+                .unwrap()
+                .webhook_runtime()
+                .map_err(|error| error.to_string())
+        };
+        let runtime = read(
+            "spec:\n  webhookRuntime:\n    defaultMode: full-env\n    triggerModes:\n      plan: code-only\n      dev_revise: code-only\n",
+        )
+        .unwrap();
+        assert_eq!(runtime.default_mode, Some(RuntimeMode::FullEnv));
+        let modes: Vec<String> = runtime
+            .trigger_modes
+            .iter()
+            .map(|(kind, mode)| format!("{kind} {mode}"))
+            .collect();
+        assert_eq!(modes.len(), 2, "{modes:?}");
+        assert!(modes.contains(&"plan code-only".to_owned()), "{modes:?}");
+        assert!(
+            modes.contains(&"dev_revise code-only".to_owned()),
+            "{modes:?}"
+        );
+        assert_eq!(read("spec: {}\n"), Ok(WebhookRuntime::default()));
+        assert_eq!(
+            read("spec:\n  webhookRuntime:\n    triggerModes:\n      plan: fast\n"),
+            Err("failed to read services.yaml: spec.webhookRuntime.triggerModes.plan: \"fast\" is none of full-env, code-only".to_owned())
+        );
+        assert_eq!(
+            read("spec:\n  webhookRuntime:\n    triggerModes:\n      party: full-env\n"),
+            Err("failed to read services.yaml: spec.webhookRuntime.triggerModes.party: \"party\" is none of the trigger kinds".to_owned())
+        );
+    }
+
+    #[test]
+    fn branch_names_keep_their_slashes() {
+        assert_eq!(escape("codex/issue 7"), "codex/issue%207");
+    }
+}
