@@ -69,6 +69,9 @@ fn text(sweep: &Sweep) -> String {
             text.push_str(&format!("{:14}{line}\n", ""));
         }
     }
+    for reason in &sweep.sample.without_rest {
+        text.push_str(&format!("not swept: {reason}\n"));
+    }
     for reason in &sweep.left_out {
         text.push_str(&format!("left out: {reason}\n"));
     }
@@ -76,8 +79,14 @@ fn text(sweep: &Sweep) -> String {
         text.push_str(&format!("only one of two plays had: {delivery}\n"));
     }
     text + &format!(
-        "seed {}: {} of {} plays, {} judged, {} red",
-        sweep.seed, sweep.plays, sweep.possible, sweep.judged, sweep.red
+        "seed {}: {} of {} plays of {} of {} scenarios, {} judged, {} red",
+        sweep.seed,
+        sweep.plays,
+        sweep.possible,
+        sweep.sample.sampled,
+        sweep.sample.scenarios,
+        sweep.judged,
+        sweep.red
     )
 }
 

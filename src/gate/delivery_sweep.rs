@@ -11,8 +11,8 @@ use anyhow::Context;
 use fixtures::github::EntryKind;
 use reports::{
     delivery_algebra::{
-        Cell, Comparison, JournaledDelivery, JudgedCell, Played, ScenarioBase, Sweep, cells,
-        choose, compare, judge,
+        Cell, Comparison, JournaledDelivery, JudgedCell, Played, ScenarioBase, Sweep,
+        SweptScenarios, cells, choose, compare, judge, sample,
     },
     evidence::{Recorder, ScenarioResult, ScenarioState},
     journals::GithubCertificate,
@@ -84,6 +84,24 @@ pub async fn sweep_deliveries(
         .map(|result| format!("{}: {}", name(result), result.state.title()))
         .collect();
 
+    let (without_rest, passed): (Vec<_>, Vec<_>) = passed
+        .into_iter()
+        .partition(|result| never_rests(result).is_some());
+    let without_rest = without_rest
+        .iter()
+        .filter_map(|result| Some(format!("{}: {}", name(result), never_rests(result)?)))
+        .collect();
+    let scenarios = passed.len();
+    let most = request.plays.unwrap_or(scenarios);
+    let passed = sample(passed, request.seed, most, |result| {
+        format!("{}:{}", result.key.scenario, result.key.line)
+    });
+    let sample = SweptScenarios {
+        scenarios,
+        sampled: passed.len(),
+        without_rest,
+    };
+
     let run_id = bootstrap::runs::new_run_id();
     let recorder = Recorder::create(&request.out.join("plays"), &run_id)
         .context("failed to open a folder for the journals of the sweep")?;
@@ -121,6 +139,7 @@ pub async fn sweep_deliveries(
     }
     let sweep = Sweep::new(
         request.seed,
+        sample,
         swept.possible,
         (left_out, swept.unsteady),
         swept.judged,
@@ -129,6 +148,26 @@ pub async fn sweep_deliveries(
     std::fs::write(request.out.join("delivery-sweep.json"), text)
         .context("failed to write delivery-sweep.json")?;
     Ok(sweep)
+}
+
+/// Steps after which the platform has something to do until the scenario goes on, and what that is.
+const NEVER_RESTS: [(&str, &str); 2] = [
+    (
+        "whose agent talks",
+        "a discussion listens until somebody ends it",
+    ),
+    (
+        "GitHub has failed once and",
+        "an effect waits for the time that the scenario lets pass",
+    ),
+];
+
+fn never_rests(result: &ScenarioResult) -> Option<&'static str> {
+    let says = |words: &str| result.steps.iter().any(|step| step.text.contains(words));
+    NEVER_RESTS
+        .iter()
+        .find(|(words, _)| says(words))
+        .map(|(_, why)| *why)
 }
 
 /// What a scenario does when nothing happens to its deliveries.

@@ -42,11 +42,12 @@ pub(super) fn markdown(
         counts.not_run, counts.scenarios, counts.waiting, counts.not_provable_here
     ));
     lines.push(format!(
-        "- {} of {} label cells are open ([labels](coverage/labels.json)); {} of {} rules lack a proof by the world ([rules](coverage/rules.json)).",
+        "- {} of {} label cells are open ([labels](coverage/labels.json)); {} of {} rules lack a proof by the world, {} of them wait ([rules](coverage/rules.json)).",
         counts.label_cells - counts.label_cells_proven,
         counts.label_cells,
         counts.rules - counts.rules_proven,
-        counts.rules
+        counts.rules,
+        counts.rules_waiting
     ));
     for stand_in in &run.stand_ins {
         lines.push(format!(

@@ -4,6 +4,9 @@ mod rows;
 mod rules;
 mod scenarios;
 
+#[cfg(test)]
+mod tests;
+
 pub use labels::{CellState, LabelCoverage, LabelRow, ReportedCell};
 pub use rows::{RowCoverage, RowState};
 pub use rules::{RuleCoverage, RuleState};

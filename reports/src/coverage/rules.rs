@@ -2,6 +2,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Overall, ScenarioStatus};
+use crate::evidence::ScenarioState;
 use crate::journals::Journals;
 use crate::spec::Specification;
 
@@ -13,6 +14,8 @@ pub enum RuleState {
     Proven,
     /// Observed, but only by the orchestrator's own word or by the gate: not enough for an effect.
     OwnWordOnly,
+    /// Nothing proves it yet, and a scenario that bears its tag waits for what is not built (E-2).
+    Waiting,
     /// Nothing proves it yet.
     Open,
 }
@@ -28,6 +31,9 @@ pub struct RuleCoverage {
     pub title: String,
     /// State.
     pub state: RuleState,
+    /// Tags of the waiting scenarios that bear the rule, such as `waits-mcp`; empty in any other state.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<String>,
     /// Journal lines of the observations.
     pub observations: Vec<String>,
 }
@@ -70,6 +76,10 @@ pub(super) fn compute(
                 })
                 .collect();
             proofs.sort_by_key(|(own_word, _)| *own_word);
+            let waits = match proofs.is_empty() {
+                true => waits(journals, &rule.id),
+                false => Vec::new(),
+            };
             RuleCoverage {
                 id: rule.id.clone(),
                 chapter: rule.chapter.clone(),
@@ -77,8 +87,10 @@ pub(super) fn compute(
                 state: match proofs.first() {
                     Some((false, _)) => RuleState::Proven,
                     Some((true, _)) => RuleState::OwnWordOnly,
+                    None if !waits.is_empty() => RuleState::Waiting,
                     None => RuleState::Open,
                 },
+                waits,
                 observations: proofs
                     .into_iter()
                     .take(MOST_POINTERS)
@@ -87,4 +99,20 @@ pub(super) fn compute(
             }
         })
         .collect()
+}
+
+fn waits(journals: &Journals, rule: &str) -> Vec<String> {
+    let mut tags: Vec<String> = journals
+        .scenarios
+        .iter()
+        .map(|line| &line.value)
+        .filter(|result| result.state == ScenarioState::Waiting)
+        .filter(|result| result.tags.iter().any(|tag| tag == rule))
+        .flat_map(|result| &result.tags)
+        .filter(|tag| tag.starts_with("waits-"))
+        .cloned()
+        .collect();
+    tags.sort();
+    tags.dedup();
+    tags
 }

@@ -65,10 +65,30 @@ pub fn choose(all: Vec<Cell>, seed: u64, most: usize) -> Vec<Cell> {
     chosen
 }
 
+/// At most `most` of what `key` names, in the order that the seed gives them.
+#[must_use]
+pub fn sample<T>(all: Vec<T>, seed: u64, most: usize, key: impl Fn(&T) -> String) -> Vec<T> {
+    let mut numbered: Vec<([u8; 32], T)> = all
+        .into_iter()
+        .map(|item| (digest(seed, key(&item).as_bytes()), item))
+        .collect();
+    numbered.sort_by_key(|(number, _)| *number);
+    numbered
+        .into_iter()
+        .take(most)
+        .map(|(_, item)| item)
+        .collect()
+}
+
 /// A number that depends on the seed and on the whole play, on nothing else.
 fn number(seed: u64, cell: &Cell) -> [u8; 32] {
+    let play = serde_json::to_vec(cell).expect("a play has only string keys");
+    digest(seed, &play)
+}
+
+fn digest(seed: u64, of: &[u8]) -> [u8; 32] {
     let mut digest = Sha256::new();
     digest.update(seed.to_be_bytes());
-    digest.update(serde_json::to_vec(cell).expect("a play has only string keys"));
+    digest.update(of);
     digest.finalize().into()
 }

@@ -11,10 +11,10 @@ mod sweep;
 mod transform;
 mod words;
 
-pub use cell::{Cell, cells, choose};
+pub use cell::{Cell, cells, choose, sample};
 pub use delivery::{JournaledDelivery, Sent, journaled};
 pub use end_state::{EndState, Head, Refusal, RunEnd, Thread};
 pub use judge::{Comparison, compare};
-pub use sweep::{JudgedCell, Played, Result, ScenarioBase, Sweep, judge};
+pub use sweep::{JudgedCell, Played, Result, ScenarioBase, Sweep, SweptScenarios, judge};
 pub use transform::{Attempt, Transform, TransformKind, came_about};
 pub use words::plain;

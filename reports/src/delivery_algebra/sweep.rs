@@ -107,6 +107,17 @@ pub struct JudgedCell {
     pub result: Result,
 }
 
+/// The scenarios of a sweep.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweptScenarios {
+    /// How many passed and have a rest.
+    pub scenarios: usize,
+    /// How many of them the seed chose.
+    pub sampled: usize,
+    /// Scenarios that have no rest to be compared at, with the reason.
+    pub without_rest: Vec<String>,
+}
+
 /// A sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {
@@ -120,7 +131,10 @@ pub struct Sweep {
     pub judged: usize,
     /// How many are red.
     pub red: usize,
-    /// Scenarios that are not swept, with the reason.
+    /// Which scenarios it is about.
+    #[serde(flatten)]
+    pub sample: SweptScenarios,
+    /// Scenarios that could not be swept, with the reason.
     pub left_out: Vec<String>,
     /// Deliveries that only one of a scenario's two plays had, so that nothing was tried on them.
     pub unsteady: Vec<String>,
@@ -133,6 +147,7 @@ impl Sweep {
     #[must_use]
     pub fn new(
         seed: u64,
+        sample: SweptScenarios,
         possible: usize,
         (left_out, unsteady): (Vec<String>, Vec<String>),
         cells: Vec<JudgedCell>,
@@ -141,6 +156,7 @@ impl Sweep {
             |wanted: fn(&Result) -> bool| cells.iter().filter(|cell| wanted(&cell.result)).count();
         Self {
             seed,
+            sample,
             possible,
             plays: cells.len(),
             judged: count(|result| !matches!(result, Result::NotApplicable { .. })),

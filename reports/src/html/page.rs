@@ -48,6 +48,7 @@ struct Chapter<'a> {
     name: &'a str,
     proven: usize,
     own_word: usize,
+    waiting: usize,
     all: usize,
     proven_percent: String,
     own_word_percent: String,
@@ -91,6 +92,7 @@ impl Page<'_> {
         match rule.state {
             RuleState::Proven => "proven",
             RuleState::OwnWordOnly => "part",
+            RuleState::Waiting => "waits",
             RuleState::Open => "open",
         }
     }
@@ -206,6 +208,7 @@ fn chapters(rules: &[RuleCoverage]) -> Vec<Chapter<'_>> {
                     name: &rule.chapter,
                     proven: 0,
                     own_word: 0,
+                    waiting: 0,
                     all: 0,
                     proven_percent: String::new(),
                     own_word_percent: String::new(),
@@ -218,6 +221,7 @@ fn chapters(rules: &[RuleCoverage]) -> Vec<Chapter<'_>> {
         chapter.all += 1;
         chapter.proven += usize::from(rule.state == RuleState::Proven);
         chapter.own_word += usize::from(rule.state == RuleState::OwnWordOnly);
+        chapter.waiting += usize::from(rule.state == RuleState::Waiting);
         chapter.rules.push(rule);
     }
     for chapter in &mut chapters {

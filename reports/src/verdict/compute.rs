@@ -96,6 +96,8 @@ pub struct Counts {
     pub rules: usize,
     /// Of these, proven by the world.
     pub rules_proven: usize,
+    /// Rules that nothing proves and a waiting scenario bears.
+    pub rules_waiting: usize,
     /// Objects booked.
     pub booked: usize,
     /// Of these, leaked.
@@ -274,6 +276,11 @@ fn counts(
             .rules
             .iter()
             .filter(|rule| rule.state == RuleState::Proven)
+            .count(),
+        rules_waiting: coverage
+            .rules
+            .iter()
+            .filter(|rule| rule.state == RuleState::Waiting)
             .count(),
         booked: ledger.entries.len(),
         leaked: ledger.leaks().count(),

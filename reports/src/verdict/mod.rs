@@ -8,6 +8,8 @@ mod headline;
 mod risk;
 
 #[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
 mod tests;
 
 pub use baseline::Baseline;

@@ -128,6 +128,7 @@ async fn each_ignored(world: &mut GateWorld, reason: String, #[step] step: &gher
     let platform = world.platform();
     let labels = expected::configuration_labels();
     let (mut wanted, mut seen) = (Vec::new(), Vec::new());
+    let (mut told, mut borne) = (Vec::new(), Vec::new());
     for delivery in world.deliveries.clone() {
         until("the decision", DECISION_DEADLINE, async || {
             let stored = platform
@@ -155,6 +156,11 @@ async fn each_ignored(world: &mut GateWorld, reason: String, #[step] step: &gher
         } else {
             "remove"
         };
+        told.push(format!("{op}: {}", names(&applied["after"], "")));
+        borne.push(format!(
+            "{op}: {}",
+            names(&delivery.payload["issue"]["labels"], "/name")
+        ));
         wanted.push(format!(
             "{reason}, {op} {}",
             delivery.payload["label"]["name"]
@@ -174,7 +180,27 @@ async fn each_ignored(world: &mut GateWorld, reason: String, #[step] step: &gher
         wanted.join("; "),
         seen.join("; "),
     )?;
+    world.equal(
+        &["L-19"],
+        Github,
+        "labels of the Issue after each change; label.applied tells the same",
+        "journal of the stand-in: delivery.issue.labels",
+        told.join("; "),
+        borne.join("; "),
+    )?;
     Ok(())
+}
+
+/// Sorted texts of a list, each below `pointer` of its entry.
+fn names(list: &Value, pointer: &str) -> String {
+    let mut names: Vec<&str> = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.pointer(pointer).and_then(Value::as_str))
+        .collect();
+    names.sort_unstable();
+    names.join(", ")
 }
 
 /// Names of the repository's labels with their colours, those of the catalogue only.

@@ -131,7 +131,7 @@ async fn no_secret_in_logs(world: &mut GateWorld, #[step] step: &gherkin::Step) 
         .collect();
     world.holds(
         &["L-26"],
-        Orchestrator,
+        Process,
         "logs of the platform",
         "all log files of the lane, searched for every secret handed to it",
         "no secret, and some text was searched",

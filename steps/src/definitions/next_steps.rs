@@ -371,6 +371,22 @@ async fn judged_as_member(
         world.gate.github.bot_login(),
         delivery.payload["sender"]["login"].as_str().unwrap_or("-"),
     )?;
+    // Everything that the step brought about is decided by now: its run is known.
+    let told = world
+        .gate
+        .github
+        .deliveries_after(&place.repository, 0)
+        .iter()
+        .filter(|delivery| is_labeled(delivery, "issues", &label))
+        .count();
+    world.equal(
+        &["L-100"],
+        Github,
+        &format!("deliveries of {label} on the Issue"),
+        "journal of the stand-in: delivery",
+        1,
+        told,
+    )?;
     let consumed = events_of_issue(world, "label.grant.consumed").await?;
     let actors: Vec<_> = consumed
         .iter()
@@ -628,7 +644,7 @@ async fn taken_elsewhere(world: &mut GateWorld, #[step] step: &gherkin::Step) ->
         Err(error) => format!("{error:#}"),
     };
     world.equal(
-        &["L-99", "E-5"],
+        &["L-97", "L-99", "E-5"],
         Github,
         "labels of the other Issue",
         "journal of the stand-in: delivery",

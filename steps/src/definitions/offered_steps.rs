@@ -67,7 +67,7 @@ async fn offers_row(world: &mut GateWorld, stage: String, #[step] step: &gherkin
         .is_empty();
     let expected = crate::expected::steps_after(&stage, has_pull_request);
     world.equal(
-        &["L-89", "L-90", "L-92", "L-93"],
+        &["L-69", "L-89", "L-90", "L-92", "L-93", "L-94"],
         Github,
         "links of the status comment, in order",
         "GET /repos/…/issues/…/comments",
@@ -217,7 +217,7 @@ async fn no_shortest(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Ste
     .await;
     let (ok, seen) = seen.map_or_else(|error| (false, format!("{error:#}")), |seen| (true, seen));
     world.holds(
-        &["L-96"],
+        &["L-95", "L-96"],
         Github,
         "links of all status comments of the Issue",
         "GET /repos/…/issues/…/comments",

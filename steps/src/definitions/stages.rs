@@ -203,6 +203,7 @@ async fn new_pull_request(world: &mut GateWorld, #[step] step: &gherkin::Step) -
 /// What a delivery before brings about, once it is there.
 #[given(regex = r#"^the (Issue|pull request) has come to carry "([^"]+)"$"#)]
 async fn has_come_to_carry(world: &mut GateWorld, on: String, label: String) -> Step {
+    crate::delivery_play::let_go_newest(world).await?;
     let number = thread(world, &on)?;
     let place = world.place()?;
     until(

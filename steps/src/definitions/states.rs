@@ -169,6 +169,7 @@ async fn has_accepted(world: &mut GateWorld) -> Step {
     set_by(world, &approver, issue, "state:approved").await?;
     let place = world.place()?;
     let pull_request = thread(world, "pull request")?;
+    crate::delivery_play::let_go_newest(world).await?;
     until("the mirrored approval", DECISION_DEADLINE, async || {
         let labels = place.member.labels(&place.repository, pull_request).await?;
         Ok(if labels.contains(&"state:approved".to_owned()) {

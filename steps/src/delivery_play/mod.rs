@@ -11,6 +11,6 @@ mod run;
 
 pub(crate) use parser::number_in;
 pub use plays::{Play, Plays, Taken};
-pub(crate) use plays::{begin, finish, let_go};
+pub(crate) use plays::{begin, finish, let_go, let_go_newest};
 pub(crate) use rest::rest;
 pub use run::run;

@@ -177,6 +177,18 @@ pub(crate) async fn let_go(world: &mut GateWorld, guid: &str) -> anyhow::Result<
     release(world, &plays, &repository).await
 }
 
+/// The same for the newest delivery, before a level is awaited that it may bring about.
+pub(crate) async fn let_go_newest(world: &mut GateWorld) -> anyhow::Result<()> {
+    match world
+        .deliveries
+        .last()
+        .map(|delivery| delivery.guid.clone())
+    {
+        Some(guid) => let_go(world, &guid).await,
+        None => Ok(()),
+    }
+}
+
 async fn release(world: &mut GateWorld, plays: &Plays, repository: &str) -> anyhow::Result<()> {
     let hub = world.gate.github.clone();
     let Some((_, guid)) = plays.chosen(&hub, repository) else {

@@ -42,6 +42,9 @@ pub(super) async fn end_state(world: &mut GateWorld) -> anyhow::Result<EndState>
     })
 }
 
+/// Digits of a run's id in names.
+const RUN_DIGITS: usize = 12;
+
 /// Names that only this play has.
 fn names(place: &Place, runs: &[Value]) -> BTreeMap<String, String> {
     let owner = place.repository.split('/').next().unwrap_or_default();
@@ -57,6 +60,11 @@ fn names(place: &Place, runs: &[Value]) -> BTreeMap<String, String> {
             if let Some(name) = run[field].as_str() {
                 names.insert(name.to_owned(), field.to_owned());
             }
+        }
+        // A rethink has a branch of its own, named after the run (L-50).
+        let id = run["id"].as_str().unwrap_or_default().replace('-', "");
+        if let Some(start) = id.get(..RUN_DIGITS) {
+            names.insert(start.to_owned(), "run12".to_owned());
         }
     }
     names
@@ -85,7 +93,7 @@ fn thread(repository: &Repository, issue: &Issue, names: &BTreeMap<String, Strin
         comments,
         reactions,
         head: issue.pull.as_ref().map(|pull| Head {
-            branch: pull.head_ref.clone(),
+            branch: plain(&pull.head_ref, names),
             commits: pull.size.commits,
             changed_files: pull.size.changed_files,
         }),
