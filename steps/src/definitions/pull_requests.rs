@@ -6,11 +6,10 @@ use reports::evidence::ObservationSource::{Github, Kubernetes, Postgres};
 
 use crate::{
     definitions::{
-        comments::comments_of_bot,
+        namespaces::job_environment,
         outcome::{await_event, current_run},
     },
     place::{delivery_after, mark},
-    wait::{DECISION_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
 
@@ -271,29 +270,16 @@ async fn same_threads(world: &mut GateWorld, #[step] step: &gherkin::Step) -> St
             run["issue_number"], run["pr_number"]
         ),
     )?;
-    let id = text(&run, "id")?;
-    let told = until("the status comment", DECISION_DEADLINE, async || {
-        let comments = comments_of_bot(world, place.issue).await?;
-        let own = comments.iter().any(|comment| {
-            comment["body"]
-                .as_str()
-                .is_some_and(|body| body.contains(&id))
-        });
-        Ok(if own {
-            Reading::Reached(format!("run {id}"))
-        } else {
-            Reading::NotYet(format!("{} comments of others", comments.len()))
-        })
-    })
-    .await
-    .unwrap_or_else(|error| format!("{error:#}"));
+    await_event(world, "run.started").await?;
+    let run = current_run(world).await?;
+    let seen = job_environment(world, &run, &["CODEXK8S_ISSUE_NUMBER"]).await?;
     world.equal(
         &["L-54"],
-        Github,
-        &format!("status comment on {}#{}", place.repository, place.issue),
-        "GET /repos/…/issues/…/comments",
-        format!("run {id}"),
-        told,
+        Kubernetes,
+        "Issue in the Job",
+        "Job: env of container run",
+        place.issue,
+        seen.join(""),
     )?;
     Ok(())
 }
