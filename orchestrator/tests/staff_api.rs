@@ -253,8 +253,19 @@ async fn personal_tokens_are_shown_once_and_die_when_revoked() {
 #[tokio::test]
 async fn an_agent_is_switched_off_for_one_project_only() {
     let lab = Lab::start().await;
-    let project = lab.project("shop").await;
-    let other = lab.project("docs").await;
+    let mut projects = Vec::new();
+    for slug in ["shop", "docs"] {
+        let made = lab
+            .post(
+                "/api/v1/staff/projects",
+                json!({"slug": slug, "name": slug}),
+            )
+            .await
+            .expect(201);
+        let id = made.body["id"].as_str().unwrap();
+        projects.push(id.parse::<uuid::Uuid>().unwrap());
+    }
+    let (project, other) = (projects[0], projects[1]);
     let path = |project: uuid::Uuid| format!("/api/v1/staff/projects/{project}/agents");
     let active = |body: &Value, key: &str| {
         let agents = body["items"].as_array().unwrap();

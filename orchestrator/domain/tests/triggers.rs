@@ -2,13 +2,15 @@
 
 mod support;
 
+use std::collections::BTreeMap;
+
 use domain::audit::AuditEvent;
 use domain::decide::{Outcome, ThreadStateChange, Undecided};
 use domain::effects::Effect;
 use domain::events::Thread;
 use domain::ids::RunId;
 use domain::runs::{RunStatus, TriggerSource};
-use domain::snapshot::{Grant, Preflight, Read, ThreadState};
+use domain::snapshot::{Grant, Preflight, Read, ThreadState, WebhookRuntime};
 use domain::stages::{RuntimeMode, Stage, TargetEnv, TriggerKind, WriteScope};
 use serde_json::json;
 use support::*;
@@ -739,6 +741,67 @@ fn reviewer_runs_are_keyed_by_the_label_event() {
     assert_ne!(
         accepted(&world.decide(&again)).correlation_id,
         made.correlation_id
+    );
+}
+
+/// L-7.
+#[test]
+fn services_yaml_chooses_the_mode_of_a_kind() {
+    let plan = TriggerKind::Work(Stage::Plan);
+    let listed = WebhookRuntime {
+        trigger_modes: [(plan, RuntimeMode::CodeOnly)].into(),
+        default_mode: None,
+    };
+    let by_default = WebhookRuntime {
+        trigger_modes: BTreeMap::new(),
+        default_mode: Some(RuntimeMode::CodeOnly),
+    };
+    let cases = [
+        (
+            "run:plan",
+            WebhookRuntime::default(),
+            "full-env",
+            "trigger_default",
+        ),
+        ("run:plan", listed.clone(), "code-only", "services_yaml"),
+        ("run:dev", listed, "full-env", "trigger_default"),
+        (
+            "run:dev",
+            by_default.clone(),
+            "code-only",
+            "services_yaml_default",
+        ),
+        ("run:ai-repair", by_default, "code-only", "trigger_default"),
+    ];
+    for (label, webhook_runtime, mode, source) in cases {
+        let mut world = World::with_issue(&[label]);
+        world.webhook_runtime = webhook_runtime;
+        let decision = world.decide(&world.labeled(label));
+        let runtime = &accepted(&decision).runtime;
+        assert_eq!(
+            (runtime.mode.as_str(), runtime.source.as_str()),
+            (mode, source),
+            "{label}"
+        );
+    }
+}
+
+/// L-32: without the file's word nothing is decided; what is refused before needs it not.
+#[test]
+fn an_unreadable_services_yaml_holds_up_what_would_start() {
+    let mut world = World::with_issue(&["run:plan"]);
+    world.unreadable.insert(Read::WebhookRuntime);
+    assert!(matches!(
+        world.try_decide(&world.labeled("run:plan")),
+        Err(Undecided::Unreadable {
+            read: Read::WebhookRuntime,
+            ..
+        })
+    ));
+    world.issue_labels.push("state:blocked".to_owned());
+    assert_eq!(
+        reason(&world.decide(&world.labeled("run:plan"))).as_deref(),
+        Some("issue_state_blocked")
     );
 }
 

@@ -1,23 +1,15 @@
 //! Every kind of defect turns the verdict of a run that is otherwise GO.
-use std::collections::BTreeMap;
-
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::json;
 
 use super::criteria::DemandedCells;
-use super::sample::{NAMESPACE, THEN, at, created, green, line, observation, result};
+use super::sample::{green, line, result};
 use super::{
     Baseline, Criteria, LabelDemand, Outcome, Risk, Scope, SelfCheckDemand, Verdict, compute,
 };
-use crate::canary::{CanaryHit, CanarySearch};
-use crate::evidence::{
-    Capability, CapabilityState, GateRun, Observation, ObservationSource, PhaseFacts, ScenarioKey,
-    ScenarioResult, ScenarioState, StepResult, StepState, TargetPhase,
-};
-use crate::journals::{
-    AuditRecord, CertificateProblem, CertificateRoute, GithubCertificate, Journals, LaneSlices,
-    Line, SelfCheck,
-};
+use crate::canary::CanaryHit;
+use crate::evidence::{Capability, CapabilityState, ScenarioState};
+use crate::journals::{CertificateProblem, CertificateRoute, Journals};
 use crate::spec::{CellKind, Specification};
 
 fn criteria() -> Criteria {
