@@ -170,7 +170,7 @@ Feature: State labels
 
   @ST-14 @set-a @p1 @S3-14 @L-27 @L-28 @L-29 @L-42 @L-44 @L-72 @L-73 @L-74 @L-75 @L-77 @L-82 @L-84 @needs-pods
   Scenario Outline: Whatever people and agents do, in whatever order, comes out as the rules say
-    Given a bound repository with two open Issues and everybody who takes part in the 12 moves of walk <walk>
+    Given a bound repository with two open Issues and everybody who takes part in the 11 moves of walk <walk>
     When they make their moves one after the other
     Then after each move the platform has answered and commented as the rules say
     And the labels of both Issues and of every pull request were as the rules say
@@ -178,23 +178,23 @@ Feature: State labels
 
     Examples:
       | walk |
-      | 15   |
-      | 16   |
-      | 51   |
-      | 54   |
-      | 87   |
-      | 93   |
-      | 110  |
-      | 123  |
       | 130  |
-      | 139  |
-      | 200  |
-      | 208  |
-      | 235  |
-      | 250  |
-      | 322  |
-      | 379  |
-      | 382  |
-      | 504  |
-      | 528  |
-      | 587  |
+      | 172  |
+      | 570  |
+      | 616  |
+      | 714  |
+      | 744  |
+      | 771  |
+      | 843  |
+      | 872  |
+      | 999  |
+      | 1002 |
+      | 1221 |
+      | 1361 |
+      | 1380 |
+      | 1414 |
+      | 1571 |
+      | 1659 |
+      | 1663 |
+      | 1708 |
+      | 1925 |

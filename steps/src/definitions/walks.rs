@@ -23,6 +23,10 @@ async fn prepared(world: &mut GateWorld, length: usize, seed: u64) -> Step {
 async fn played(world: &mut GateWorld) -> Step {
     let walk = world.walk.as_mut().context("there is no walk")?;
     walk.play().await;
+    let runs = walk.runs().await?;
+    world
+        .gate
+        .with_facts(&world.key, |facts| facts.runs.extend(runs));
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use super::{
     ground::Ground,
     reading::Sight,
 };
-use crate::place::mark;
+use crate::{place::mark, world::text};
 
 /// A walk, where it plays, and what was compared.
 pub struct Played {
@@ -37,6 +37,15 @@ impl Played {
     #[must_use]
     pub fn stopped(&self) -> Option<&str> {
         self.stopped.as_deref()
+    }
+
+    /// Ids of the runs that people, bots and staff started.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn runs(&self) -> anyhow::Result<Vec<String>> {
+        let runs = self.ground.runs().await?;
+        runs.iter().map(|run| text(run, "id")).collect()
     }
 
     /// Plays until the last move, or until something is not as the reference says: what follows would mean nothing.

@@ -49,32 +49,37 @@ impl Sight {
     }
 }
 
+/// A comment on GitHub.
+struct Remark {
+    thread: u64,
+    id: u64,
+    author: String,
+    body: String,
+}
+
 impl Ground {
     /// Newest comment of the repository.
     pub(super) fn last_comment(&self) -> u64 {
-        let newest = |(_, id, _, _): &(u64, u64, String, String)| *id;
-        self.comments().iter().map(newest).max().unwrap_or_default()
+        let ids = self.remarks().into_iter().map(|remark| remark.id);
+        ids.max().unwrap_or_default()
     }
 
-    fn comments(&self) -> Vec<(u64, u64, String, String)> {
+    fn remarks(&self) -> Vec<Remark> {
         self.gate.github.handle().read(|state| {
             let repository = state.repository(&self.place.repository);
-            let issues = repository
+            let threads = repository
                 .into_iter()
                 .flat_map(|found| found.issues.values());
-            let of_issue = |issue: &fixtures::github::Issue| {
-                let number = issue.number;
-                let told = |comment: &fixtures::github::Comment| {
-                    (
-                        number,
-                        comment.id,
-                        comment.author.clone(),
-                        comment.body.clone(),
-                    )
-                };
-                issue.comments.iter().map(told).collect::<Vec<_>>()
-            };
-            issues.flat_map(of_issue).collect()
+            let remarks = threads.flat_map(|thread| {
+                let comments = thread.comments.iter();
+                comments.map(move |comment| Remark {
+                    thread: thread.number,
+                    id: comment.id,
+                    author: comment.author.clone(),
+                    body: comment.body.clone(),
+                })
+            });
+            remarks.collect()
         })
     }
 
@@ -95,12 +100,13 @@ impl Ground {
             self.gate.github.platform_login(),
         ];
         let mut comments = BTreeSet::new();
-        for (number, id, author, body) in self.comments() {
-            if id > comment && platform.contains(&author) {
-                let named = reasons.iter().find(|reason| body.contains(reason.as_str()));
-                if let Some(reason) = named {
-                    comments.insert(format!("{}: {reason}", self.named(number)));
-                }
+        for remark in self.remarks() {
+            let is_new = remark.id > comment && platform.contains(&remark.author);
+            let named = reasons
+                .iter()
+                .find(|reason| is_new && remark.body.contains(reason.as_str()));
+            if let Some(reason) = named {
+                comments.insert(format!("{}: {reason}", self.named(remark.thread)));
             }
         }
         let database = &self.platform.database;
