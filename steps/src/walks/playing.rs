@@ -85,6 +85,9 @@ impl Played {
 
     /// The moves before, for a person who wants to walk there.
     fn so_far(&self, number: usize) -> String {
+        if number == 1 {
+            return String::new();
+        }
         let before = (1..number).zip(&self.walk.moves);
         let before: Vec<String> = before
             .map(|(number, step)| format!("{number}. {step}"))
