@@ -141,35 +141,41 @@ fn rules_of_answers(view: &View) -> Vec<&'static str> {
     rules
 }
 
+fn starts_a_run(view: &View) -> bool {
+    let mut answers = view.answers.iter();
+    answers.any(|answer| answer.starts_with("accepted"))
+}
+
 fn rules_of_labels(step: &Move, view: &View) -> Vec<&'static str> {
-    if view
-        .answers
-        .iter()
-        .any(|answer| answer.starts_with("accepted"))
-    {
+    if starts_a_run(view) {
         return vec!["L-74"];
     }
     match step {
         Move::End { .. } => vec!["L-72", "L-73"],
         Move::Cancel { .. } => vec!["L-72", "L-82"],
-        Move::Label { label, .. } if label == "state:approved" => vec!["L-75", "L-76", "L-77"],
+        Move::Label { who, label, .. } if label == "state:approved" => {
+            match reference::person(who).approver() {
+                true => vec!["L-75", "L-77"],
+                false => vec!["L-76"],
+            }
+        }
         Move::Label { label, .. } if label == "state:abandoned" => vec!["L-75", "L-83"],
         Move::Label { label, .. } if label.starts_with("state:") => vec!["L-75"],
-        Move::Unlabel { label, .. } if label.starts_with("need:") => vec!["L-84", "L-86"],
-        Move::Review { .. } | Move::ClosePull { .. } => vec!["L-78"],
-        _ => vec!["L-42"],
+        Move::Unlabel { label, .. } if label == "need:input" => vec!["L-84"],
+        Move::Unlabel { label, .. } if label.starts_with("need:") => vec!["L-86"],
+        Move::Review { state, .. } if state == "approved" => vec!["L-78"],
+        Move::ClosePull { .. } => vec!["L-78"],
+        _ if view.answers.iter().any(|answer| answer.contains("comment")) => vec!["L-42"],
+        _ => vec!["L-27"],
     }
 }
 
 fn rules_of_runs(step: &Move, view: &View) -> Vec<&'static str> {
-    if view
-        .answers
-        .iter()
-        .any(|answer| answer.starts_with("accepted"))
-    {
+    if starts_a_run(view) {
         return vec!["L-44"];
     }
     match step {
+        Move::End { .. } => vec!["L-48"],
         Move::Cancel { .. } => vec!["L-82"],
         Move::Label { label, .. } if label == "state:abandoned" => vec!["L-83"],
         Move::Unlabel { label, .. } if label == "mode:discussion" => vec!["L-107"],
