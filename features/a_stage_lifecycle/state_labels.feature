@@ -167,3 +167,34 @@ Feature: State labels
     And the member removes "run:debug" from the Issue
     And 1 hours pass
     Then the namespace of the run is swept
+
+  @ST-14 @set-a @p1 @S3-14 @L-27 @L-28 @L-29 @L-42 @L-44 @L-72 @L-73 @L-74 @L-75 @L-77 @L-82 @L-84 @needs-pods
+  Scenario Outline: Whatever people and agents do, in whatever order, comes out as the rules say
+    Given a bound repository with two open Issues and everybody who takes part in the 11 moves of walk <walk>
+    When they make their moves one after the other
+    Then after each move the platform has answered and commented as the rules say
+    And the labels of both Issues and of every pull request were as the rules say
+    And every run had begun, gone on or ended as the rules say
+
+    Examples:
+      | walk |
+      | 130  |
+      | 172  |
+      | 570  |
+      | 616  |
+      | 714  |
+      | 744  |
+      | 771  |
+      | 843  |
+      | 872  |
+      | 999  |
+      | 1002 |
+      | 1221 |
+      | 1361 |
+      | 1380 |
+      | 1414 |
+      | 1571 |
+      | 1659 |
+      | 1663 |
+      | 1708 |
+      | 1925 |

@@ -18,6 +18,7 @@ pub mod runner;
 pub mod selection;
 pub mod staff;
 pub mod wait;
+pub mod walks;
 pub mod world;
 pub mod writer;
 

@@ -198,6 +198,8 @@ pub struct GateWorld {
     pub review: Option<u64>,
     pub answer: Option<(u16, Value)>,
     pub remembered: HashMap<String, String>,
+    /// The walk that the scenario plays.
+    pub walk: Option<crate::walks::Played>,
     /// The repositories of the scenario meet the null from now on.
     meets_null: bool,
 }
@@ -235,6 +237,7 @@ impl GateWorld {
             review: None,
             answer: None,
             remembered: HashMap::new(),
+            walk: None,
             meets_null: false,
         })
     }

@@ -1,7 +1,6 @@
 //! Laws over sequences of events: nothing that people, bots and time do in any order breaks them. The world holds the
 //! laws of a single delivery after every move; see `walking`.
 
-mod reference;
 mod walking;
 
 use proptest::prelude::*;

@@ -1,7 +1,6 @@
 //! Seeded walks through labels, reviews, comments, merges and cancels: the domain against a second opinion, step by
 //! step.
 
-mod reference;
 mod walking;
 
 use std::collections::BTreeSet;

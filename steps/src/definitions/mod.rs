@@ -28,4 +28,5 @@ pub mod special_runs;
 pub mod stages;
 pub mod states;
 pub mod time;
+pub mod walks;
 pub mod workers;

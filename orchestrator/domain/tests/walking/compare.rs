@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::mutation::Mutation;
 use super::world::World;
-use crate::reference::{Model, Move, View};
+use reference::{Model, Move, View};
 
 /// The first move after which the two disagree, or after which the world broke a law.
 #[derive(Debug)]

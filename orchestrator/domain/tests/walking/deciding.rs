@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::facts::place_of;
 use super::world::{World, line, moment, uuid};
-use crate::reference::BOT;
+use reference::BOT;
 
 impl World<'_> {
     pub(super) fn deliver(&mut self, event_type: &str, mut payload: Value, recorded: bool) {

@@ -10,7 +10,7 @@ use domain::transitions::{EndedRun, after_ended_run};
 use super::facts::place_of;
 use super::telling::Change;
 use super::world::{World, line, moment};
-use crate::reference::{BOT, Place, View};
+use reference::{BOT, Place, View};
 
 impl World<'_> {
     /// The row of a new run, with the namespace that its worker would give it.

@@ -7,7 +7,7 @@ use domain::snapshot::{Fact, Read, RunFacts, UserFacts, WebhookRuntime};
 
 use super::telling::account;
 use super::world::{World, moment, uuid};
-use crate::reference::{Place, person};
+use reference::{Place, person};
 
 pub(super) fn place_of(thread: &Thread) -> Place {
     match thread.kind {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::world::{REPOSITORY, UNBOUND, World, moment};
-use crate::reference::{BOT, Place, Pull, person};
+use reference::{BOT, Place, Pull, person};
 
 /// One label change on GitHub.
 pub(super) struct Change<'a> {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::mutation::Mutation;
 use super::telling::{Change, account, head};
-use crate::reference::{BOT, Forge, Move, Place, View, person};
+use reference::{BOT, Forge, Move, Place, View, person};
 
 pub const REPOSITORY: &str = "acme/shop";
 /// The Issue that lies in a repository without a binding.

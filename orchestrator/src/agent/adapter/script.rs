@@ -163,7 +163,8 @@ async fn play(task: &Task<'_>, step: &Step, variables: &[(&str, String)]) -> Res
     } else if let Some(status) = &step.status {
         report_status(task, &expand(&status.text, variables)).await
     } else if let Some(gate) = &step.gate {
-        while !gate.file.exists() {
+        let file = PathBuf::from(expand(&gate.file, variables));
+        while !file.exists() {
             tokio::time::sleep(GATE_INTERVAL).await;
         }
         Ok(())

@@ -1,7 +1,6 @@
 //! The file format of the script adapter: stories with conditions, each a list of steps.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -82,7 +81,7 @@ pub(super) struct Status {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Gate {
-    pub(super) file: PathBuf,
+    pub(super) file: String,
 }
 
 /// A review of the run's pull request, as the agent itself would submit it.

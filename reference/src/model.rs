@@ -84,6 +84,8 @@ pub struct Model {
     pub(super) grants: BTreeMap<(Place, String), String>,
     /// Reviewer-runs by pull request and its `updated_at` (L-88).
     pub(super) reviewer_keys: BTreeMap<(i64, u64), usize>,
+    /// A revise without a pull request ends when it is claimed (L-46 row 4) and waits for no agent.
+    claims_at_once: bool,
     pub(super) answers: Vec<String>,
 }
 
@@ -99,12 +101,21 @@ impl Default for Model {
             role_set: BTreeMap::new(),
             grants: BTreeMap::new(),
             reviewer_keys: BTreeMap::new(),
+            claims_at_once: false,
             answers: Vec::new(),
         }
     }
 }
 
 impl Model {
+    /// One whose runs are claimed by workers as soon as they are there.
+    pub fn of_a_running_system() -> Self {
+        Self {
+            claims_at_once: true,
+            ..Self::default()
+        }
+    }
+
     /// Plays one move to its end: deliveries answered, effects done, own webhooks back.
     pub fn play(&mut self, step: &Move) -> View {
         self.answers.clear();
@@ -177,6 +188,14 @@ impl Model {
                     self.agents_off.remove(agent);
                 }
             },
+        }
+        if self.claims_at_once {
+            for number in 1..=self.runs.len() {
+                let run = &self.runs[number - 1];
+                if run.is_active() && run.revise && run.pull.is_none() && !run.discussion {
+                    self.end(number, "failed", false);
+                }
+            }
         }
         self.view()
     }

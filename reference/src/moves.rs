@@ -139,6 +139,26 @@ pub enum Move {
     },
 }
 
+impl Move {
+    /// The person who does it; none when an agent, staff or time does.
+    pub fn who(&self) -> Option<&str> {
+        match self {
+            Move::Label { who, .. }
+            | Move::LabelTwo { who, .. }
+            | Move::Unlabel { who, .. }
+            | Move::Comment { who, .. }
+            | Move::Review { who, .. }
+            | Move::SetIssueOpen { who, .. }
+            | Move::ClosePull { who, .. }
+            | Move::NextStep { who, .. }
+            | Move::TellAgain { who, .. } => Some(who),
+            Move::Push { .. } | Move::End { .. } | Move::Cancel { .. } | Move::Switch { .. } => {
+                None
+            }
+        }
+    }
+}
+
 impl fmt::Display for Move {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

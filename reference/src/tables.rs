@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-const SPECIFICATION: &str = include_str!("../../../../docs/spec/labels-and-stages.md");
+const SPECIFICATION: &str = include_str!("../../docs/spec/labels-and-stages.md");
 
 /// States that exclude each other on one thread (L-75).
 pub const EXCLUSIVE: [&str; 4] = [

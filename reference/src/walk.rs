@@ -1,6 +1,7 @@
 //! Draws walks: mostly what people would do next, sometimes what they should not.
 
 use super::forge::{ISSUES, Place, UNBOUND};
+use super::live;
 use super::model::{Model, Run};
 use super::moves::{BOT, Move, PEOPLE};
 use super::random::Random;
@@ -16,11 +17,26 @@ pub struct Walk {
 impl Walk {
     /// The walk of a seed; `fresh` is a model that has seen nothing.
     pub fn of_seed(seed: u64, length: usize, fresh: &Model) -> Self {
+        Self::drawn(seed, length, fresh, |_, _| true)
+    }
+
+    /// The walk of a seed for a running system: moves that such a system cannot be made to do at will are drawn anew.
+    /// `fresh` is [`Model::of_a_running_system`].
+    pub fn live(seed: u64, length: usize, fresh: &Model) -> Self {
+        Self::drawn(seed, length, fresh, live::can_be_played)
+    }
+
+    fn drawn(
+        seed: u64,
+        length: usize,
+        fresh: &Model,
+        wanted: impl Fn(&Model, &Move) -> bool,
+    ) -> Self {
         let mut model = fresh.clone();
         let mut random = Random::new(seed);
         let mut moves = Vec::with_capacity(length);
         while moves.len() < length {
-            if let Some(step) = draw(&model, &mut random) {
+            if let Some(step) = draw(&model, &mut random).filter(|step| wanted(&model, step)) {
                 model.play(&step);
                 moves.push(step);
             }
