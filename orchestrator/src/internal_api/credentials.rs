@@ -10,6 +10,8 @@ use domain::audit::{
 use domain::ids::{CorrelationId, ProjectId, RunId};
 use domain::runs::RunStatus;
 use http::StatusCode;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DeleteParams};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -67,7 +69,7 @@ pub(super) async fn issue(
         .ok_or_else(|| ApiError::unavailable("no cluster is configured"))?;
     let run = run_reads::token_subject(services.pool(), run_id)
         .await?
-        .filter(|run| RunStatus::from_text(&run.status).is_some_and(|status| !status.is_terminal()))
+        .filter(is_open)
         .ok_or_else(|| {
             ApiError::failed_precondition("there is no such run, or it has ended (G-6)")
         })?;
@@ -110,12 +112,43 @@ pub(super) async fn issue(
     apply_run_secret(kube, &request.namespace, &secret_name, labels, &credentials)
         .await
         .map_err(|error| secret_error(&error))?;
+    // A run that ended meanwhile was cleaned up before the Secret was there, and has no Job that would take it along.
+    if !is_active(&services, run_id).await? {
+        delete_secret(kube, &request.namespace, &secret_name).await?;
+        return Err(ApiError::failed_precondition("the run has ended (G-6)"));
+    }
     Ok(Json(IssueAnswer {
         token_id: issue.token_id,
         secret_name,
         secret_namespace: request.namespace,
         expires_at,
     }))
+}
+
+fn is_open(run: &run_reads::TokenSubject) -> bool {
+    RunStatus::from_text(&run.status).is_some_and(|status| !status.is_terminal())
+}
+
+async fn is_active(services: &Services, run_id: Uuid) -> Result<bool, ApiError> {
+    let run = run_reads::token_subject(services.pool(), run_id).await?;
+    Ok(run.as_ref().is_some_and(is_open))
+}
+
+async fn delete_secret(kube: &kube::Client, namespace: &str, name: &str) -> Result<(), ApiError> {
+    let secrets: Api<Secret> = Api::namespaced(kube.clone(), namespace);
+    match secrets.delete(name, &DeleteParams::default()).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "failed to delete the credentials of a run that has ended"
+            );
+            Err(ApiError::unavailable(
+                "the cluster does not answer; try again",
+            ))
+        }
+    }
 }
 
 async fn store_issue(

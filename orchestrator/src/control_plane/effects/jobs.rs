@@ -1,7 +1,7 @@
 //! Stops what a cancelled run has in the cluster: its Job, or its Pod (R-28, L-83).
 use domain::ids::RunId;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Api, DeleteParams, ListParams, PropagationPolicy};
 use kube::runtime::wait::{await_condition, conditions::is_deleted};
 use std::time::Duration;
@@ -12,7 +12,8 @@ use crate::cluster::keys;
 /// Below the 50 s of an attempt at an effect; a session needs milliseconds to say that it ends.
 const END_OF_PODS_LIMIT: Duration = Duration::from_secs(30);
 
-/// Deletes every Job and free Pod that bears the run's id; none is fine.
+/// Deletes every Job and free Pod that bears the run's id, and the credentials that were made for it: a run that is
+/// cancelled before its Job exists has nothing that would take them along. None is fine.
 pub(super) async fn stop(attempt: &Attempt<'_>, run_id: RunId) -> Result<(), EffectError> {
     let client = attempt.app.kube.clone().ok_or(EffectError::NoCluster)?;
     let selector = format!(
@@ -51,6 +52,16 @@ pub(super) async fn stop(attempt: &Attempt<'_>, run_id: RunId) -> Result<(), Eff
             absent_is_fine(
                 Api::<Pod>::namespaced(client.clone(), &namespace)
                     .delete(&name, &deletion)
+                    .await,
+            )?;
+        }
+    }
+    let secrets: Api<Secret> = Api::all(client.clone());
+    for secret in secrets.list_metadata(&parameters).await?.items {
+        if let (Some(namespace), Some(name)) = (secret.metadata.namespace, secret.metadata.name) {
+            absent_is_fine(
+                Api::<Secret>::namespaced(client.clone(), &namespace)
+                    .delete(&name, &DeleteParams::default())
                     .await,
             )?;
         }
