@@ -151,7 +151,11 @@ pub async fn sweep_deliveries(
 }
 
 /// Steps after which the platform has something to do until the scenario goes on, and what that is.
-const NEVER_RESTS: [(&str, &str); 2] = [
+const NEVER_RESTS: [(&str, &str); 3] = [
+    (
+        "hours pass",
+        "what the passed time brings about is on record only when it is done",
+    ),
     (
         "whose agent talks",
         "a discussion listens until somebody ends it",
