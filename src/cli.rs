@@ -114,11 +114,7 @@ pub struct DeliverySweepArguments {
     #[arg(long, default_value = "features", value_name = "PATH")]
     pub features: PathBuf,
     /// Tag expression of the scenarios that are played again.
-    #[arg(
-        long,
-        value_name = "EXPR",
-        default_value = "(@set-a or @set-b) and not @ST-14"
-    )]
+    #[arg(long, value_name = "EXPR", default_value = "@set-a or @set-b")]
     pub tags: String,
     /// Chooses among the plays that there are; the same seed chooses the same.
     #[arg(long, default_value_t = 1)]

@@ -99,10 +99,7 @@ impl Reporter {
             "{mark} {:>3}/{total} {} {} ({seconds:.1} s)",
             done, result.key.scenario, result.name
         ));
-        if !matches!(
-            result.state,
-            ScenarioState::Passed | ScenarioState::Waiting | ScenarioState::NotProvableHere
-        ) {
+        if result.state.is_trouble() {
             let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
             self.line(&format!(
                 "    {}",

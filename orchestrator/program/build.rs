@@ -1,20 +1,14 @@
 //! Embeds the revision of the checkout.
 //! The program is a package of its own so that a commit relinks it and does not recompile the library.
 use std::env;
-use std::path::PathBuf;
 use std::process::Command;
 
 fn main() {
-    let git_directory = git(&["rev-parse", "--absolute-git-dir"]).map(PathBuf::from);
-    if let Some(directory) = &git_directory {
-        for file in ["HEAD", "index"] {
-            println!("cargo:rerun-if-changed={}", directory.join(file).display());
-        }
-        if let Some(branch) = git(&["symbolic-ref", "--quiet", "HEAD"]) {
-            println!(
-                "cargo:rerun-if-changed={}",
-                directory.join(branch).display()
-            );
+    let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
+    // Git tells where each lies: a worktree has its own HEAD and index, and shares the branches.
+    for file in ["HEAD", "index"].into_iter().chain(branch.as_deref()) {
+        if let Some(path) = git(&["rev-parse", "--path-format=absolute", "--git-path", file]) {
+            println!("cargo:rerun-if-changed={path}");
         }
     }
     println!("cargo:rerun-if-env-changed=CODEXK8S_BUILD_REVISION");

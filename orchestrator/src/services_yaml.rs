@@ -67,7 +67,7 @@ impl ServicesYaml {
         Self::parse(&text)
     }
 
-    fn parse(text: &str) -> Result<Self, ServicesYamlError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, ServicesYamlError> {
         serde_yaml::from_str(text)
             .map(Self)
             .map_err(|error| ServicesYamlError::Yaml(error.to_string()))
@@ -104,20 +104,21 @@ impl ServicesYaml {
                 .transpose()?,
             ..WebhookRuntime::default()
         };
-        if let Some(Value::Mapping(entries)) = section.get("triggerModes") {
-            for (name, value) in entries {
-                let name = text(name);
-                let field = format!("spec.webhookRuntime.triggerModes.{name}");
-                let Some(kind) = TriggerKind::all_labelled().find(|kind| kind.to_string() == name)
-                else {
-                    return Err(ServicesYamlError::Unknown {
-                        field,
-                        value: name,
-                        allowed: "the trigger kinds".to_owned(),
-                    });
-                };
-                runtime.trigger_modes.insert(kind, mode(&field, value)?);
+        let modes = match section.get("triggerModes") {
+            None | Some(Value::Null) => return Ok(runtime),
+            Some(Value::Mapping(modes)) => modes,
+            Some(other) => {
+                let field = "spec.webhookRuntime.triggerModes";
+                return Err(unknown(field, text(other), "the mappings"));
             }
+        };
+        for (name, value) in modes {
+            let name = text(name);
+            let field = format!("spec.webhookRuntime.triggerModes.{name}");
+            let kind = TriggerKind::all_labelled()
+                .find(|kind| kind.to_string() == name)
+                .ok_or_else(|| unknown(&field, name, "the trigger kinds"))?;
+            runtime.trigger_modes.insert(kind, mode(&field, value)?);
         }
         Ok(runtime)
     }
@@ -125,11 +126,16 @@ impl ServicesYaml {
 
 fn mode(field: &str, value: &Value) -> Result<RuntimeMode, ServicesYamlError> {
     let value = text(value);
-    RuntimeMode::from_text(&value).ok_or_else(|| ServicesYamlError::Unknown {
+    let allowed = format!("{}, {}", RuntimeMode::FullEnv, RuntimeMode::CodeOnly);
+    RuntimeMode::from_text(&value).ok_or_else(|| unknown(field, value, &allowed))
+}
+
+fn unknown(field: &str, value: String, allowed: &str) -> ServicesYamlError {
+    ServicesYamlError::Unknown {
         field: field.to_owned(),
         value,
-        allowed: format!("{}, {}", RuntimeMode::FullEnv, RuntimeMode::CodeOnly),
-    })
+        allowed: allowed.to_owned(),
+    }
 }
 
 fn text(value: &Value) -> String {
@@ -210,6 +216,10 @@ mod tests {
         assert_eq!(
             read("spec:\n  webhookRuntime:\n    triggerModes:\n      party: full-env\n"),
             Err("failed to read services.yaml: spec.webhookRuntime.triggerModes.party: \"party\" is none of the trigger kinds".to_owned())
+        );
+        assert!(
+            read("spec:\n  webhookRuntime:\n    triggerModes: [plan]\n")
+                .is_err_and(|error| error.contains("spec.webhookRuntime.triggerModes: "))
         );
     }
 

@@ -69,7 +69,7 @@ fn text(sweep: &Sweep) -> String {
             text.push_str(&format!("{:14}{line}\n", ""));
         }
     }
-    for reason in &sweep.sample.without_rest {
+    for reason in &sweep.sample.not_swept {
         text.push_str(&format!("not swept: {reason}\n"));
     }
     for reason in &sweep.left_out {

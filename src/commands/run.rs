@@ -1,7 +1,7 @@
 //! `gonogo run`.
 
 use bootstrap::{CacheFolder, runs::take_name};
-use reports::verdict::Outcome;
+use reports::{evidence::ScenarioResult, verdict::Outcome};
 
 use super::target;
 use crate::{
@@ -62,6 +62,9 @@ fn print(verdict: &Verdict, output: Output) {
             if let Some(reason) = &verdict.interrupted {
                 print_line(reason);
             }
+            for line in troubles(&verdict.results) {
+                print_line(&line);
+            }
             print_line(&verdict.headline);
             print_line(&format!(
                 "report: {}",
@@ -69,6 +72,24 @@ fn print(verdict: &Verdict, output: Output) {
             ));
         }
     }
+}
+
+/// What did not pass, once more beside the verdict: among hundreds of lines nobody finds it again.
+fn troubles(results: &[ScenarioResult]) -> Vec<String> {
+    results
+        .iter()
+        .filter(|result| result.state.is_trouble())
+        .map(|result| {
+            format!(
+                "{} {} {} ({}): {}",
+                result.state.title(),
+                result.key.scenario,
+                result.name,
+                result.file,
+                result.reason.as_deref().unwrap_or("no reason given")
+            )
+        })
+        .collect()
 }
 
 /// What the arguments ask for.

@@ -14,6 +14,7 @@ pub mod hub;
 pub mod null;
 pub mod place;
 pub mod platform;
+mod rest;
 pub mod runner;
 pub mod selection;
 pub mod staff;

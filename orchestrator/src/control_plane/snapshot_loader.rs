@@ -206,7 +206,7 @@ async fn live_fact(
     })
 }
 
-/// A file that says nothing readable says nothing: the deployment of the run tells what is wrong with it.
+/// A file that is not understood says nothing here: the deployment of a run refuses it with the field.
 async fn webhook_runtime(
     app: &App,
     access: &RepositoryAccess,

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::credentials::{GithubTokensError, resolve_for_repository};
 use crate::github::{GithubClient, GithubError};
-use crate::services_yaml::{self, ServicesYamlError, escape};
+use crate::services_yaml::{self, ServicesYaml, ServicesYamlError, escape};
 use crate::store::repositories;
 
 /// A full SHA-1 commit id.
@@ -75,11 +75,18 @@ pub async fn snapshot(
 ) -> Result<SourceSnapshot, SourceError> {
     let commit = resolve(client, repository, build_ref).await?;
     let read = services_yaml::read(client, repository, services_yaml_path, &commit).await?;
-    let stack = match read {
-        Some(file) if file.lists_a_stack() => Stack::Services,
-        _ => Stack::Empty,
-    };
+    let stack = read.as_ref().map_or(Ok(Stack::Empty), stack_of)?;
     Ok(SourceSnapshot { commit, stack })
+}
+
+/// A file with a field that the platform does not understand is refused before anything is written.
+fn stack_of(file: &ServicesYaml) -> Result<Stack, ServicesYamlError> {
+    file.webhook_runtime()?;
+    Ok(if file.lists_a_stack() {
+        Stack::Services
+    } else {
+        Stack::Empty
+    })
 }
 
 async fn resolve(
@@ -110,6 +117,23 @@ fn is_commit_id(text: &str) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_file_that_is_not_understood_has_no_stack() {
+        let stack = |text: &str| stack_of(&ServicesYaml::parse(text).unwrap());
+        assert_eq!(stack("spec:\n  services: []\n").unwrap(), Stack::Empty);
+        assert_eq!(
+            stack("spec:\n  services:\n    - name: api\n").unwrap(),
+            Stack::Services
+        );
+        let refused = stack("spec:\n  webhookRuntime:\n    defaultMode: fast\n").unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .contains("spec.webhookRuntime.defaultMode"),
+            "{refused}"
+        );
+    }
 
     #[test]
     fn only_forty_hexadecimal_digits_are_a_commit() {

@@ -110,12 +110,12 @@ pub struct JudgedCell {
 /// The scenarios of a sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweptScenarios {
-    /// How many passed and have a rest.
+    /// How many passed and have an end state to compare.
     pub scenarios: usize,
     /// How many of them the seed chose.
     pub sampled: usize,
-    /// Scenarios that have no rest to be compared at, with the reason.
-    pub without_rest: Vec<String>,
+    /// Scenarios that have none, with the reason.
+    pub not_swept: Vec<String>,
 }
 
 /// A sweep.

@@ -45,6 +45,11 @@ pub enum ScenarioState {
 }
 
 impl ScenarioState {
+    /// Whether the scenario speaks against the system or the gate, and its reason is to be read first.
+    pub fn is_trouble(self) -> bool {
+        !matches!(self, Self::Passed | Self::Waiting | Self::NotProvableHere)
+    }
+
     /// The word used in reports.
     pub fn title(self) -> &'static str {
         match self {

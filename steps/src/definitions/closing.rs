@@ -7,11 +7,10 @@ use serde_json::Value;
 
 use crate::{
     definitions::{
-        namespaces::is_deleted,
+        namespaces::{await_deletion, is_deleted},
         outcome::{await_event, current_run},
         states::run_of_second,
     },
-    wait::{DECISION_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
 
@@ -23,19 +22,7 @@ async fn deleted_with_thread(world: &mut GateWorld, #[step] step: &gherkin::Step
         .clone()
         .context("there is no run before")?;
     let namespace = text(&run, "namespace")?;
-    let seen = until(
-        "the deletion of the namespace",
-        DECISION_DEADLINE,
-        async || {
-            Ok(if is_deleted(world, &namespace).await? {
-                Reading::Reached("deleted")
-            } else {
-                Reading::NotYet("there".to_owned())
-            })
-        },
-    )
-    .await
-    .map_or_else(|error| format!("{error:#}"), str::to_owned);
+    let seen = await_deletion(world, &namespace).await;
     world.equal(
         &["L-27", "R-67"],
         Kubernetes,

@@ -17,7 +17,7 @@ use crate::{
     definitions::{
         comments::{body, comments_of_bot},
         labels::set_label,
-        namespaces::is_deleted,
+        namespaces::await_deletion,
         outcome::{await_event, current_run, end_of},
         requests::fence,
         setup::{bind, signal_file},
@@ -493,25 +493,14 @@ async fn ends(world: &mut GateWorld, reason: String, #[step] step: &gherkin::Ste
         ),
     )?;
     let namespace = text(&run, "namespace")?;
-    let deleted = until(
-        "the deletion of the namespace",
-        DECISION_DEADLINE,
-        async || {
-            Ok(if is_deleted(world, &namespace).await? {
-                Reading::Reached("deleted")
-            } else {
-                Reading::NotYet("there".to_owned())
-            })
-        },
-    )
-    .await;
+    let deleted = await_deletion(world, &namespace).await;
     world.equal(
         &["L-106", "L-107"],
         Kubernetes,
         &format!("namespace {namespace}"),
         "GET namespace",
         "deleted",
-        deleted.map_or_else(|error| format!("{error:#}"), str::to_owned),
+        deleted,
     )?;
     let pods: Api<Pod> = Api::namespaced(world.gate.kube.clone(), &namespace);
     let left = pods

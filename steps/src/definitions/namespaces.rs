@@ -451,6 +451,23 @@ pub async fn is_deleted(world: &GateWorld, namespace: &str) -> anyhow::Result<bo
     Ok(found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()))
 }
 
+/// `deleted`, or why it was not seen so in time.
+pub async fn await_deletion(world: &GateWorld, namespace: &str) -> String {
+    until(
+        "the deletion of the namespace",
+        DECISION_DEADLINE,
+        async || {
+            Ok(if is_deleted(world, namespace).await? {
+                Reading::Reached("deleted")
+            } else {
+                Reading::NotYet("there".to_owned())
+            })
+        },
+    )
+    .await
+    .map_or_else(|error| format!("{error:#}"), str::to_owned)
+}
+
 #[then(expr = "the namespace of the run is deleted because {string}")]
 async fn is_cleaned(world: &mut GateWorld, reason: String, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
@@ -459,19 +476,7 @@ async fn is_cleaned(world: &mut GateWorld, reason: String, #[step] step: &gherki
         .clone()
         .context("there is no run before")?;
     let namespace = text(&run, "namespace")?;
-    let deleted = until(
-        "the deletion of the namespace",
-        DECISION_DEADLINE,
-        async || {
-            Ok(if is_deleted(world, &namespace).await? {
-                Reading::Reached("deleted")
-            } else {
-                Reading::NotYet("there".to_owned())
-            })
-        },
-    )
-    .await;
-    let seen = deleted.map_or_else(|error| format!("{error:#}"), str::to_owned);
+    let seen = await_deletion(world, &namespace).await;
     world.equal(
         &["R-57", "R-59"],
         Kubernetes,

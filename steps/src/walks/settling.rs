@@ -7,17 +7,9 @@ use serde_json::Value;
 use super::{acting::Told, ground::Ground};
 use crate::{
     place::Delivery,
+    rest::Rest,
     wait::{DECISION_DEADLINE, RUN_DEADLINE, Reading, until},
 };
-
-/// What the platform has yet to do for a repository besides its runs.
-const OPEN_WORK: &str = "WITH own AS (SELECT delivery_id FROM webhook_deliveries WHERE repository_full_name = $1), \
-     runs AS (SELECT id FROM agent_runs WHERE repository_full_name = $1) \
-     SELECT jsonb_build_object( \
-     'undecided', (SELECT count(*) FROM webhook_deliveries WHERE repository_full_name = $1 AND status = 'processing'), \
-     'effects', (SELECT count(*) FROM outbox_effects WHERE state = 'pending' \
-     AND (delivery_id IN (SELECT delivery_id FROM own) OR run_id IN (SELECT id FROM runs) \
-     OR position($1 in payload::text) > 0)))";
 
 const RUNS: &str = "SELECT to_jsonb(r) - 'run_payload' FROM agent_runs r WHERE repository_full_name = $1 \
      AND NOT deploy_only ORDER BY created_at, id";
@@ -74,34 +66,17 @@ impl Ground {
         self.rest().await
     }
 
-    /// The database is read before and after GitHub: what leaves the one has arrived at the other by then.
+    /// Runs may go on: which of them must be over is the reference's word.
     async fn rest(&self) -> anyhow::Result<()> {
-        let repository = &self.place.repository;
-        until("rest of the platform", DECISION_DEADLINE, async || {
-            if let Some(work) = self.open_work().await? {
-                return Ok(Reading::NotYet(work));
-            }
-            let unanswered = self.gate.github.unanswered(repository);
-            if !unanswered.is_empty() {
-                let text = format!("deliveries without an answer: {unanswered:?}");
-                return Ok(Reading::NotYet(text));
-            }
-            Ok(match self.open_work().await? {
-                Some(work) => Reading::NotYet(work),
-                None => Reading::Reached(()),
-            })
-        })
-        .await
-    }
-
-    async fn open_work(&self) -> anyhow::Result<Option<String>> {
-        let database = &self.platform.database;
-        let rows = database.rows(OPEN_WORK, &[&self.place.repository]).await?;
-        let work = rows.into_iter().next().unwrap_or_default();
-        let nothing = work
-            .as_object()
-            .is_some_and(|counts| counts.values().all(|count| count == &Value::from(0)));
-        Ok((!nothing).then(|| work.to_string()))
+        let rest = Rest {
+            platform: &self.platform,
+            github: &self.gate.github,
+            repository: &self.place.repository,
+            with_runs: true,
+            agents_wait: false,
+            held: &|| None,
+        };
+        rest.reached(DECISION_DEADLINE).await
     }
 
     /// GitHub tells times in whole seconds: what happens after this bears a later one than what happened before.

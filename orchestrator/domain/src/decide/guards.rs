@@ -200,7 +200,7 @@ pub(super) fn judge<'a>(
             .as_ref()
             .map(|pull_request| context.pull_request_thread(pull_request.number)),
     );
-    // A run from services.yaml's point of view; what is no stage-run has its mode from elsewhere (L-7).
+    // services.yaml chooses the mode of stage-runs, except of a repair (L-7).
     let asks_for_mode = !is_reviewer && !is_discussion && stage != Stage::AiRepair;
     let labels = threads.iter().map(labels_of);
     context.together(labels.chain(asks_for_mode.then_some(Read::WebhookRuntime)))?;
