@@ -217,6 +217,7 @@ Feature: Next steps
     And the launch profile of the Issue is "new-service"
     When the platform owner takes the step "run:plan"
     Then the delivery is answered as accepted with a run
+    And "run:plan" was set on the Issue once, by the platform owner's step
     And the launch profile of the Issue is "quick-fix"
 
   @NX-14 @set-a @p1 @S3-15 @L-87 @L-99 @needs-pods

@@ -353,6 +353,38 @@ async fn written(
     Ok(())
 }
 
+/// Everything that the step brought about is decided by now: its run is known.
+fn was_set_once(world: &mut GateWorld, rules: &[&str], label: &str) -> anyhow::Result<()> {
+    let repository = world.place()?.repository;
+    let told = world
+        .gate
+        .github
+        .deliveries_after(&repository, 0)
+        .iter()
+        .filter(|delivery| is_labeled(delivery, "issues", label))
+        .count();
+    world.equal(
+        rules,
+        Github,
+        &format!("deliveries of {label} on the Issue"),
+        "journal of the stand-in: delivery",
+        1,
+        told,
+    )?;
+    Ok(())
+}
+
+#[then(expr = "{string} was set on the Issue once, by the platform owner's step")]
+async fn set_by_the_owner(
+    world: &mut GateWorld,
+    label: String,
+    #[step] step: &gherkin::Step,
+) -> Step {
+    world.then(step);
+    was_set_once(world, &["L-95", "L-98"], &label)?;
+    Ok(())
+}
+
 #[then(expr = "the bot's {string} was judged once as the member's")]
 async fn judged_as_member(
     world: &mut GateWorld,
@@ -371,22 +403,7 @@ async fn judged_as_member(
         world.gate.github.bot_login(),
         delivery.payload["sender"]["login"].as_str().unwrap_or("-"),
     )?;
-    // Everything that the step brought about is decided by now: its run is known.
-    let told = world
-        .gate
-        .github
-        .deliveries_after(&place.repository, 0)
-        .iter()
-        .filter(|delivery| is_labeled(delivery, "issues", &label))
-        .count();
-    world.equal(
-        &["L-100"],
-        Github,
-        &format!("deliveries of {label} on the Issue"),
-        "journal of the stand-in: delivery",
-        1,
-        told,
-    )?;
+    was_set_once(world, &["L-100"], &label)?;
     let consumed = events_of_issue(world, "label.grant.consumed").await?;
     let actors: Vec<_> = consumed
         .iter()

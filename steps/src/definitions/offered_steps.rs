@@ -217,7 +217,7 @@ async fn no_shortest(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Ste
     .await;
     let (ok, seen) = seen.map_or_else(|error| (false, format!("{error:#}")), |seen| (true, seen));
     world.holds(
-        &["L-95", "L-96"],
+        &["L-96"],
         Github,
         "links of all status comments of the Issue",
         "GET /repos/…/issues/…/comments",
