@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::{
     commands,
     exit_code::{EXIT_CODES, ExitStatus},
+    gate::Agent,
     output::{print_line, tell_line},
 };
 
@@ -56,9 +57,9 @@ pub struct RunArguments {
     /// Play every scenario so often; one failure among them is FLAKY and blocks GO.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeat: u32,
-    /// What works on the Issues: the stories that the repositories hold, without a model.
-    #[arg(long, default_value = "script", value_parser = ["script"])]
-    pub agent: String,
+    /// What works on the Issues.
+    #[arg(long, value_enum, default_value_t)]
+    pub agent: Agent,
     /// Bundle of an earlier run: what it had in scope must be in scope, and findings say since when they are there.
     #[arg(long, value_name = "BUNDLE")]
     pub baseline: Option<PathBuf>,

@@ -73,6 +73,7 @@ pub async fn doctor() -> Vec<Finding> {
     }
     findings.push(postgres());
     findings.push(loopback());
+    findings.push(codex());
     findings
 }
 
@@ -100,6 +101,19 @@ async fn git() -> Vec<Finding> {
             Finding::ok("git http-backend", program.display().to_string())
         });
     vec![version, backend]
+}
+
+/// Scenarios of the real agent are not provable without it; everything else is.
+fn codex() -> Finding {
+    match program_on_path("codex") {
+        Ok(program) => Finding::ok("Codex CLI", program),
+        Err(found) => Finding::not(
+            "Codex CLI",
+            State::Optional,
+            found,
+            "npm install --global @openai/codex, for `gonogo run --agent codex` and scenarios tagged @needs-codex",
+        ),
+    }
 }
 
 fn missing<E: Into<crate::Error>>(name: &'static str) -> impl FnOnce(E) -> Finding {

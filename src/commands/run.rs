@@ -104,6 +104,7 @@ pub fn request(arguments: &RunArguments) -> Request {
         criteria: arguments.criteria.clone(),
         baseline: arguments.baseline.clone(),
         keep: arguments.keep.is_some(),
+        agent: arguments.agent,
         ..Request::default()
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     cli::{Output, UpArguments},
     commands::target,
     exit_code::ExitStatus,
-    gate::{Failure, Interrupt, Running, bring_up, clean_up_after, failure, take_down},
+    gate::{Failure, Interrupt, Running, Wanted, bring_up, clean_up_after, failure, take_down},
     output::{print_line, tell_line},
     progress::Reporter,
 };
@@ -46,7 +46,7 @@ async fn keep(arguments: &UpArguments) -> Result<ExitStatus, Failure> {
     let recorder =
         Recorder::create(folder.path(), &run_id).context("failed to open a folder for evidence")?;
     let running = tokio::select! {
-        running = bring_up(&run_id, recorder, &reporter, None) => running,
+        running = bring_up(&run_id, recorder, &reporter, Wanted::default()) => running,
         _ = stop.asked() => Err(Failure::Interrupted),
     };
     reporter.finish();

@@ -51,6 +51,12 @@ pub async fn journals(running: &Running, recorder: &Recorder) -> anyhow::Result<
     recorder
         .import(&github, "journals/github.ndjson")
         .context("failed to keep the journal of GitHub's stand-in")?;
+    recorder
+        .import(
+            &running.target.run_dir.join("model.ndjson"),
+            "journals/model.ndjson",
+        )
+        .context("failed to keep the journal of the model's stand-in")?;
     let handle = running.stand_in.handle();
     let certificate = tokio::task::spawn_blocking(move || handle.certificate())
         .await?

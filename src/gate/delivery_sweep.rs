@@ -26,7 +26,7 @@ use super::{
     Failure, Interrupt, collect,
     healthy::Compared,
     session::{all_capabilities, capabilities_of, clean_up_after, take_down},
-    target::{Running, bring_up},
+    target::{Running, Wanted, bring_up},
 };
 use crate::progress::Reporter;
 
@@ -106,7 +106,7 @@ pub async fn sweep_deliveries(
     let recorder = Recorder::create(&request.out.join("plays"), &run_id)
         .context("failed to open a folder for the journals of the sweep")?;
     let running = tokio::select! {
-        running = bring_up(&run_id, recorder.clone(), reporter, None) => running,
+        running = bring_up(&run_id, recorder.clone(), reporter, Wanted::default()) => running,
         _ = stop.asked() => Err(Failure::Interrupted),
     };
     let running = match running {

@@ -16,4 +16,4 @@ pub use failure::Failure;
 pub use interrupt::{Interrupt, asked_to_stop};
 pub use null_check::{NullRequest, check_nulls};
 pub use session::{Request, Verdict, clean_up_after, run, take_down};
-pub use target::{Running, bring_up, failure};
+pub use target::{Agent, Running, Wanted, bring_up, failure};

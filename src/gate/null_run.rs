@@ -13,7 +13,7 @@ use super::{
     Failure, collect,
     interrupt::Interrupt,
     session::{capabilities_of, clean_up_after, take_down},
-    target::{Running, bring_up},
+    target::{Running, Wanted, bring_up},
 };
 use crate::progress::Reporter;
 
@@ -32,8 +32,12 @@ pub async fn play(
     let run_id = bootstrap::runs::new_run_id();
     let recorder = Recorder::create(folder, &run_id)
         .context("failed to open a folder for the journals of the null check")?;
+    let wanted = Wanted {
+        null: Some(null),
+        ..Wanted::default()
+    };
     let running = tokio::select! {
-        running = bring_up(&run_id, recorder.clone(), reporter, Some(null)) => running,
+        running = bring_up(&run_id, recorder.clone(), reporter, wanted) => running,
         _ = stop.asked() => Err(Failure::Interrupted),
     };
     let running = match running {

@@ -22,7 +22,7 @@ use super::{
     bundle_folder::BundleFolder,
     collect,
     interrupt::Interrupt,
-    target::{Running, bring_up, failure},
+    target::{Agent, Running, Wanted, bring_up, failure},
 };
 use crate::progress::Reporter;
 
@@ -43,6 +43,7 @@ pub struct Request {
     pub baseline: Option<PathBuf>,
     /// The target stays up after the features, for a person to look at.
     pub keep: bool,
+    pub agent: Agent,
 }
 
 impl Default for Request {
@@ -57,6 +58,7 @@ impl Default for Request {
             criteria: None,
             baseline: None,
             keep: false,
+            agent: Agent::default(),
         }
     }
 }
@@ -117,8 +119,12 @@ pub async fn run(
         .context("failed to keep what is known of the run")?;
     let judge = |interrupted| judge(&folder, &criteria, &specification, interrupted);
 
+    let wanted = Wanted {
+        agent: request.agent,
+        ..Wanted::default()
+    };
     let running = tokio::select! {
-        running = bring_up(&run_id, folder.recorder.clone(), reporter, None) => running,
+        running = bring_up(&run_id, folder.recorder.clone(), reporter, wanted) => running,
         reason = stop.asked() => {
             clean_up_after(&run_id).await;
             return judge(Some(reason.to_owned()));
@@ -402,7 +408,8 @@ fn describe(facts: &mut GateRun, running: &Running) {
     facts.settings.clone_from(&running.settings);
     facts.stand_ins = vec![
         "GitHub: the gate's own stand-in (REST, git over HTTP, webhooks)".to_owned(),
-        "the agent: scripted stories from the repository, no model".to_owned(),
+        running.agent.stand_in().to_owned(),
+        "the model: the gate's own stand-in (Responses API), which plays the stories".to_owned(),
         "the node: the process node, Pods are processes of this host".to_owned(),
     ];
     facts.versions.insert(

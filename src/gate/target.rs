@@ -11,7 +11,10 @@ use bootstrap::{
     probe::{Capabilities, Capability, probe, probe_disappearance},
 };
 use chrono::{DateTime, Utc};
-use fixtures::github::{GithubConfig, GithubStandIn, RequestLimits};
+use fixtures::{
+    github::{GithubConfig, GithubStandIn, RequestLimits},
+    model::{ModelConfig, ModelStandIn},
+};
 use reports::{
     evidence::{PhaseFacts, Recorder, SecretValue, TargetPhase},
     null_check::Null,
@@ -52,6 +55,45 @@ pub struct Running {
     pub disappearance: JoinHandle<(String, Capability)>,
     pub up: TargetPhase,
     pub settings: BTreeMap<String, String>,
+    pub agent: Agent,
+}
+
+/// What works on the Issues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Agent {
+    /// The stories that the repositories hold, played without a model.
+    #[default]
+    Script,
+    /// The real Codex CLI, on a stand-in of the model that plays the same stories.
+    Codex,
+}
+
+impl Agent {
+    fn adapter(self) -> &'static str {
+        match self {
+            Self::Script => "script",
+            Self::Codex => "codex",
+        }
+    }
+
+    /// How reports name what stands in for it.
+    #[must_use]
+    pub fn stand_in(self) -> &'static str {
+        match self {
+            Self::Script => {
+                "the agent: scripted stories from the repository; where a scenario asks for it, the real Codex CLI"
+            }
+            Self::Codex => "the agent is the real Codex CLI",
+        }
+    }
+}
+
+/// What a target is brought up for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted {
+    /// A null orchestrator in place of the product.
+    pub null: Option<Null>,
+    pub agent: Agent,
 }
 
 /// Brings everything up, telling what takes time: with the product, or with a null orchestrator in its place.
@@ -62,10 +104,17 @@ pub async fn bring_up(
     run_id: &str,
     recorder: Recorder,
     reporter: &Reporter,
-    null: Option<Null>,
+    wanted: Wanted,
 ) -> Result<Running, Failure> {
+    let Wanted { null, agent } = wanted;
     let began: DateTime<Utc> = Utc::now();
     let clock = Instant::now();
+    if agent == Agent::Codex && bootstrap::probe::program_on_path("codex").is_err() {
+        return Err(Failure::Usage(
+            "--agent codex needs the Codex CLI, and codex is not on PATH\n  gonogo doctor says how to get it"
+                .to_owned(),
+        ));
+    }
     let tell = {
         let reporter = reporter.clone();
         move |event: Event| match event {
@@ -123,6 +172,12 @@ pub async fn bring_up(
     .await
     .context("failed to start GitHub's stand-in")?;
     let hub = Hub::new(stand_in.handle(), accounts.clone())?;
+    let model = ModelStandIn::start(ModelConfig {
+        listen: (target.network.stand_ins(), 0).into(),
+        journal: Some(target.run_dir.join("model.ndjson")),
+    })
+    .await
+    .context("failed to start the model's stand-in")?;
     let github = GithubAccess {
         api_base_url: stand_in.api_base_url(),
         git_base_url: stand_in.git_base_url(),
@@ -144,6 +199,9 @@ pub async fn bring_up(
     let mut base = LaneSpec::new("common", played, github);
     base.owner_login.clone_from(&accounts.owner_login);
     base.extra_env.extend(settings.clone());
+    base.agent_adapter = agent.adapter().to_owned();
+    base.extra_env
+        .insert("CODEXK8S_OPENAI_BASE_URL".to_owned(), model.base_url());
     let switches = target.run_dir.join("switches");
     if let Some(null) = null {
         base.extra_env
@@ -170,6 +228,7 @@ pub async fn bring_up(
     let mut gate = Gate::new(
         recorder,
         hub,
+        model,
         platforms,
         AuditLog::new(&target.audit_log),
         target.kube.clone(),
@@ -212,6 +271,7 @@ pub async fn bring_up(
         disappearance,
         up,
         settings,
+        agent,
     })
 }
 

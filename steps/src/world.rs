@@ -23,6 +23,8 @@ use crate::{
 pub struct Gate {
     pub recorder: Recorder,
     pub github: Arc<crate::hub::Hub>,
+    /// Stand-in of the model that real agents ask.
+    pub model: fixtures::model::ModelStandIn,
     pub platforms: PlatformPool,
     pub audit: AuditLog,
     pub kube: kube::Client,
@@ -59,6 +61,7 @@ impl Gate {
     pub fn new(
         recorder: Recorder,
         github: Arc<crate::hub::Hub>,
+        model: fixtures::model::ModelStandIn,
         platforms: PlatformPool,
         audit: AuditLog,
         kube: kube::Client,
@@ -74,6 +77,7 @@ impl Gate {
         Ok(Self {
             recorder,
             github,
+            model,
             platforms,
             audit,
             kube,

@@ -195,8 +195,11 @@ async fn create_config_map(
         .map(|_| ())
 }
 
-/// Whether a program is on PATH, and where.
-pub(crate) fn program_on_path(name: &str) -> Seen {
+/// Where a program is on PATH, or that it is not.
+///
+/// # Errors
+/// With a sentence when it is not.
+pub fn program_on_path(name: &str) -> Seen {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .map(|folder| folder.join(name))

@@ -5,6 +5,6 @@ mod report;
 mod run;
 mod workloads;
 
-pub(crate) use checks::program_on_path;
+pub use checks::program_on_path;
 pub use report::{Capabilities, Capability};
 pub use run::{probe, probe_disappearance};

@@ -12,6 +12,7 @@ use super::error::AgentError;
 const DEFAULT_WORKSPACE: &str = "/workspace";
 const DEFAULT_GIT_BASE_URL: &str = "https://github.com";
 const DEFAULT_API_BASE_URL: &str = "https://api.github.com";
+const DEFAULT_OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 const DEFAULT_BASE_BRANCH: &str = "main";
 const DEFAULT_DISCUSSION_POLL_INTERVAL: Duration = Duration::from_secs(15);
 const DEFAULT_SCRIPT: &str = ".gonogo/story.yaml";
@@ -89,6 +90,10 @@ pub(super) struct AgentConfig {
     pub(super) existing_pr_number: Option<u64>,
     pub(super) control_plane_url: String,
     pub(super) run_token: SecretString,
+    /// MCP server of the platform, which the CLI calls with the run's token.
+    pub(super) mcp_base_url: String,
+    /// Responses API of the model's provider.
+    pub(super) openai_base_url: String,
     pub(super) bot_username: String,
     pub(super) bot_mail: String,
     pub(super) api_base_url: String,
@@ -108,7 +113,7 @@ impl AgentConfig {
         let control_plane_url = required(get, "CODEXK8S_CONTROL_PLANE_URL")?
             .trim_end_matches('/')
             .to_owned();
-        required(get, "CODEXK8S_MCP_BASE_URL")?;
+        let mcp_base_url = required(get, "CODEXK8S_MCP_BASE_URL")?;
         let run_token = SecretString::from(required(get, "CODEXK8S_MCP_BEARER_TOKEN")?);
         let bot_username = required(get, "CODEXK8S_GIT_BOT_USERNAME")?;
         let bot_mail = required(get, "CODEXK8S_GIT_BOT_MAIL")?;
@@ -157,6 +162,8 @@ impl AgentConfig {
             existing_pr_number: number(get, "CODEXK8S_EXISTING_PR_NUMBER")?,
             control_plane_url,
             run_token,
+            mcp_base_url,
+            openai_base_url: base_url(get, "CODEXK8S_OPENAI_BASE_URL", DEFAULT_OPENAI_BASE_URL),
             bot_username,
             bot_mail,
             api_base_url: base_url(get, "CODEXK8S_GITHUB_API_BASE_URL", DEFAULT_API_BASE_URL),

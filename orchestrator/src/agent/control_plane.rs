@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
+use super::adapter::TurnUsage;
 use super::context::{DiscussionNow, RunContext, SavedSession, SessionUpdate, StoredSession};
 use super::error::{AgentError, describe};
 
@@ -162,6 +163,27 @@ impl ControlPlane {
         )
         .await
         .map(drop)
+    }
+
+    /// Stores what a turn took of the model.
+    pub(super) async fn token_usage(
+        &self,
+        session_id: &str,
+        model: &str,
+        usage: &TurnUsage,
+    ) -> Result<(), AgentError> {
+        let body = json!({
+            "session_id": session_id,
+            "turn_no": usage.turn_no,
+            "model": model,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        });
+        let action = "store the usage of the model";
+        self.call(action, Method::POST, "token-usage", Some(body), &[])
+            .await
+            .map(drop)
     }
 
     async fn call(

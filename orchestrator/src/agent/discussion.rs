@@ -92,15 +92,18 @@ impl Discussion<'_> {
     /// One answer to all remarks; none at all are answered by opening words.
     async fn answer(&self, remarks: &[Remark], session: &mut Session) -> Result<(), AgentError> {
         let prompt = prompt(&self.context.prompt, remarks);
-        let previous = session.agent_state.clone();
+        let (session_id, previous) = (session.id.clone(), session.agent_state.clone());
         let task = Task {
             prompt: &prompt,
+            session_id: &session_id,
             previous: previous.as_ref(),
             remarks,
             ..self.task
         };
         let work = adapter::run(&task).await?;
-        session.agent_state = Some(self.output.redact_json(work.state));
+        session
+            .take(&work, self.config, self.control_plane, self.output)
+            .await;
         let changes = Changes::since(task.git, self.start).await?;
         scope::check(
             self.context.run.write_scope,

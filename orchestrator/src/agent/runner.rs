@@ -36,14 +36,16 @@ pub(super) async fn run(
         config.run_token.clone(),
     )?;
     let output = Output::new(&config.secrets);
+    let credentials = Credentials::create(config.git.bot_token.clone())?;
     let mut session = None;
     let result = tokio::select! {
-        result = work(config, &control_plane, &output, &mut session) => result.map(|()| 0),
+        result = work(config, &control_plane, &output, &credentials, &mut session) => result.map(|()| 0),
         never = output.ship(&control_plane) => match never {},
         () = terminated => {
             tracing::info!("asked to end");
             let hurried = control_plane.hurried();
             if let Some(session) = &mut session {
+                session.keep_interrupted(config, &credentials.private_folder(), &output);
                 session.save(&hurried, "running", None).await?;
             }
             let stopped =
@@ -81,6 +83,7 @@ async fn work(
     config: &AgentConfig,
     control_plane: &ControlPlane,
     output: &Output,
+    credentials: &Credentials,
     kept_session: &mut Option<Session>,
 ) -> Result<(), AgentError> {
     // Before the context, whose assembly is the next event of L-49.
@@ -93,9 +96,8 @@ async fn work(
     let context = control_plane.context().await?;
     let branch = target_branch(config, context.run.target_branch.as_deref());
 
-    let credentials = Credentials::create(config.git.bot_token.clone())?;
-    let session_folder = credentials.private_folder().join("sessions");
-    let session = Session::begin(config, &context, &branch, &session_folder, control_plane).await?;
+    let home = credentials.private_folder();
+    let session = Session::begin(config, &context, &branch, &home, control_plane).await?;
     let session = kept_session.insert(session);
 
     let github = GitHub::new(
@@ -107,7 +109,7 @@ async fn work(
     let thread = config
         .issue_number
         .map(|number| IssueThread::new(github, number));
-    let tree = checkout::prepare(config, &branch, &credentials, output.clone()).await?;
+    let tree = checkout::prepare(config, &branch, credentials, output.clone()).await?;
     let publishes = publishes(config, context.run.write_scope);
     let known = if publishes {
         pull_requests.open_for(&branch).await?
@@ -116,7 +118,7 @@ async fn work(
     };
     require_pull_request(config, &branch, known.as_ref())?;
 
-    let (environment, namespace) = environment(config, &credentials)?;
+    let (environment, namespace) = environment(config, credentials)?;
     control_plane
         .event("run.agent.ready", profile(config, &branch))
         .await?;
@@ -127,6 +129,7 @@ async fn work(
         branch: &branch,
         prompt: &context.prompt,
         session_id: &session_id,
+        home: &home,
         previous: previous.as_ref(),
         environment: &environment,
         output,
@@ -147,8 +150,8 @@ async fn work(
         return discussion.run(session).await;
     }
     let work = adapter::run(&task).await?;
+    session.take(&work, config, control_plane, output).await;
     let summary = work.report.summary.as_deref();
-    session.agent_state = Some(output.redact_json(work.state));
     session.log =
         output.redact_json(json!({"summary": summary, "branch": branch, "start": tree.start}));
 

@@ -1,14 +1,16 @@
 //! The session snapshot: stored with its version, restored for a run that continues.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::adapter::{self, TurnUsage, Work};
 use super::config::AgentConfig;
 use super::context::{RunContext, SessionUpdate, StoredSession};
 use super::control_plane::{ControlPlane, Saved};
 use super::error::{AgentError, MissingReason, Precondition};
+use super::output::Output;
 
 /// The session of this run, as last stored.
 #[derive(Debug, Clone)]
@@ -31,7 +33,7 @@ impl Session {
         config: &AgentConfig,
         context: &RunContext,
         branch: &str,
-        folder: &Path,
+        home: &Path,
         control_plane: &ControlPlane,
     ) -> Result<Self, AgentError> {
         // a replacement Pod finds what its predecessor stored.
@@ -49,7 +51,7 @@ impl Session {
                     .clone()
                     .filter(|session| continues && session.agent_session_json.is_some())
             });
-        let session = Self {
+        let mut session = Self {
             branch: branch.to_owned(),
             model: config.model.clone(),
             reasoning_effort: config.reasoning_effort.clone(),
@@ -57,33 +59,71 @@ impl Session {
                 .as_ref()
                 .map(|session| session.snapshot_version)
                 .filter(|version| *version > 0),
-            id: continued
-                .as_ref()
-                .and_then(|session| session.session_id.clone())
-                .unwrap_or_else(|| Uuid::now_v7().to_string()),
-            agent_state: continued
-                .as_ref()
-                .and_then(|session| session.agent_session_json.clone()),
+            id: Uuid::now_v7().to_string(),
+            agent_state: None,
             log: json!({}),
             pull_request: None,
         };
         if let Some(stored) = continued {
-            let path = session.restore(folder)?;
-            report_restored(control_plane, &stored, &path).await?;
+            session.restore(config, stored, home, control_plane).await?;
         }
         Ok(session)
     }
 
-    fn restore(&self, folder: &Path) -> Result<PathBuf, AgentError> {
-        let path = folder.join(format!("{}.json", domain::ids::shorten(&self.id)));
-        let text = self.agent_state.clone().unwrap_or_default().to_string();
-        std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&path, text))
-            .map_err(|source| AgentError::SessionRestore {
-                path: path.clone(),
+    /// Continues a stored session. One that another agent left begins anew, as if there were none.
+    async fn restore(
+        &mut self,
+        config: &AgentConfig,
+        stored: StoredSession,
+        home: &Path,
+        control_plane: &ControlPlane,
+    ) -> Result<(), AgentError> {
+        let state = stored.agent_session_json.clone().unwrap_or_default();
+        let id = stored.session_id.clone().unwrap_or_else(|| self.id.clone());
+        let restored = adapter::restore(config.adapter, home, &id, &state).map_err(|source| {
+            AgentError::SessionRestore {
+                path: home.to_owned(),
                 source,
-            })?;
-        Ok(path)
+            }
+        })?;
+        let Some(path) = restored else {
+            tracing::warn!("the stored session is not one of this agent; a new one begins");
+            return Ok(());
+        };
+        self.id = id;
+        self.agent_state = Some(state);
+        report_restored(control_plane, &stored, &path).await
+    }
+
+    /// Keeps what a turn left of the session, and stores what it took of the model.
+    pub(super) async fn take(
+        &mut self,
+        work: &Work,
+        config: &AgentConfig,
+        control_plane: &ControlPlane,
+        output: &Output,
+    ) {
+        self.agent_state = Some(output.redact_json(work.state.clone()));
+        if let Some(id) = &work.session_id {
+            self.id.clone_from(id);
+        }
+        if work.usage == TurnUsage::default() {
+            return;
+        }
+        let model = config.model.as_deref().unwrap_or_default();
+        let stored = control_plane.token_usage(&self.id, model, &work.usage);
+        if let Err(error) = stored.await {
+            tracing::warn!(%error, "what the turn took of the model was not stored");
+        }
+    }
+
+    /// Keeps what the agent has written of a turn that will not end.
+    pub(super) fn keep_interrupted(&mut self, config: &AgentConfig, home: &Path, output: &Output) {
+        let kept = adapter::interrupted(config.adapter, home, self.agent_state.as_ref());
+        if let Some((id, state)) = kept {
+            self.id = id;
+            self.agent_state = Some(output.redact_json(state));
+        }
     }
 
     /// Stores the snapshot and reports it. A conflict is answered by one reload.

@@ -116,6 +116,8 @@ pub struct AgentConfig {
     pub adapter: String,
     /// How often a discussion looks at its thread (L-108).
     pub discussion_poll_interval: Duration,
+    /// Responses API of the model's provider.
+    pub openai_base_url: String,
     pub openai_api_key: Option<SecretString>,
     pub context7_api_key: Option<SecretString>,
 }
@@ -139,6 +141,7 @@ impl AgentConfig {
             adapter: environment.text_or("AGENT_ADAPTER", "codex"),
             discussion_poll_interval: environment
                 .duration("DISCUSSION_POLL_INTERVAL", Duration::from_secs(15))?,
+            openai_base_url: environment.text_or("OPENAI_BASE_URL", "https://api.openai.com/v1"),
             openai_api_key: secret("OPENAI_API_KEY"),
             context7_api_key: secret("CONTEXT7_API_KEY"),
         })

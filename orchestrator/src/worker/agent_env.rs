@@ -148,5 +148,9 @@ pub fn plain(
             config.github.git_base_url.clone(),
         ),
         ("CODEXK8S_AGENT_ADAPTER", config.agent.adapter.clone()),
+        (
+            "CODEXK8S_OPENAI_BASE_URL",
+            config.agent.openai_base_url.clone(),
+        ),
     ]
 }

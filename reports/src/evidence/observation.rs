@@ -21,6 +21,8 @@ pub enum ObservationSource {
     Orchestrator,
     /// The log of an agent's Job.
     JobLog,
+    /// The journal of the model's stand-in: what an agent really asked for.
+    Model,
     /// A process of this host: its environment, sockets, exit code.
     Process,
     /// The gate itself.
@@ -32,7 +34,12 @@ impl ObservationSource {
     /// Its own tables are its word; a Postgres catalogue counts only when the query names `pg_`.
     pub fn is_world(self, query: &str) -> bool {
         match self {
-            Self::Github | Self::Answer | Self::Kubernetes | Self::Process | Self::JobLog => true,
+            Self::Github
+            | Self::Answer
+            | Self::Kubernetes
+            | Self::Process
+            | Self::JobLog
+            | Self::Model => true,
             Self::Postgres => query.contains("pg_"),
             Self::Orchestrator | Self::Gate => false,
         }
@@ -47,6 +54,7 @@ impl ObservationSource {
             Self::Postgres => "Postgres",
             Self::Orchestrator => "Orchestrator",
             Self::JobLog => "Job log",
+            Self::Model => "Model",
             Self::Process => "Process",
             Self::Gate => "Gate",
         }

@@ -52,7 +52,10 @@ pub(super) fn concerns(observation: &Observation, null: Null) -> bool {
         (Null::A, _) => true,
         (
             _,
-            ObservationSource::Github | ObservationSource::Kubernetes | ObservationSource::JobLog,
+            ObservationSource::Github
+            | ObservationSource::Kubernetes
+            | ObservationSource::JobLog
+            | ObservationSource::Model,
         ) => true,
         // A delivery is stored before anything is decided, and a catalogue of the database is nobody's decision.
         (Null::B, ObservationSource::Postgres) => {

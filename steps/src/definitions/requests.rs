@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::{
+    definitions::comments::await_comment,
     github::Person,
     place::{Delivery, Place, delivery_after, is_labeled, mark},
     wait::{DECISION_DEADLINE, Reading, until},
@@ -74,6 +75,20 @@ async fn positive_control(world: &mut GateWorld, #[step] step: &gherkin::Step) -
         "agent_runs by repository and Issue",
         1,
         runs.len(),
+    )?;
+    // A row may be all that came of the label.
+    let told = await_comment(world, issue, "the status comment of the control", |_| true).await;
+    world.holds(
+        &["L-102", "E-5"],
+        Github,
+        &format!("comments of {}#{issue}", place.repository),
+        "GET /repos/…/issues/…/comments",
+        "a status comment",
+        told.as_ref().map_or_else(
+            |error| format!("{error:#}"),
+            |comments| format!("{} comment", comments.len()),
+        ),
+        told.is_ok(),
     )?;
     Ok(())
 }

@@ -18,9 +18,12 @@ use super::report::Report;
 /// Why an agent did not finish its work.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AdapterError {
-    /// This agent cannot be run by this build.
-    #[error("the {0} adapter is not built yet")]
-    NotBuilt(&'static str),
+    /// The CLI could not be run, or failed.
+    #[error("the agent failed: {0}")]
+    Cli(String),
+    /// The CLI was asked twice and reported nothing that can be read.
+    #[error("{0}")]
+    NoReport(String),
     /// The repository has no script.
     #[error("no story: {} does not exist in the checked out tree", .0.display())]
     NoStory(PathBuf),
@@ -52,6 +55,8 @@ pub(super) struct Task<'a> {
     pub(super) branch: &'a str,
     pub(super) prompt: &'a str,
     pub(super) session_id: &'a str,
+    /// Private folder of the runner; it goes when the runner ends.
+    pub(super) home: &'a Path,
     pub(super) previous: Option<&'a Value>,
     pub(super) environment: &'a [(&'static str, String)],
     pub(super) output: &'a Output,
@@ -71,8 +76,20 @@ impl Task<'_> {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Work {
     pub(super) report: Report,
+    /// Name that the agent gave the session, if it names them itself.
+    pub(super) session_id: Option<String>,
+    /// What the turn took of the model; nothing where there is none.
+    pub(super) usage: TurnUsage,
     /// State from which the next turn continues.
     pub(super) state: Value,
+}
+
+/// Tokens of one turn of a session, which counts its turns from 1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct TurnUsage {
+    pub(super) turn_no: i32,
+    pub(super) prompt_tokens: i64,
+    pub(super) completion_tokens: i64,
 }
 
 /// Runs the configured agent on the task.
@@ -80,5 +97,30 @@ pub(super) async fn run(task: &Task<'_>) -> Result<Work, AdapterError> {
     match task.config.adapter {
         AdapterKind::Codex => codex::run(task).await,
         AdapterKind::Script => script::run(task).await,
+    }
+}
+
+/// Puts the state of an earlier turn where the agent continues from; `None` when it is another agent's.
+pub(super) fn restore(
+    kind: AdapterKind,
+    home: &Path,
+    session_id: &str,
+    state: &Value,
+) -> std::io::Result<Option<PathBuf>> {
+    match kind {
+        AdapterKind::Codex => codex::restore(home, state),
+        AdapterKind::Script => script::restore(home, session_id, state).map(Some),
+    }
+}
+
+/// Name and state of the session in the middle of a turn, where the agent keeps them itself.
+pub(super) fn interrupted(
+    kind: AdapterKind,
+    home: &Path,
+    previous: Option<&Value>,
+) -> Option<(String, Value)> {
+    match kind {
+        AdapterKind::Codex => codex::interrupted(home, previous),
+        AdapterKind::Script => None,
     }
 }

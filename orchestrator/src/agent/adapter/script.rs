@@ -73,7 +73,17 @@ pub(super) async fn run(task: &Task<'_>) -> Result<Work, AdapterError> {
             tool_gaps: values(&told.tool_gaps),
         },
         state: state(task),
+        ..Work::default()
     })
+}
+
+/// Writes what the runs before this one left.
+pub(super) fn restore(home: &Path, session_id: &str, state: &Value) -> std::io::Result<PathBuf> {
+    let folder = home.join("sessions");
+    let path = folder.join(format!("{}.json", domain::ids::shorten(session_id)));
+    std::fs::create_dir_all(folder)?;
+    std::fs::write(&path, state.to_string())?;
+    Ok(path)
 }
 
 fn values(texts: &[String]) -> Vec<Value> {
