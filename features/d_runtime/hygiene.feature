@@ -18,6 +18,36 @@ Feature: Nothing is left behind
     Then no Job, leased slot or credential of a run remains
     And the leak check finds nothing
 
+  @HY-03 @set-d @p0 @S2-10 @R-69 @needs-pods
+  Scenario: What outlives its lease is named
+    Given a platform whose clean-up of namespaces is switched off
+    And a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    When 25 hours pass
+    Then the leak check names the namespace of the run and nothing else, with an event
+    When staff deletes the namespace of the run
+    Then the namespace of the run is gone, as staff wanted
+
+  @HY-04 @set-d @p0 @S2-10 @R-69 @needs-pods
+  Scenario: What is kept is no leak
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And the member has set "run:debug" on the Issue
+    And a finished "run:dev" run with its pull request
+    When 26 hours pass
+    Then the leak check is clean and lists the namespace of the run as kept
+    When the member removes "run:debug" from the Issue
+
+  @HY-05 @set-d @p0 @S2-10 @R-62 @needs-pods
+  Scenario: A sweep that is switched off deletes nothing
+    Given a platform whose clean-up of namespaces is switched off
+    And a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    When 25 hours pass
+    Then the sweep says that it is switched off, and the namespace of the run is there
+    When staff deletes the namespace of the run
+    Then the namespace of the run is gone, as staff wanted
+
   @HY-07 @set-d @p0 @S2-10 @R-187 @R-19 @R-34 @R-56 @R-69 @needs-pods
   Scenario: Two platforms in one cluster leave each other alone
     Given two platforms in one cluster, each with a finished and a running run

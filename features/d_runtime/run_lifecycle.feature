@@ -47,6 +47,13 @@ Feature: The life of a run
     Then the delivery is answered as accepted with a run
     And the Issue has exactly two runs
 
+  @RL-18 @set-d @p0 @S2-10 @S3-16 @R-28 @needs-pods
+  Scenario: Staff cancels a run that works
+    Given a bound repository whose agent waits, with an open Issue
+    And a running "run:dev" run
+    When staff cancels the run without abandoning it
+    Then the run ends as canceled once, and its Job, slot and credentials are gone
+
   @RL-20 @set-d @p1 @S3-16 @R-30 @needs-pods
   Scenario: A GitHub that takes no comments does not fail a run
     Given a bound repository with an open Issue

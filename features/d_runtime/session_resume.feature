@@ -1,6 +1,17 @@
 Feature: Sessions of the agent
   A run is a turn of a session: kept when it ends, continued by the run that revises it.
 
+  @SE-03 @set-d @p0 @S2-2 @S3-12 @R-92 @R-82 @needs-pods
+  Scenario: A review sends the work back into its session
+    Given a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    When the member requests changes on the pull request
+    Then the delivery is answered as accepted with a run
+    And the run ends as succeeded
+    And the run restored the session of the run before
+    And the same pull request has new commits
+    And the run wrote "run.pr.updated" and not "run.pr.created"
+
   @SE-22 @set-d @p1 @S3-12 @L-14 @R-77 @R-78 @needs-pods @needs-codex
   Scenario: The real agent asks for the model and the reasoning of the labels
     Given a platform with the real agent

@@ -17,3 +17,13 @@ Feature: How long a namespace lives
     And a Deployment is up in the namespace of the run
     When 25 hours pass
     Then the namespace of the run is deleted because "ttl_expired"
+
+  @TR-16 @set-d @p1 @S3-16 @R-57 @needs-pods
+  Scenario: The CronJob sweeps when no worker does
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    When every worker of the platform is killed
+    And 25 hours pass
+    And the sweep of the CronJob runs 1 times
+    Then the sweep was made by "cronjob"

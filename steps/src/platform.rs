@@ -70,6 +70,8 @@ pub struct Platform {
     lane: Lane,
     http: Client,
     orchestrator: std::path::PathBuf,
+    /// Environment of the worker that was killed last.
+    last_settings: Mutex<Vec<(String, String)>>,
     /// Held until the platform is closed; the platform itself is kept for its evidence.
     permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
@@ -100,6 +102,7 @@ impl Platform {
             lane,
             http,
             orchestrator,
+            last_settings: Mutex::default(),
             permit: Mutex::new(permit),
         }
     }
@@ -242,12 +245,18 @@ impl Platform {
     /// # Errors
     /// When there is none.
     pub async fn kill_worker(&self, worker_id: &str) -> anyhow::Result<()> {
+        let settings = self.worker_settings();
         let worker = self
             .lane
             .of_kind(ProcessKind::Worker)
             .find(|worker| variable(worker, "CODEXK8S_WORKER_ID").as_deref() == Some(worker_id))
             .with_context(|| format!("there is no worker {worker_id}"))?;
         worker.kill().await;
+        // What the command line of the platform needs outlives its last worker.
+        *self
+            .last_settings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = settings;
         Ok(())
     }
 
@@ -330,16 +339,8 @@ impl Platform {
     /// # Errors
     /// When the command fails.
     pub async fn hygiene(&self) -> anyhow::Result<Value> {
-        let worker = self
-            .lane
-            .of_kind(ProcessKind::Worker)
-            .find(|worker| worker.is_running())
-            .context("no worker runs")?;
-        let output = tokio::process::Command::new(&self.orchestrator)
-            .args(["hygiene", "--output", "json"])
-            .env_clear()
-            .envs(worker.environment())
-            .output()
+        let output = self
+            .one_shot(&["hygiene", "--output", "json"])
             .await
             .context("failed to run the leak check")?;
         serde_json::from_slice(&output.stdout).with_context(|| {
@@ -348,6 +349,61 @@ impl Platform {
                 String::from_utf8_lossy(&output.stderr)
             )
         })
+    }
+
+    /// One sweep of expired namespaces, as the CronJob makes it (runtime 2.4).
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub async fn sweep_once(&self) -> anyhow::Result<()> {
+        let output = self
+            .one_shot(&["worker", "--mode", "namespace-cleanup-once"])
+            .await
+            .context("failed to run the sweep")?;
+        anyhow::ensure!(
+            output.status.success(),
+            "the sweep ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    /// Another process of the platform, with the settings of its workers, run to its end.
+    async fn one_shot(&self, arguments: &[&str]) -> anyhow::Result<std::process::Output> {
+        let output = tokio::process::Command::new(&self.orchestrator)
+            .args(arguments)
+            .env_clear()
+            .envs(self.worker_settings())
+            .output()
+            .await?;
+        Ok(output)
+    }
+
+    /// Environment of a worker, or of the last one that ran.
+    fn worker_settings(&self) -> Vec<(String, String)> {
+        let running = self
+            .lane
+            .of_kind(ProcessKind::Worker)
+            .find(|worker| worker.is_running());
+        match running {
+            Some(worker) => worker.environment(),
+            None => self
+                .last_settings
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+        }
+    }
+
+    /// Ids of the workers that run.
+    #[must_use]
+    pub fn worker_ids(&self) -> Vec<String> {
+        self.lane
+            .of_kind(ProcessKind::Worker)
+            .filter(|worker| worker.is_running())
+            .filter_map(|worker| variable(worker, "CODEXK8S_WORKER_ID"))
+            .collect()
     }
 
     /// Tries to change the status of a run as the database's own user; says how it was refused, or `accepted`.

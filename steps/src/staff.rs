@@ -226,6 +226,19 @@ impl Staff {
         .await
     }
 
+    /// Deletes the namespace of a run.
+    ///
+    /// # Errors
+    /// When no answer came.
+    pub async fn delete_namespace(&self, run: &str) -> anyhow::Result<(StatusCode, Value)> {
+        self.call(
+            Method::DELETE,
+            &format!("/staff/runs/{run}/namespace"),
+            None,
+        )
+        .await
+    }
+
     /// Cancels a run if it has not ended yet.
     ///
     /// # Errors

@@ -407,15 +407,6 @@ async fn nothing_is_written_before_the_settings_are_complete() {
 }
 
 #[tokio::test]
-async fn the_real_agent_is_refused_by_name() {
-    let mut world = World::new(WRITES_A_FILE).await;
-    world.set("AGENT_ADAPTER", "codex");
-    let (code, log) = world.run(&[]).await;
-    assert_eq!(code, 1);
-    assert!(log.contains("codex adapter is not built yet"), "{log}");
-}
-
-#[tokio::test]
 async fn a_restarting_control_plane_is_waited_for() {
     let world = World::new(WRITES_A_FILE).await;
     world.with(|seen| seen.unavailable = 3);

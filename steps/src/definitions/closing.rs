@@ -21,6 +21,17 @@ async fn deleted_with_thread(world: &mut GateWorld, #[step] step: &gherkin::Step
         .previous_run
         .clone()
         .context("there is no run before")?;
+    Ok(goes_with_thread(world, run).await?)
+}
+
+#[then("the namespace of this run is deleted with the thread")]
+async fn own_deleted_with_thread(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
+    world.then(step);
+    let run = current_run(world).await?;
+    Ok(goes_with_thread(world, run).await?)
+}
+
+async fn goes_with_thread(world: &mut GateWorld, run: Value) -> anyhow::Result<()> {
     let namespace = text(&run, "namespace")?;
     let seen = await_deletion(world, &namespace).await;
     world.equal(
@@ -40,8 +51,7 @@ async fn deleted_with_thread(world: &mut GateWorld, #[step] step: &gherkin::Step
         "flow_events",
         namespace,
         event["payload"]["namespace"].as_str().unwrap_or("-"),
-    )?;
-    Ok(())
+    )
 }
 
 #[then(expr = "the namespace of the run stays because {string}")]

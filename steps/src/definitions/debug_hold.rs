@@ -19,15 +19,21 @@ use crate::{
 };
 
 #[given(expr = "another open Issue with {string}")]
-async fn another_issue(world: &mut GateWorld, label: String) -> Step {
+async fn another_labelled_issue(world: &mut GateWorld, label: String) -> Step {
+    another_issue(world).await?;
+    let place = world.place()?;
+    Ok(set_by(world, &place.member.clone(), place.issue, &label).await?)
+}
+
+#[given("another open Issue without a label")]
+async fn another_issue(world: &mut GateWorld) -> Step {
     let mut place = world.place()?;
     place.issue = place
         .member
         .open_issue(&place.repository, "Say it in another way", "")
         .await?;
-    let (member, issue) = (place.member.clone(), place.issue);
     world.set_place(place);
-    Ok(set_by(world, &member, issue, &label).await?)
+    Ok(())
 }
 
 async fn skips(world: &mut GateWorld) -> anyhow::Result<Vec<String>> {

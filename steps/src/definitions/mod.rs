@@ -28,6 +28,7 @@ pub mod setup;
 pub mod special_runs;
 pub mod stages;
 pub mod states;
+pub mod sweeps;
 pub mod time;
 pub mod walks;
 pub mod workers;

@@ -1,4 +1,5 @@
 //! A control plane and a GitHub small enough to see through, and a bare repository to push to.
+#![allow(dead_code)] // every test binary uses a part of it
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub struct Seen {
     pub events: Vec<(String, Value)>,
     pub sessions: Vec<Value>,
     pub logs: Vec<Value>,
+    pub usage: Vec<Value>,
     pub pulls: Vec<Value>,
     /// Comments under Issue 7.
     pub comments: Vec<Value>,
@@ -129,6 +131,12 @@ async fn event(State(doubles): State<Doubles>, Json(body): Json<Value>) -> Statu
 
 async fn log(State(doubles): State<Doubles>, Json(body): Json<Value>) -> StatusCode {
     doubles.seen.lock().unwrap().logs.push(body);
+    doubles.changed.send_modify(|count| *count += 1);
+    StatusCode::ACCEPTED
+}
+
+async fn token_usage(State(doubles): State<Doubles>, Json(body): Json<Value>) -> StatusCode {
+    doubles.seen.lock().unwrap().usage.push(body);
     StatusCode::ACCEPTED
 }
 
@@ -264,6 +272,10 @@ impl World {
             .route(&format!("/internal/v1/runs/{RUN_ID}/events"), post(event))
             .route(&format!("/internal/v1/runs/{RUN_ID}/logs"), post(log))
             .route(
+                &format!("/internal/v1/runs/{RUN_ID}/token-usage"),
+                post(token_usage),
+            )
+            .route(
                 "/api/v3/repos/{owner}/{name}/pulls",
                 get(list_pulls).post(create_pull),
             )
@@ -346,7 +358,7 @@ impl World {
             .arg("agent")
             .args(arguments)
             .env_clear()
-            .env("PATH", std::env::var("PATH").unwrap())
+            .env("PATH", self.search_path())
             .env("HOME", self.folder.path())
             .env("TMPDIR", self.folder.path().join("tmp"))
             .envs(&self.environment)
@@ -355,6 +367,12 @@ impl World {
             .kill_on_drop(true)
             .spawn()
             .unwrap()
+    }
+
+    /// Programs of the test come before those of the machine.
+    fn search_path(&self) -> String {
+        let programs = self.folder.path().join("bin");
+        format!("{}:{}", programs.display(), std::env::var("PATH").unwrap())
     }
 
     /// Runs the agent to its end: exit code and its own log.
@@ -372,6 +390,14 @@ impl World {
     pub async fn event_reported(&self, name: &str) {
         let mut changed = self.doubles.changed.subscribe();
         while !self.event_names().iter().any(|seen| seen == name) {
+            changed.changed().await.unwrap();
+        }
+    }
+
+    /// Waits until the run's log holds this.
+    pub async fn logged(&self, text: &str) {
+        let mut changed = self.doubles.changed.subscribe();
+        while !self.with(|seen| seen.logs.iter().any(|log| log.to_string().contains(text))) {
             changed.changed().await.unwrap();
         }
     }
