@@ -26,6 +26,14 @@ Feature: The life of a run
     Then the second delivery is answered as duplicate of the first
     And the Issue has exactly one run
 
+  @RL-09 @set-d @p0 @S2-10 @S3-16 @R-18 @R-9 @needs-pods
+  Scenario: An image that no registry can have ends the run
+    Given a platform whose agents have the image "No Such/Image"
+    And a bound repository with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as failed because "kubernetes job failed"
+    And its Pod waited with "InvalidImageName", and its Job, slot and credentials are gone
+
   @RL-11 @set-d @p0 @S2-3 @S3-16 @R-20 @R-78 @needs-pods
   Scenario: Two model labels end the run before anything is made
     Given a bound repository with an open Issue

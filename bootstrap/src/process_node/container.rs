@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::config::RUN_MARKER_VARIABLE;
 use super::environment::{self, References};
 use super::error::{PodError, describe};
+use super::image_name::is_image_name;
 use super::logs::{ContainerLog, log_path};
 use super::pod_worker::{PodRun, Stop};
 use super::process::{Process, ProcessSpec, exit_code};
@@ -114,7 +115,7 @@ async fn prepare(
             );
         }
         let progress = Progress::Waiting {
-            reason: "CreateContainerConfigError",
+            reason: error.waiting_reason(),
             message: Some(message.clone()),
         };
         // An API server that does not answer says nothing about the Pod.
@@ -137,6 +138,13 @@ async fn prepare(
 }
 
 async fn process_spec(pod: &PodRun<'_>, container: &Container) -> Result<ProcessSpec, PodError> {
+    if let Some(image) = container
+        .image
+        .as_ref()
+        .filter(|image| !is_image_name(image))
+    {
+        return Err(PodError::InvalidImageName(image.clone()));
+    }
     let context = pod.context;
     let mapping = mounts(container, pod.volumes)?;
     let references = References::load(&context.client, pod.namespace, container).await?;

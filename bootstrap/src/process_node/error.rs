@@ -67,12 +67,25 @@ pub(super) enum PodError {
         #[source]
         source: std::io::Error,
     },
+    /// The image has a name that no registry could have.
+    #[error(
+        "Failed to apply default image tag \"{0}\": couldn't parse image name \"{0}\": invalid reference format"
+    )]
+    InvalidImageName(String),
     /// The Pod asks for something this node does not do.
     #[error("not supported by the process node: {0}")]
     Unsupported(String),
 }
 
 impl PodError {
+    /// Why its container waits, in the kubelet's words.
+    pub(super) fn waiting_reason(&self) -> &'static str {
+        match self {
+            Self::InvalidImageName(_) => "InvalidImageName",
+            _ => "CreateContainerConfigError",
+        }
+    }
+
     /// Whether the same attempt can never succeed.
     pub(super) fn is_final(&self) -> bool {
         matches!(self, Self::Unsupported(_))

@@ -13,6 +13,7 @@ mod container;
 mod environment;
 mod error;
 mod events;
+mod image_name;
 mod journal;
 mod log_server;
 mod logs;

@@ -4,7 +4,7 @@ use anyhow::Context;
 use cucumber::{given, then, when};
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{Namespace, Secret},
+    core::v1::{Event, Namespace, Secret},
 };
 use kube::{Api, api::ListParams};
 use reports::evidence::ObservationSource::{Github, Kubernetes, Orchestrator, Postgres};
@@ -398,7 +398,26 @@ async fn canceled_cleanly(world: &mut GateWorld, #[step] step: &gherkin::Step) -
         .iter()
         .filter(|event| event["event_type"] == "run.canceled")
         .count();
-    let slots = platform
+    world.equal(
+        &["R-28"],
+        Postgres,
+        "status, reason and events run.canceled of the run",
+        "agent_runs, flow_events by run id",
+        "canceled canceled_by_staff, 1 event",
+        format!(
+            "{} {}, {ends} event",
+            run["status"].as_str().unwrap_or("-"),
+            run["finish_reason"].as_str().unwrap_or("-")
+        ),
+    )?;
+    Ok(nothing_left_of(world, &["R-28", "R-9"], &run).await?)
+}
+
+/// Neither slot nor Job nor credentials outlive a run.
+async fn nothing_left_of(world: &mut GateWorld, rules: &[&str], run: &Value) -> anyhow::Result<()> {
+    let id = text(run, "id")?;
+    let slots = world
+        .platform()
         .database
         .rows(
             "SELECT to_jsonb(s) FROM slots s WHERE lease_owner = $1",
@@ -407,18 +426,14 @@ async fn canceled_cleanly(world: &mut GateWorld, #[step] step: &gherkin::Step) -
         .await?
         .len();
     world.equal(
-        &["R-28", "R-9"],
+        rules,
         Postgres,
-        "status, reason, events run.canceled and leased slots of the run",
-        "agent_runs, flow_events, slots by run id",
-        "canceled canceled_by_staff, 1 event, 0 slots",
-        format!(
-            "{} {}, {ends} event, {slots} slots",
-            run["status"].as_str().unwrap_or("-"),
-            run["finish_reason"].as_str().unwrap_or("-")
-        ),
+        "slots of the run",
+        "slots by lease_owner",
+        0,
+        slots,
     )?;
-    let namespace = text(&run, "job_namespace")?;
+    let namespace = text(run, "job_namespace")?;
     let of_run = ListParams::default().labels(&format!("codex-k8s.dev/run-id={id}"));
     let jobs: Api<Job> = Api::namespaced(world.gate.kube.clone(), &namespace);
     let secrets: Api<Secret> = Api::namespaced(world.gate.kube.clone(), &namespace);
@@ -428,19 +443,67 @@ async fn canceled_cleanly(world: &mut GateWorld, #[step] step: &gherkin::Step) -
         Ok(if left == 0 {
             Reading::Reached("none".to_owned())
         } else {
-            Reading::NotYet(format!("{left}"))
+            Reading::NotYet(left.to_string())
         })
     })
     .await;
     world.equal(
-        &["R-28"],
+        rules,
         Kubernetes,
         &format!("Jobs and Secrets of the run in {namespace}"),
         "GET jobs, secrets by run-id label",
         "none",
         left.unwrap_or_else(|error| format!("{error:#}")),
+    )
+}
+
+#[given(expr = "a platform whose agents have the image {string}")]
+async fn with_image(world: &mut GateWorld, image: String) -> Step {
+    configured(world, [("CODEXK8S_WORKER_JOB_IMAGE", image.as_str())]).await
+}
+
+#[then(expr = "its Pod waited with {string}, and its Job, slot and credentials are gone")]
+async fn waited(world: &mut GateWorld, reason: String, #[step] step: &gherkin::Step) -> Step {
+    world.then(step);
+    let run = run_at_hand(world).await?;
+    let failed = await_event(world, "run.failed").await?;
+    let error = failed["payload"]["error"]
+        .as_str()
+        .unwrap_or("-")
+        .to_owned();
+    world.holds(
+        &["R-18"],
+        Postgres,
+        "error of run.failed",
+        "flow_events by run id",
+        format!("names {reason}"),
+        &error,
+        error.contains(&reason),
     )?;
-    Ok(())
+    let events: Api<Event> =
+        Api::namespaced(world.gate.kube.clone(), &text(&run, "job_namespace")?);
+    let told = events
+        .list(&ListParams::default())
+        .await
+        .context("failed to read the events")?;
+    let mut told: Vec<String> = told
+        .items
+        .into_iter()
+        .filter(|event| event.reason.as_deref() == Some("Failed"))
+        .filter_map(|event| event.message)
+        .collect();
+    told.dedup();
+    let told = told.join("; ");
+    world.holds(
+        &["R-18"],
+        Kubernetes,
+        "what the node says of the Pod",
+        "GET events: reason Failed",
+        "invalid reference format",
+        &told,
+        told.contains("invalid reference format"),
+    )?;
+    Ok(nothing_left_of(world, &["R-18", "R-9"], &run).await?)
 }
 
 #[when("every worker of the platform is killed")]
