@@ -111,7 +111,7 @@ fn codex() -> Finding {
             "Codex CLI",
             State::Optional,
             found,
-            "npm install --global @openai/codex, for `gonogo run --agent codex` and scenarios tagged @needs-codex",
+            "npm install --global @openai/codex@0.169.0, for `gonogo run --agent codex` and scenarios tagged @needs-codex",
         ),
     }
 }

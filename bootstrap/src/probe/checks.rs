@@ -195,6 +195,24 @@ async fn create_config_map(
         .map(|_| ())
 }
 
+/// Release of the Codex CLI, and where it is.
+pub(super) async fn codex_version() -> Seen {
+    let program = program_on_path("codex")?;
+    let output = tokio::process::Command::new(&program)
+        .arg("--version")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .await
+        .map_err(|error| format!("{program} could not be run: {error}"))?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    match told.trim() {
+        version if output.status.success() && !version.is_empty() => {
+            Ok(format!("{version} at {program}"))
+        }
+        _ => Err(format!("{program} --version ended with {}", output.status)),
+    }
+}
+
 /// Where a program is on PATH, or that it is not.
 ///
 /// # Errors

@@ -97,11 +97,11 @@ pub async fn probe(target: &EmbeddedTarget) -> Capabilities {
             Capability::new(tried, Err(reason.to_owned()), Duration::ZERO),
         );
     }
-    let codex = checks::program_on_path("codex");
-    capabilities.insert(
-        "codex".to_owned(),
-        Capability::new("look for the program codex on PATH", codex, Duration::ZERO),
+    let codex = timed(
+        "ask the program codex on PATH for its version",
+        checks::codex_version(),
     );
+    capabilities.insert("codex".to_owned(), codex.await);
     Capabilities { capabilities }
 }
 
