@@ -200,6 +200,19 @@ Feature: Revise
     Then the delivery is answered as accepted with a run
     And the pull request comes to carry "run:dev" and not "need:input"
 
+  @RV-16 @set-b @p1 @S3-4 @L-54 @L-59 @needs-pods
+  Scenario: A pull request of two Issues is ambiguous
+    Given a bound repository whose plans go into the pull request of the first Issue
+    And a finished "run:dev" run with its pull request
+    And another open Issue without a label
+    And a finished "run:plan" run with the same pull request
+    When the member requests changes on the pull request
+    Then the delivery is answered as ignored because "pull_request_review_stage_ambiguous"
+    And the stage is ambiguous between "issue#1, issue#3" by "run_context"
+    And the pull request carries "need:input"
+    And one comment on the pull request says "pull_request_review_stage_ambiguous"
+    And a label set on another open Issue still starts a run
+
   @RV-18 @set-b @p1 @S3-4 @L-56 @needs-pods
   Scenario: A reviewer's run does not name the stage
     Given a bound repository with an open Issue

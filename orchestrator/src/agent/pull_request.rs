@@ -3,7 +3,7 @@
 use backon::Retryable as _;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::error::AgentError;
 use super::github::{GitHub, Refusal, backoff};
@@ -50,6 +50,18 @@ impl PullRequests {
             .when(Refusal::may_pass)
             .await
             .map_err(|refusal| refusal.into_error("look up the pull request"))
+    }
+
+    /// The open pull request of this number, unless it comes from a fork: nobody but the agent says that it is its own.
+    pub(super) async fn open_numbered(
+        &self,
+        number: u64,
+    ) -> Result<Option<PullRequest>, AgentError> {
+        (|| self.numbered(number))
+            .retry(backoff())
+            .when(Refusal::may_pass)
+            .await
+            .map_err(|refusal| refusal.into_error("look up the reported pull request"))
     }
 
     /// Finds the open pull request or creates it; the flag says that it is new.
@@ -127,6 +139,21 @@ impl PullRequests {
         ]);
         let found: Vec<PullRequest> = self.github.send(request).await?;
         Ok(found.into_iter().next())
+    }
+
+    async fn numbered(&self, number: u64) -> Result<Option<PullRequest>, Refusal> {
+        let url = self.github.url(&format!("pulls/{number}"));
+        let found: Value = match self.github.send(self.github.http.get(url)).await {
+            Ok(found) => found,
+            Err(refusal) if refusal.is_not_found() => return Ok(None),
+            Err(refusal) => return Err(refusal),
+        };
+        let name = |side: &str| found.pointer(&format!("/{side}/repo/full_name")).cloned();
+        let is_usable = found["state"] == "open" && name("head") == name("base");
+        Ok(is_usable.then(|| PullRequest {
+            number,
+            html_url: found["html_url"].as_str().unwrap_or_default().to_owned(),
+        }))
     }
 
     async fn create(

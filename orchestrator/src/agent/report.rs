@@ -8,6 +8,8 @@ use super::error::AgentError;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Report {
     pub(super) summary: Option<String>,
+    /// Number of the pull request that holds the work, when the agent opened or chose one itself.
+    pub(super) pull_request: Option<u64>,
     pub(super) diagnosis: String,
     pub(super) action_items: Vec<Value>,
     pub(super) evidence_refs: Vec<Value>,

@@ -177,8 +177,11 @@ async fn work(
         return session.save(control_plane, "succeeded", None).await;
     }
     if publishes {
-        let text = text(config, &context, summary, output);
-        publish_all(config, control_plane, &pull_requests, &tree, session, &text).await?;
+        let work = Publication {
+            text: text(config, &context, summary, output),
+            reported: work.report.pull_request,
+        };
+        publish_all(config, control_plane, &pull_requests, &tree, session, &work).await?;
         match diagnosis {
             Some(payload) => {
                 control_plane
@@ -213,6 +216,13 @@ async fn work(
     }
 }
 
+/// What is told of the work.
+struct Publication {
+    text: PullRequestText,
+    /// The pull request that the agent names.
+    reported: Option<u64>,
+}
+
 /// Commit, push, snapshot, pull request, in the order of L-49.
 async fn publish_all(
     config: &AgentConfig,
@@ -220,9 +230,9 @@ async fn publish_all(
     pull_requests: &PullRequests,
     tree: &Tree<'_>,
     session: &mut Session,
-    text: &PullRequestText,
+    work: &Publication,
 ) -> Result<(), AgentError> {
-    publish::commit(tree, config, &text.title).await?;
+    publish::commit(tree, config, &work.text.title).await?;
     let head_sha = publish::push(tree, config).await?;
     if let Some(log) = session.log.as_object_mut() {
         log.insert("head_sha".to_owned(), Value::String(head_sha.clone()));
@@ -232,9 +242,18 @@ async fn publish_all(
         let still_open = pull_requests.open_for(&tree.branch).await?;
         require_pull_request(config, &tree.branch, still_open.as_ref())?;
     }
-    let (pull_request, is_new) = pull_requests
-        .find_or_create(&tree.branch, &config.base_branch, text)
-        .await?;
+    let reported = match work.reported {
+        Some(number) => pull_requests.open_numbered(number).await?,
+        None => None,
+    };
+    let (pull_request, is_new) = match reported {
+        Some(pull_request) => (pull_request, false),
+        None => {
+            pull_requests
+                .find_or_create(&tree.branch, &config.base_branch, &work.text)
+                .await?
+        }
+    };
     let event = if is_new {
         "run.pr.created"
     } else {

@@ -54,6 +54,23 @@ async fn agent_changes_only(world: &mut GateWorld, path: String) -> Step {
     Ok(bind(world, stories::changes_only(&path)).await?)
 }
 
+/// Numbers count Issues and pull requests: the first Issue is 1, its pull request 2.
+#[given("a bound repository whose plans go into the pull request of the first Issue")]
+async fn plans_elsewhere(world: &mut GateWorld) -> Step {
+    Ok(bind(world, stories::plans_in(2)).await?)
+}
+
+#[given(expr = "a finished {string} run with the same pull request")]
+async fn finished_with_the_same(world: &mut GateWorld, label: String) -> Step {
+    let before = world.pull_request;
+    finish_run(world, &label).await?;
+    if world.pull_request != before || before.is_none() {
+        let seen = world.pull_request;
+        return Err(anyhow::anyhow!("the run has pull request {seen:?}, not {before:?}").into());
+    }
+    Ok(())
+}
+
 #[given("a bound repository whose agent fails, with an open Issue")]
 async fn agent_fails(world: &mut GateWorld) -> Step {
     Ok(bind(world, stories::fails()).await?)

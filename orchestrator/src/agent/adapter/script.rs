@@ -67,6 +67,7 @@ pub(super) async fn run(task: &Task<'_>) -> Result<Work, AdapterError> {
     Ok(Work {
         report: Report {
             summary: Some(summary).filter(|text| !text.is_empty()),
+            pull_request: told.pull_request,
             diagnosis: expand(&told.diagnosis, &variables),
             action_items: values(&told.action_items),
             evidence_refs: values(&told.evidence_refs),

@@ -29,6 +29,8 @@ pub(super) struct Report {
     #[serde(default)]
     pub(super) summary: String,
     #[serde(default)]
+    pub(super) pull_request: Option<u64>,
+    #[serde(default)]
     pub(super) diagnosis: String,
     #[serde(default)]
     pub(super) action_items: Vec<String>,

@@ -11,6 +11,10 @@ pub(super) fn schema() -> Value {
     let texts = |description: &str| json!({"type": "array", "items": {"type": "string"}, "description": description});
     let properties = json!({
         "summary": text("What was done, in a sentence or two; in a discussion, the whole answer"),
+        "pull_request": {
+            "type": ["integer", "null"],
+            "description": "Number of the pull request that holds the work, if you opened or chose one; else null, and the platform opens it",
+        },
         "diagnosis": text("Of a self-improvement: what is wrong; else empty"),
         "action_items": texts("Of a self-improvement: what to do; else empty"),
         "evidence_refs": texts("Of a self-improvement: where it shows; else empty"),
@@ -32,6 +36,8 @@ pub(super) fn schema() -> Value {
 struct Told {
     summary: String,
     #[serde(default)]
+    pull_request: Option<u64>,
+    #[serde(default)]
     diagnosis: String,
     #[serde(default)]
     action_items: Vec<String>,
@@ -49,6 +55,7 @@ pub(super) fn parse(message: Option<&str>) -> Result<Report, String> {
     let values = |texts: Vec<String>| texts.into_iter().map(Value::String).collect();
     Ok(Report {
         summary: Some(told.summary).filter(|text| !text.trim().is_empty()),
+        pull_request: told.pull_request,
         diagnosis: told.diagnosis,
         action_items: values(told.action_items),
         evidence_refs: values(told.evidence_refs),
@@ -63,16 +70,22 @@ mod tests {
     #[test]
     fn a_message_by_the_schema_is_a_report() {
         let told = json!({
-            "summary": "Done.", "diagnosis": "", "action_items": [], "evidence_refs": ["#7"], "tool_gaps": ["jq"],
+            "summary": "Done.", "pull_request": 7, "diagnosis": "", "action_items": [], "evidence_refs": ["#7"],
+            "tool_gaps": ["jq"],
         });
         let schema = schema();
         for (field, value) in told.as_object().expect("an object") {
-            let kind = if value.is_array() { "array" } else { "string" };
+            let kind = match value {
+                Value::Array(_) => json!("array"),
+                Value::Number(_) => json!(["integer", "null"]),
+                _ => json!("string"),
+            };
             assert_eq!(schema["properties"][field]["type"], kind, "{field}");
         }
-        assert_eq!(schema["required"].as_array().map(Vec::len), Some(5));
+        assert_eq!(schema["required"].as_array().map(Vec::len), Some(6));
         let report = parse(Some(&told.to_string())).expect("a report");
         assert_eq!(report.summary.as_deref(), Some("Done."));
+        assert_eq!(report.pull_request, Some(7));
         assert_eq!(report.evidence_refs, [json!("#7")]);
         assert_eq!(report.tool_gaps, [json!("jq")]);
     }
