@@ -12,6 +12,34 @@ Feature: Sessions of the agent
     And the same pull request has new commits
     And the run wrote "run.pr.updated" and not "run.pr.created"
 
+  @SE-16 @set-d @p1 @S3-12 @R-80 @R-82 @needs-pods
+  Scenario: An agent that names no pull request gets that of its branch
+    Given a bound repository with an open Issue
+    And a finished "run:plan" run with its pull request
+    When the member sets "run:plan:revise" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run ends as succeeded
+    And the same pull request has new commits
+    And the run wrote "run.pr.updated" and not "run.pr.created"
+
+  @SE-16 @set-d @p1 @S3-12 @R-80 @needs-pods @needs-codex
+  Scenario: An agent that reports nothing that can be read is asked once more
+    Given a platform with the real agent
+    And a bound repository whose model "reports nothing" 1 times, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run ends as succeeded
+    And the model failed 1 times and was asked again
+
+  @SE-16 @set-d @p1 @S3-12 @R-80 @R-18 @needs-pods @needs-codex
+  Scenario: An agent that reports nothing twice fails its run
+    Given a platform with the real agent
+    And a bound repository whose model "reports nothing" 2 times, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as failed because "kubernetes job failed"
+    And the branch of the Issue was never pushed
+    And the Issue has no pull request
+
   @SE-22 @set-d @p1 @S3-12 @L-14 @R-77 @R-78 @needs-pods @needs-codex
   Scenario: The real agent asks for the model and the reasoning of the labels
     Given a platform with the real agent

@@ -1,5 +1,7 @@
 //! The real agent CLI, seen from the model that it asks.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, bail};
 use cucumber::{given, then};
 use fixtures::{
@@ -27,6 +29,7 @@ async fn model_fails(world: &mut GateWorld, how: String, times: u32) -> Step {
         "limits the rate" => ModelFault::RateLimited,
         "has an error" => ModelFault::ServerError,
         "breaks off" => ModelFault::CutStream,
+        "reports nothing" => ModelFault::NoReport,
         other => return Err(anyhow::anyhow!("no model {other:?}").into()),
     };
     world
@@ -41,26 +44,26 @@ fn fault_in_journal(fault: ModelFault) -> &'static str {
         ModelFault::RateLimited => "429 Rate limit reached",
         ModelFault::ServerError => "500 The server had an error",
         ModelFault::CutStream => "200 a stream that breaks off",
+        ModelFault::NoReport => "200 words that are no report",
     }
 }
 
-/// What the model was asked in the sessions of a run, oldest first. The first request of a turn comes before the
-/// stand-in knows the run, so sessions are what belongs together.
+/// What the model was asked in the turns of a run, oldest first. The first request of a turn comes before the stand-in
+/// knows the run, so turns are what belongs together.
 fn requests_of(world: &GateWorld, run: &Value) -> anyhow::Result<Vec<ModelRequest>> {
     let id = text(run, "id")?;
-    let all = world.gate.model.requests();
-    let Some(of_run) = all
+    let mut all = world.gate.model.requests();
+    let turn = |request: &ModelRequest| (request.session.clone(), request.turns);
+    let turns: BTreeSet<_> = all
         .iter()
-        .find(|request| request.run_id.as_deref() == Some(id.as_str()))
-    else {
+        .filter(|request| request.run_id.as_deref() == Some(id.as_str()))
+        .map(turn)
+        .collect();
+    if turns.is_empty() {
         bail!("the model was never asked by run {id}");
-    };
-    let session = of_run.session.clone().context("a session has no name")?;
-    let turn = of_run.turns;
-    Ok(all
-        .into_iter()
-        .filter(|request| request.session.as_ref() == Some(&session) && request.turns == turn)
-        .collect())
+    }
+    all.retain(|request| turns.contains(&turn(request)));
+    Ok(all)
 }
 
 #[then(expr = "every request to the model asked for {string} with {string} reasoning")]
