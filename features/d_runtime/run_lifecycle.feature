@@ -26,6 +26,56 @@ Feature: The life of a run
     Then the second delivery is answered as duplicate of the first
     And the Issue has exactly one run
 
+  @RL-04 @set-d @p1 @S3-16 @R-4 @R-5 @needs-pods
+  Scenario: A project without a free slot keeps nobody else waiting
+    Given a bound repository whose agent waits, with an open Issue
+    And a running "run:dev" run
+    And a second open Issue with a running "run:dev" run
+    And another open Issue without a label
+    When the member sets "run:dev" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run waits because "no_free_slot", without a Job
+    And a run of another project works meanwhile
+    When the agent may go on
+    Then the run ends as succeeded
+    And the project has no leased slot
+
+  @RL-05 @set-d @p1 @S3-16 @R-6 @needs-pods
+  Scenario: A third developer waits though a slot is free
+    Given a platform with 3 slots for each project
+    And a bound repository whose agent waits, with an open Issue
+    And a running "run:dev" run
+    And a second open Issue with a running "run:dev" run
+    And another open Issue without a label
+    When the member sets "run:dev" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run waits because "role_limit", without a Job
+    When the agent may go on
+    Then the run ends as succeeded
+
+  @RL-07 @set-d @p1 @S3-16 @R-5 @R-40 @needs-pods
+  Scenario: A run without an environment needs no slot
+    Given a bound repository whose agent waits, with an open Issue
+    And a running "run:dev" run
+    And a second open Issue with a running "run:dev" run
+    And another open Issue without a label
+    When the member sets "run:intake" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run works without a slot, though all 2 are leased
+    When the agent may go on
+    Then the run ends as succeeded
+
+  @RL-08 @set-d @p1 @S3-16 @R-8 @R-9 @needs-pods
+  Scenario: A long run holds its slot to its end
+    Given a platform of its own
+    And a bound repository whose agent waits, with an open Issue
+    And a running "run:dev" run
+    When 25 minutes pass
+    Then the run still holds its slot
+    When the agent may go on
+    Then the run ends as succeeded
+    And the project has no leased slot
+
   @RL-09 @set-d @p0 @S2-10 @S3-16 @R-18 @R-9 @needs-pods
   Scenario: An image that no registry can have ends the run
     Given a platform whose agents have the image "No Such/Image"

@@ -21,6 +21,7 @@ pub mod offered_steps;
 pub mod outcome;
 pub mod people;
 pub mod pull_requests;
+pub mod queue;
 pub mod real_agent;
 pub mod requests;
 pub mod revise;
