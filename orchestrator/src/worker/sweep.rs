@@ -217,24 +217,7 @@ async fn sweep_one(
         )
         .await;
     }
-    match active_workloads(ctx, view, run.as_ref()).await {
-        Err(error) => {
-            let outcome = Outcome::Failed("workload_inspection_failed", error.to_string());
-            return keep(ctx, view, run.as_ref(), outcome, command, Vec::new()).await;
-        }
-        Ok(active) if !active.is_empty() => {
-            return keep(
-                ctx,
-                view,
-                run.as_ref(),
-                Outcome::Skipped("active_workloads_present"),
-                command,
-                active,
-            )
-            .await;
-        }
-        Ok(_) => {}
-    }
+    // Before the workloads: what a person wants kept is no matter of what still runs in it.
     if let Some(run) = &run {
         match ctx.control_plane.threads(run.id).await {
             Ok(threads) if !is_of_discussion(view) && threads.bears(debug_hold::label(ctx)) => {
@@ -273,6 +256,24 @@ async fn sweep_one(
                 .await;
             }
         }
+    }
+    match active_workloads(ctx, view, run.as_ref()).await {
+        Err(error) => {
+            let outcome = Outcome::Failed("workload_inspection_failed", error.to_string());
+            return keep(ctx, view, run.as_ref(), outcome, command, Vec::new()).await;
+        }
+        Ok(active) if !active.is_empty() => {
+            return keep(
+                ctx,
+                view,
+                run.as_ref(),
+                Outcome::Skipped("active_workloads_present"),
+                command,
+                active,
+            )
+            .await;
+        }
+        Ok(_) => {}
     }
     if acting == Acting::OnPaper {
         record(
