@@ -32,7 +32,7 @@ Feature: The life of a run
     And a running "run:dev" run
     And a second open Issue with a running "run:dev" run
     And another open Issue without a label
-    When the member sets "run:dev" on the Issue
+    When the member sets "run:arch" on the Issue
     Then the delivery is answered as accepted with a run
     And the run waits because "no_free_slot", without a Job
     And a run of another project works meanwhile
