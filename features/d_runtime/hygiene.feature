@@ -22,7 +22,8 @@ Feature: Nothing is left behind
   Scenario: What outlives its lease is named
     Given a platform whose clean-up of namespaces is switched off
     And a bound repository with an open Issue
-    And a finished "run:dev" run with its pull request
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
     When 25 hours pass
     Then the leak check names the namespace of the run and nothing else, with an event
     When staff deletes the namespace of the run
@@ -33,7 +34,8 @@ Feature: Nothing is left behind
     Given a platform of its own
     And a bound repository with an open Issue
     And the member has set "run:debug" on the Issue
-    And a finished "run:dev" run with its pull request
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
     When 26 hours pass
     Then the leak check is clean and lists the namespace of the run as kept
     When the member removes "run:debug" from the Issue
@@ -42,7 +44,8 @@ Feature: Nothing is left behind
   Scenario: A sweep that is switched off deletes nothing
     Given a platform whose clean-up of namespaces is switched off
     And a bound repository with an open Issue
-    And a finished "run:dev" run with its pull request
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
     When 25 hours pass
     Then the sweep says that it is switched off, and the namespace of the run is there
     When staff deletes the namespace of the run

@@ -69,7 +69,8 @@ Feature: The life of a run
   Scenario: A long run holds its slot to its end
     Given a platform of its own
     And a bound repository whose agent waits, with an open Issue
-    And a running "run:dev" run
+    When the member sets "run:dev" on the Issue
+    Then the run comes to have exactly one Job
     When 25 minutes pass
     Then the run still holds its slot
     When the agent may go on

@@ -64,7 +64,7 @@ Feature: Sessions of the agent
     And the model was asked in the session of the run before, which then had two turns
     And the run belongs to the same Issue and pull request
 
-  @SE-24 @set-d @p1 @S3-12 @R-80 @needs-pods @needs-codex
+  @SE-24 @set-d @p1 @S3-12 @R-77 @needs-pods @needs-codex
   Scenario Outline: A model that fails for a while is asked again
     Given a platform with the real agent
     And a bound repository whose model "<how>" 2 times, with an open Issue
