@@ -199,6 +199,15 @@ pub async fn search_canaries(running: &Running, recorder: &Recorder) -> anyhow::
         name: "github.ndjson",
         bytes: &github,
     });
+    // It repeats what a failing command of an agent printed.
+    let model = tokio::fs::read(running.target.run_dir.join("model.ndjson"))
+        .await
+        .context("failed to read the journal of the model's stand-in")?;
+    searcher.search(Sink {
+        kind: "model journal",
+        name: "model.ndjson",
+        bytes: &model,
+    });
     searcher.search(Sink {
         kind: "planted leak",
         name: "a line with one secret",

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     definitions::{
-        namespaces::{await_deletion, is_deleted},
+        namespaces::{is_deleted, observe_deletion},
         outcome::{await_event, current_run},
         states::run_of_second,
     },
@@ -33,15 +33,7 @@ async fn own_deleted_with_thread(world: &mut GateWorld, #[step] step: &gherkin::
 
 async fn goes_with_thread(world: &mut GateWorld, run: Value) -> anyhow::Result<()> {
     let namespace = text(&run, "namespace")?;
-    let seen = await_deletion(world, &namespace).await;
-    world.equal(
-        &["L-27", "R-67"],
-        Kubernetes,
-        &format!("namespace {namespace}"),
-        "GET namespace",
-        "deleted",
-        seen,
-    )?;
+    observe_deletion(world, &["L-27", "R-67"], &namespace).await?;
     world.set_run(run);
     let event = await_event(world, "run.namespace.delete_by_system").await?;
     world.equal(

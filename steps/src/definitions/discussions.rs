@@ -17,7 +17,7 @@ use crate::{
     definitions::{
         comments::{body, comments_of_bot},
         labels::set_label,
-        namespaces::await_deletion,
+        namespaces::observe_deletion,
         outcome::{await_event, current_run, end_of},
         requests::fence,
         setup::{bind, signal_file},
@@ -493,15 +493,7 @@ async fn ends(world: &mut GateWorld, reason: String, #[step] step: &gherkin::Ste
         ),
     )?;
     let namespace = text(&run, "namespace")?;
-    let deleted = await_deletion(world, &namespace).await;
-    world.equal(
-        &["L-106", "L-107"],
-        Kubernetes,
-        &format!("namespace {namespace}"),
-        "GET namespace",
-        "deleted",
-        deleted,
-    )?;
+    observe_deletion(world, &["L-106", "L-107"], &namespace).await?;
     let pods: Api<Pod> = Api::namespaced(world.gate.kube.clone(), &namespace);
     let left = pods
         .list(&ListParams::default().labels(&format!("codex-k8s.dev/run-id={id}")))

@@ -451,9 +451,13 @@ pub async fn is_deleted(world: &GateWorld, namespace: &str) -> anyhow::Result<bo
     Ok(found.is_none_or(|found| found.metadata.deletion_timestamp.is_some()))
 }
 
-/// `deleted`, or why it was not seen so in time.
-pub async fn await_deletion(world: &GateWorld, namespace: &str) -> String {
-    until(
+/// Waits until a namespace is deleted, and records it.
+pub async fn observe_deletion(
+    world: &mut GateWorld,
+    rules: &[&str],
+    namespace: &str,
+) -> anyhow::Result<()> {
+    let seen = until(
         "the deletion of the namespace",
         DECISION_DEADLINE,
         async || {
@@ -465,7 +469,15 @@ pub async fn await_deletion(world: &GateWorld, namespace: &str) -> String {
         },
     )
     .await
-    .map_or_else(|error| format!("{error:#}"), str::to_owned)
+    .map_or_else(|error| format!("{error:#}"), str::to_owned);
+    world.equal(
+        rules,
+        Kubernetes,
+        &format!("namespace {namespace}"),
+        "GET namespace",
+        "deleted",
+        seen,
+    )
 }
 
 #[then(expr = "the namespace of the run is deleted because {string}")]
@@ -476,15 +488,7 @@ async fn is_cleaned(world: &mut GateWorld, reason: String, #[step] step: &gherki
         .clone()
         .context("there is no run before")?;
     let namespace = text(&run, "namespace")?;
-    let seen = await_deletion(world, &namespace).await;
-    world.equal(
-        &["R-57", "R-59"],
-        Kubernetes,
-        &format!("namespace {namespace}"),
-        "GET namespace",
-        "deleted",
-        seen,
-    )?;
+    observe_deletion(world, &["R-57", "R-59"], &namespace).await?;
     world.set_run(run);
     let event = await_event(world, "run.namespace.cleaned").await?;
     world.equal(

@@ -75,6 +75,14 @@ pub async fn end_of(world: &mut GateWorld, id: &str) -> anyhow::Result<Value> {
     .await
 }
 
+/// The run at hand, or the one that a step before left: the newest delivery may have started none.
+pub async fn run_at_hand(world: &mut GateWorld) -> anyhow::Result<Value> {
+    match world.previous_run.clone() {
+        Some(run) if !world.has_run() => Ok(run),
+        _ => current_run(world).await,
+    }
+}
+
 /// Waits for an event of the run at hand.
 pub async fn await_event(world: &mut GateWorld, event_type: &str) -> anyhow::Result<Value> {
     let run = current_run(world).await?;
@@ -366,10 +374,7 @@ async fn comes_to_have_a_job(world: &mut GateWorld, #[step] step: &gherkin::Step
 #[then("the run had exactly one Job")]
 async fn had_one_job(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
-    let run = match world.previous_run.clone() {
-        Some(run) if !world.has_run() => run,
-        _ => current_run(world).await?,
-    };
+    let run = run_at_hand(world).await?;
     let job = text(&run, "job_name")?;
     let created = world.gate.audit.writes("create", "jobs", &job).await?;
     world.equal(

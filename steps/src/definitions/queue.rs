@@ -28,11 +28,24 @@ async fn with_slots(world: &mut GateWorld, slots: usize) -> Step {
     .await
 }
 
-/// Jobs of a run, wherever they are.
-async fn jobs_of(world: &GateWorld, run: &str) -> anyhow::Result<usize> {
+/// How many Jobs a run has, wherever they are.
+async fn observe_jobs(
+    world: &mut GateWorld,
+    rules: &[&str],
+    run: &str,
+    expected: usize,
+) -> anyhow::Result<()> {
     let jobs: Api<Job> = Api::all(world.gate.kube.clone());
     let of_run = ListParams::default().labels(&format!("codex-k8s.dev/run-id={run}"));
-    Ok(jobs.list_metadata(&of_run).await?.items.len())
+    let seen = jobs.list_metadata(&of_run).await?.items.len();
+    world.equal(
+        rules,
+        Kubernetes,
+        &format!("Jobs of run {run}"),
+        "GET jobs by run-id label",
+        expected,
+        seen,
+    )
 }
 
 async fn queue_state(world: &mut GateWorld, run: &str) -> anyhow::Result<String> {
@@ -75,15 +88,7 @@ async fn waits(world: &mut GateWorld, reason: String, #[step] step: &gherkin::St
         &expected,
         seen,
     )?;
-    let jobs = jobs_of(world, &id).await?;
-    world.equal(
-        &["R-3", "R-4", "R-6"],
-        Kubernetes,
-        &format!("Jobs of run {id}"),
-        "GET jobs by run-id label",
-        0,
-        jobs,
-    )?;
+    observe_jobs(world, &["R-3", "R-4", "R-6"], &id, 0).await?;
     Ok(())
 }
 
@@ -99,15 +104,7 @@ async fn another_project(world: &mut GateWorld, #[step] step: &gherkin::Step) ->
     set_label(world, "run:dev").await?;
     await_event(world, "run.started").await?;
     let works = text(&current_run(world).await?, "id")?;
-    let jobs = jobs_of(world, &works).await?;
-    world.equal(
-        &["R-4"],
-        Kubernetes,
-        "Jobs of the other project's run",
-        "GET jobs by run-id label",
-        1,
-        jobs,
-    )?;
+    observe_jobs(world, &["R-4"], &works, 1).await?;
     let id = text(&waiting, "id")?;
     let seen = queue_state(world, &id).await?;
     world.equal(
@@ -158,15 +155,7 @@ async fn without_slot(world: &mut GateWorld, all: usize, #[step] step: &gherkin:
         format!("{all}, 0"),
         format!("{}, {own}", leased.len()),
     )?;
-    let jobs = jobs_of(world, &id).await?;
-    world.equal(
-        &["R-5", "R-40"],
-        Kubernetes,
-        &format!("Jobs of run {id}"),
-        "GET jobs by run-id label",
-        1,
-        jobs,
-    )?;
+    observe_jobs(world, &["R-5", "R-40"], &id, 1).await?;
     Ok(())
 }
 
@@ -197,15 +186,7 @@ async fn holds_slot(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step
         "leased",
         held.unwrap_or_else(|error| format!("{error:#}")),
     )?;
-    let jobs = jobs_of(world, &id).await?;
-    world.equal(
-        &["R-8"],
-        Kubernetes,
-        &format!("Jobs of run {id}"),
-        "GET jobs by run-id label",
-        1,
-        jobs,
-    )?;
+    observe_jobs(world, &["R-8"], &id, 1).await?;
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use crate::{
     definitions::{
         comments::status_comments_of,
         labels::set_label,
-        outcome::{await_end, current_run, end_of},
+        outcome::{await_end, current_run, end_of, run_at_hand},
         people::{person, set_by, thread},
         setup,
     },
@@ -498,11 +498,7 @@ async fn staff_cancels(world: &mut GateWorld) -> Step {
 
 #[when("staff cancels the run without abandoning it")]
 async fn staff_cancels_only(world: &mut GateWorld) -> Step {
-    // The newest delivery may have been refused because of this run; then the run is that of a delivery before.
-    let run = match world.previous_run.clone() {
-        Some(run) if !world.has_run() => run,
-        _ => current_run(world).await?,
-    };
+    let run = run_at_hand(world).await?;
     cancel(world, &run, false).await?;
     end_of(world, &text(&run, "id")?).await?;
     Ok(())

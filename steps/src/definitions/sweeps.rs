@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use crate::{
     definitions::{
         comments::{body, status_comments_of},
-        namespaces::await_deletion,
-        outcome::{await_event, current_run},
+        namespaces::observe_deletion,
+        outcome::{await_event, run_at_hand},
         setup::configured,
     },
     place::{delivery_after, mark},
@@ -25,14 +25,6 @@ use crate::{
 #[given("a platform whose clean-up of namespaces is switched off")]
 async fn without_cleanup(world: &mut GateWorld) -> Step {
     configured(world, [("CODEXK8S_WORKER_RUN_NAMESPACE_CLEANUP", "false")]).await
-}
-
-/// The run at hand, or the one that a step before finished.
-async fn run_at_hand(world: &mut GateWorld) -> anyhow::Result<Value> {
-    match world.previous_run.clone() {
-        Some(run) if !world.has_run() => Ok(run),
-        _ => current_run(world).await,
-    }
 }
 
 /// Phase of a namespace, with the annotation that keeps it; `gone` also while it is being emptied.
@@ -326,15 +318,7 @@ async fn gone_by_staff(world: &mut GateWorld, #[step] step: &gherkin::Step) -> S
     world.then(step);
     let run = run_at_hand(world).await?;
     let namespace = text(&run, "namespace")?;
-    let seen = await_deletion(world, &namespace).await;
-    world.equal(
-        &["R-68"],
-        Kubernetes,
-        &format!("namespace {namespace}"),
-        "GET namespace",
-        "deleted",
-        seen,
-    )?;
+    observe_deletion(world, &["R-68"], &namespace).await?;
     world.set_run(run);
     let event = await_event(world, "run.namespace.delete_by_staff").await?;
     world.equal(
@@ -363,15 +347,7 @@ async fn made_by(world: &mut GateWorld, command: String, #[step] step: &gherkin:
         command,
         event["payload"]["cleanup_command"].as_str().unwrap_or("-"),
     )?;
-    let seen = await_deletion(world, &namespace).await;
-    world.equal(
-        &["R-57"],
-        Kubernetes,
-        &format!("namespace {namespace}"),
-        "GET namespace",
-        "deleted",
-        seen,
-    )?;
+    observe_deletion(world, &["R-57"], &namespace).await?;
     Ok(())
 }
 
