@@ -136,6 +136,33 @@ pub struct DeliverySweepArguments {
     pub output: Output,
 }
 
+#[derive(Debug, Args)]
+pub struct CrashSweepArguments {
+    /// Folder of feature files, or one file.
+    #[arg(long, default_value = "features", value_name = "PATH")]
+    pub features: PathBuf,
+    /// Tag expression of the scenarios in which processes die.
+    #[arg(long, value_name = "EXPR", default_value = "@crash-story")]
+    pub tags: String,
+    /// Chooses among the kills that there are; the same seed chooses the same.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// At most so many kills.
+    #[arg(long, default_value_t = 32, value_name = "N")]
+    pub kills: usize,
+    /// Every kill that there is.
+    #[arg(long, conflicts_with = "kills")]
+    pub all: bool,
+    /// Kill only at transitions whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    pub point: Option<String>,
+    /// Plays side by side; each has a platform of its own.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=16))]
+    pub jobs: u16,
+    #[arg(long, value_enum, default_value_t)]
+    pub output: Output,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Bring the target up, play the features, judge, write the bundle.
@@ -203,6 +230,11 @@ enum Command {
         after_help = "Examples:\n  gonogo delivery-sweep --seed 7\n  gonogo delivery-sweep --tags @RV-06 --all\n  gonogo delivery-sweep --reference target/gate/latest --plays 24 --output json\n\nExit codes: 0 every end state is the same or refused with a reason on record, 1 one differs, 2 wrong usage, 3 something could not be swept, 4 the sweep could not do its work"
     )]
     DeliverySweep(DeliverySweepArguments),
+    /// Kill the orchestrator at its persisted transitions, and see whether another process goes on.
+    #[command(
+        after_help = "Examples:\n  gonogo crash-sweep\n  gonogo crash-sweep --all --output json\n  gonogo crash-sweep --tags @SL-07 --point run.finish --all"
+    )]
+    CrashSweep(CrashSweepArguments),
     /// Start one stand-in alone, to try things by hand.
     StandIn {
         #[command(subcommand)]
@@ -279,6 +311,7 @@ async fn dispatch(command: Command) -> Result<ExitStatus, crate::gate::Failure> 
         Command::DeliverySweep(arguments) => {
             commands::delivery_sweep::delivery_sweep(arguments).await
         }
+        Command::CrashSweep(arguments) => commands::crash_sweep::crash_sweep(arguments).await,
         Command::StandIn {
             which: StandIn::Github { listen },
         } => commands::stand_in::github(listen).await,

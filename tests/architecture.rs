@@ -258,3 +258,21 @@ fn invariant_8_no_test_branches_in_product_code() {
         conducts.join("\n")
     );
 }
+
+/// Moves of the platform's clock persist nothing of a delivery, a run or an effect.
+const NAMELESS_COMMITS: &str = "orchestrator/src/control_plane/clock_routes.rs";
+
+#[test]
+fn every_persisted_transition_has_a_name_to_be_killed_at() {
+    let folders = ["worker", "control_plane", "deploy", "internal_api"];
+    let found: Vec<String> = folders
+        .iter()
+        .flat_map(|folder| offenders(&format!("orchestrator/src/{folder}"), &[".commit()"]))
+        .filter(|place| !place.starts_with(NAMELESS_COMMITS))
+        .collect();
+    assert!(
+        found.is_empty(),
+        "a commit without a name is never killed at (E-44):\n{}",
+        found.join("\n")
+    );
+}

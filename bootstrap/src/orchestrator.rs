@@ -15,6 +15,10 @@ use crate::requirements::output_of_git;
 pub(crate) const PRODUCT: &str = "orchestrator";
 /// What the gate proves itself against (E-40).
 const NULL: &str = "null-orchestrator";
+/// The program under test with points to be killed at (E-44).
+const FAILPOINTS: &str = "orchestrator-failpoints";
+/// The feature without which cargo does not build that one.
+const FAILPOINTS_FEATURE: &str = "orchestrator-program/failpoints";
 
 /// Why there is no orchestrator to judge.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +100,13 @@ pub async fn build_null_orchestrator(
     progress: &dyn Progress,
 ) -> Result<OrchestratorBinary, OrchestratorError> {
     obtain(NULL, progress).await
+}
+
+/// The program under test with failpoints, in the same way.
+pub async fn build_failpoints_orchestrator(
+    progress: &dyn Progress,
+) -> Result<OrchestratorBinary, OrchestratorError> {
+    obtain(FAILPOINTS, progress).await
 }
 
 async fn obtain(
@@ -196,6 +207,11 @@ async fn build(
 ) -> Result<PathBuf, OrchestratorError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     // No package is named: it would resolve features for that package alone and build its dependencies a second time.
+    let features: &[&str] = if program == FAILPOINTS {
+        &["--features", FAILPOINTS_FEATURE]
+    } else {
+        &[]
+    };
     let mut child = tokio::process::Command::new(cargo)
         .args([
             "build",
@@ -205,6 +221,7 @@ async fn build(
             "--profile",
         ])
         .arg(profile())
+        .args(features)
         .current_dir(workspace)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -59,7 +59,7 @@ Feature: Stages from a label to a pull request
     Then the delivery is answered as accepted with a run
     And the run is what the table says of its label
 
-  @SL-07 @set-a @p0 @S2-1 @S3-4 @L-25 @L-49 @L-65 @L-70 @needs-pods
+  @SL-07 @crash-story @set-a @p0 @S2-1 @S3-4 @L-25 @L-49 @L-65 @L-70 @needs-pods
   Scenario: A dev label becomes a namespace, a Job and a pull request
     Given a bound repository with an open Issue
     When the member sets "run:dev" on the Issue
@@ -71,7 +71,7 @@ Feature: Stages from a label to a pull request
     And every event of the run carries the delivery's correlation id
     And the Issue and the pull request are in review without a trigger label
 
-  @SL-08 @set-a @p1 @S3-4 @L-49 @L-65 @needs-pods
+  @SL-08 @crash-story @set-a @p1 @S3-4 @L-49 @L-65 @needs-pods
   Scenario: A second dev label works in the same namespace on the head of the pull request
     Given a bound repository with an open Issue
     And a finished "run:dev" run with its pull request

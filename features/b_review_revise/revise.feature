@@ -43,7 +43,7 @@ Feature: Revise
     And the stage was resolved as "run:arch:revise" by "issue_labels"
     And the run belongs to the same Issue and pull request
 
-  @RV-05 @set-b @p1 @S3-4 @L-56 @needs-pods
+  @RV-05 @crash-story @set-b @p1 @S3-4 @L-56 @needs-pods
   Scenario: The last run of the pull request names the stage
     Given a bound repository with an open Issue
     And a finished "run:design" run with its pull request

@@ -85,7 +85,7 @@ Feature: The life of a run
     Then the run ends as failed because "kubernetes job failed"
     And its Pod waited with "InvalidImageName", and its Job, slot and credentials are gone
 
-  @RL-11 @set-d @p0 @S2-3 @S3-16 @R-20 @R-78 @needs-pods
+  @RL-11 @crash-story @set-d @p0 @S2-3 @S3-16 @R-20 @R-78 @needs-pods
   Scenario: Two model labels end the run before anything is made
     Given a bound repository with an open Issue
     And the member has set "[ai-model-gpt-5.4]" on the Issue
@@ -95,7 +95,7 @@ Feature: The life of a run
     And the event "run.failed.precondition" names "[ai-model-gpt-5.2-codex]" and "[ai-model-gpt-5.4]"
     And no namespace was made for the run, while a run without conflict gets one
 
-  @RL-17 @set-d @p1 @S3-16 @R-25 @needs-pods
+  @RL-17 @crash-story @set-d @p1 @S3-16 @R-25 @needs-pods
   Scenario: A failed run stays failed until somebody asks again
     Given a bound repository whose agent fails, with an open Issue
     When the member sets "run:dev" on the Issue
@@ -106,7 +106,7 @@ Feature: The life of a run
     Then the delivery is answered as accepted with a run
     And the Issue has exactly two runs
 
-  @RL-18 @set-d @p0 @S2-10 @S3-16 @R-28 @needs-pods
+  @RL-18 @crash-story @set-d @p0 @S2-10 @S3-16 @R-28 @needs-pods
   Scenario: Staff cancels a run that works
     Given a bound repository whose agent waits, with an open Issue
     And a running "run:dev" run

@@ -9,7 +9,7 @@ Feature: How long a namespace lives
     And its namespace is leased for 24 hours
     And the event "run.namespace.ttl_scheduled" says so
 
-  @TR-11 @set-d @p1 @S3-12 @S3-16 @R-57 @R-59 @needs-pods
+  @TR-11 @crash-story @set-d @p1 @S3-12 @S3-16 @R-57 @R-59 @needs-pods
   Scenario: An expired namespace goes with what was deployed in it
     Given a platform of its own
     And a bound repository with an open Issue

@@ -151,7 +151,7 @@ Feature: The door for webhooks
     And a label set on another open Issue still starts a run
     And the Issue has exactly one run
 
-  @WH-12 @set-g @p0 @S3-12 @L-27 @R-67 @needs-pods
+  @WH-12 @crash-story @set-g @p0 @S3-12 @L-27 @R-67 @needs-pods
   Scenario Outline: A closed thread takes the namespaces of its runs along
     Given a bound repository with an open Issue
     And a finished "run:dev" run with its pull request

@@ -121,7 +121,16 @@ impl App {
 
 /// From `KUBECONFIG` or the pod's service account.
 async fn kube_client() -> Option<kube::Client> {
-    match kube::Client::try_default().await {
+    let connected = async {
+        let config = kube::Config::infer()
+            .await
+            .map_err(kube::Error::InferConfig)?;
+        let builder = kube::client::ClientBuilder::try_from(config)?;
+        #[cfg(feature = "failpoints")]
+        let builder = builder.with_layer(&crate::transition::TransitionLayer);
+        Ok::<_, kube::Error>(builder.build())
+    };
+    match connected.await {
         Ok(client) => Some(client),
         Err(error) => {
             tracing::warn!(

@@ -23,6 +23,7 @@ pub mod staff;
 pub mod startup;
 pub mod store;
 pub mod telemetry;
+pub mod transition;
 pub mod wakeups;
 pub mod web_console;
 pub mod worker;

@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod canary;
 pub mod coverage;
+pub mod crash_matrix;
 pub mod delivery_algebra;
 pub mod evidence;
 mod html;

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub mod cleanup;
+pub mod crash_sweep;
 pub mod delivery_sweep;
 pub mod doctor;
 pub mod down;

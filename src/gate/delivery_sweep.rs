@@ -1,11 +1,7 @@
 //! The delivery sweep from end to end (E-45): a healthy run to know which scenarios pass, two plays of each to know
 //! its deliveries and its end state, the plays that the seed chooses, and the judgement.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use fixtures::github::EntryKind;
@@ -19,13 +15,14 @@ use reports::{
 };
 use steps::{
     Options,
-    delivery_play::{self, Play, Plays, Taken},
+    delivery_play::{Disturbance, Taken},
 };
 
 use super::{
     Failure, Interrupt, collect,
     healthy::Compared,
     session::{all_capabilities, capabilities_of, clean_up_after, take_down},
+    stage::Stage,
     target::{Running, Wanted, bring_up},
 };
 use crate::progress::Reporter;
@@ -202,7 +199,13 @@ async fn sweep(
     stop: &mut Interrupt,
 ) -> Result<Swept, Failure> {
     let twice = passed.iter().flat_map(|result| [result, result]);
-    let wanted = twice.map(|result| (result.feature.as_str(), result.key.line, None));
+    let wanted = twice.map(|result| {
+        (
+            result.feature.as_str(),
+            result.key.line,
+            Disturbance::Nothing,
+        )
+    });
     let plays = stage.play("without a transform", wanted, 1, stop).await?;
     let mut known = Vec::new();
     for (result, two) in passed.iter().zip(plays.chunks(2)) {
@@ -224,7 +227,7 @@ async fn sweep(
         (
             of(cell).feature.as_str(),
             cell.line,
-            Some((cell.transform, cell.delivery.clone())),
+            Disturbance::Delivery(cell.transform, cell.delivery.clone()),
         )
     });
     let first = u32::try_from(plays.len()).unwrap_or(u32::MAX) + 1;
@@ -342,78 +345,4 @@ fn name(result: &ScenarioResult) -> String {
         "{} {} ({}.feature:{})",
         result.key.scenario, result.name, result.feature, result.key.line
     )
-}
-
-/// A target that is up, and how plays are made on it.
-struct Stage<'a> {
-    running: &'a Running,
-    options: &'a Options,
-    reporter: &'a Reporter,
-}
-
-impl Stage<'_> {
-    /// Plays all that is wanted, numbered from `first`; what each left, or why it broke off.
-    async fn play<'b>(
-        &self,
-        what: &str,
-        wanted: impl Iterator<
-            Item = (
-                &'b str,
-                u32,
-                Option<(reports::delivery_algebra::TransformKind, JournaledDelivery)>,
-            ),
-        >,
-        first: u32,
-        stop: &mut Interrupt,
-    ) -> Result<Vec<Result<Taken, String>>, Failure> {
-        let list: Vec<Play> = wanted
-            .zip(first..)
-            .map(|((feature, line, transform), number)| Play {
-                number,
-                feature: feature.to_owned(),
-                line: line as usize,
-                transform,
-            })
-            .collect();
-        if list.is_empty() {
-            return Ok(Vec::new());
-        }
-        let count = list.len();
-        self.reporter.line(&format!("{count} plays {what}"));
-        self.reporter.expect_scenarios(count);
-        let plays = Arc::new(Plays::new(list));
-        let tell = {
-            let reporter = self.reporter.clone();
-            Arc::new(move |result: &ScenarioResult| reporter.played(result))
-        };
-        let began = Instant::now();
-        let gate = self.running.gate.clone();
-        let played = tokio::select! {
-            played = delivery_play::run(self.options, gate, plays.clone(), tell) => played.map_err(Failure::from),
-            _ = stop.asked() => Err(Failure::Interrupted),
-            error = self.running.target.ended() => Err(anyhow::Error::from(error).into()),
-        };
-        if played.is_err() {
-            steps::world::uninstall();
-        }
-        played?;
-        self.running.target.check_space().map_err(super::failure)?;
-        self.reporter.line(&format!(
-            "  {count} plays in {:.0} s",
-            began.elapsed().as_secs_f64()
-        ));
-        let results = self.running.gate.recorder.scenarios();
-        Ok((first..)
-            .take(count)
-            .map(|number| {
-                plays.taken(number).ok_or_else(|| {
-                    results
-                        .iter()
-                        .find(|result| result.key.attempt == number)
-                        .and_then(|result| result.reason.clone())
-                        .unwrap_or_else(|| "it left nothing".to_owned())
-                })
-            })
-            .collect())
-    }
 }

@@ -2,6 +2,7 @@
 
 mod bundle_folder;
 mod collect;
+mod crash_sweep;
 mod delivery_sweep;
 mod failure;
 mod healthy;
@@ -9,8 +10,10 @@ mod interrupt;
 mod null_check;
 mod null_run;
 mod session;
+mod stage;
 mod target;
 
+pub use crash_sweep::{CrashRequest, sweep_crashes};
 pub use delivery_sweep::{SweepRequest, sweep_deliveries};
 pub use failure::Failure;
 pub use interrupt::{Interrupt, asked_to_stop};

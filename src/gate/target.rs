@@ -7,7 +7,10 @@ use bootstrap::{
     EmbeddedTarget, Event, UpOptions,
     canary::canary,
     lane::{GithubAccess, LaneSpec},
-    orchestrator::{OrchestratorBinary, build_null_orchestrator, build_orchestrator},
+    orchestrator::{
+        OrchestratorBinary, build_failpoints_orchestrator, build_null_orchestrator,
+        build_orchestrator,
+    },
     probe::{Capabilities, Capability, probe, probe_disappearance},
 };
 use chrono::{DateTime, Utc};
@@ -93,6 +96,8 @@ impl Agent {
 pub struct Wanted {
     /// A null orchestrator in place of the product.
     pub null: Option<Null>,
+    /// The product with failpoints (E-44).
+    pub failpoints: bool,
     pub agent: Agent,
 }
 
@@ -106,7 +111,11 @@ pub async fn bring_up(
     reporter: &Reporter,
     wanted: Wanted,
 ) -> Result<Running, Failure> {
-    let Wanted { null, agent } = wanted;
+    let Wanted {
+        null,
+        failpoints,
+        agent,
+    } = wanted;
     let began: DateTime<Utc> = Utc::now();
     let clock = Instant::now();
     if agent == Agent::Codex && bootstrap::probe::program_on_path("codex").is_err() {
@@ -141,6 +150,12 @@ pub async fn bring_up(
         .context("the orchestrator lies in no folder")?;
     // Agents are the product's own against a null as well: the folder above is where Pods look.
     let played = match null {
+        None if failpoints => {
+            build_failpoints_orchestrator(&tell)
+                .await
+                .map_err(|error| failure(bootstrap::Error::from(error)))?
+                .path
+        }
         None => binary.path.clone(),
         Some(_) => {
             build_null_orchestrator(&tell)

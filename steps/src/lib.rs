@@ -5,6 +5,7 @@
 //! fixtures, never from the orchestrator's code (invariant 7).
 
 pub mod audit_log;
+pub mod crash_play;
 pub mod database;
 pub mod definitions;
 pub mod delivery_play;

@@ -112,6 +112,11 @@ impl Platform {
         &self.lane
     }
 
+    /// From now on callers of the staff API try again while nobody answers, as people do when a process has died.
+    pub fn be_patient(&self) {
+        self.staff.be_patient();
+    }
+
     #[must_use]
     pub fn webhook_url(&self) -> String {
         format!("{}/api/v1/webhooks/github", self.lane.public_url)

@@ -1,8 +1,18 @@
 //! The staff API as a person or a script uses it: the only door for set-up inside the orchestrator.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
 use anyhow::{Context, bail};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
+
+use crate::wait::{Reading, until};
 
 /// A client of the staff API.
 #[derive(Clone)]
@@ -10,7 +20,12 @@ pub struct Staff {
     http: Client,
     public_url: String,
     identity: Identity,
+    /// Whether a call that nobody answers is made again; shared by all who came from one.
+    is_patient: Arc<AtomicBool>,
 }
+
+/// How long a patient caller tries again.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// By what the caller is known.
 #[derive(Clone)]
@@ -34,7 +49,13 @@ impl Staff {
             http,
             public_url: public_url.trim_end_matches('/').to_owned(),
             identity: Identity::Token(token.to_owned()),
+            is_patient: Arc::default(),
         }
+    }
+
+    /// From now on a call that finds no process to answer it is made again, as a person would.
+    pub fn be_patient(&self) {
+        self.is_patient.store(true, Ordering::Relaxed);
     }
 
     /// The same API as this person, signed in at the console.
@@ -60,6 +81,28 @@ impl Staff {
     /// # Errors
     /// When no answer came.
     pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<(StatusCode, Value)> {
+        if !self.is_patient.load(Ordering::Relaxed) {
+            return self.call_once(method, path, body).await;
+        }
+        until("an answer of the staff API", PATIENCE, async || match self
+            .call_once(method.clone(), path, body.clone())
+            .await
+        {
+            Ok((StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE, answer)) => {
+                Ok(Reading::NotYet(answer.to_string()))
+            }
+            Ok(answered) => Ok(Reading::Reached(answered)),
+            Err(error) => Ok(Reading::NotYet(format!("{error:#}"))),
+        })
+        .await
+    }
+
+    async fn call_once(
         &self,
         method: Method,
         path: &str,

@@ -204,6 +204,8 @@ pub struct GateWorld {
     pub remembered: HashMap<String, String>,
     /// The walk that the scenario plays.
     pub walk: Option<crate::walks::Played>,
+    /// The platform of a play in which a process may die.
+    pub(crate) deadly: Option<Arc<crate::crash_play::Deadly>>,
     /// The repositories of the scenario meet the null from now on.
     meets_null: bool,
 }
@@ -242,6 +244,7 @@ impl GateWorld {
             answer: None,
             remembered: HashMap::new(),
             walk: None,
+            deadly: None,
             meets_null: false,
         })
     }

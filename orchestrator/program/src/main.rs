@@ -6,7 +6,7 @@ use orchestrator::build_info::{self, Build};
 use orchestrator::command_line;
 use orchestrator::conduct::Product;
 
-fn main() -> ExitCode {
+pub fn main() -> ExitCode {
     build_info::install(Build {
         revision: env!("CODEXK8S_BUILD_REVISION"),
         dirty: env!("CODEXK8S_BUILD_DIRTY") == "true",

@@ -16,6 +16,7 @@ use crate::store::effects::{self, EffectInsertError, EffectOwner};
 use crate::store::errors::{self, NewRuntimeError};
 use crate::store::run_inserts::{self, Inserted};
 use crate::store::{events, label_grants, links, run_cancel, snapshots, thread_states, wakeups};
+use crate::transition;
 use crate::wakeups::Channel;
 
 /// Why a decision was not committed.
@@ -74,7 +75,7 @@ pub async fn commit(
     for channel in &channels {
         wakeups::notify(&mut transaction, *channel).await?;
     }
-    transaction.commit().await?;
+    transition::commit(transaction, "decision.commit").await?;
     // Somebody may wait for the outcome in another process.
     app.wakeups.tell_others(Channel::Outcomes);
     for channel in channels {

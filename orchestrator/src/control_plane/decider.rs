@@ -20,6 +20,7 @@ use crate::app::{App, SharedApp};
 use crate::store::deliveries::{self, ClaimedDelivery};
 use crate::store::errors::{self, NewRuntimeError};
 use crate::store::{clock, events};
+use crate::transition;
 use crate::wakeups::{Channel, Woken};
 
 /// Decisions of one process at the same time; more would wait for the same threads and for GitHub.
@@ -66,6 +67,7 @@ pub async fn run(app: SharedApp, outcomes: Arc<Outcomes>, pressure: Arc<Pressure
         };
         match deliveries::claim(&app.pool, &owner, room).await {
             Ok(claimed) if !claimed.is_empty() => {
+                transition::claimed("delivery.claim");
                 for claimed in claimed {
                     let (app, outcomes, owner) = (app.clone(), outcomes.clone(), owner.clone());
                     crew.start(async move { decide_one(&app, &outcomes, &owner, claimed).await });
@@ -263,7 +265,7 @@ async fn write_given_up(
     };
     errors::journal(&mut transaction, &entry).await?;
     deliveries::finish(&mut transaction, &claimed.delivery_id, "failed", None, None).await?;
-    transaction.commit().await?;
+    transition::commit(transaction, "delivery.give_up").await?;
     app.wakeups.tell_others(Channel::Outcomes);
     Ok(())
 }

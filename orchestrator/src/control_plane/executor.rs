@@ -16,6 +16,7 @@ use crate::app::{App, SharedApp};
 use crate::store::effects::{self, ClaimedEffect};
 use crate::store::errors::{self, NewRuntimeError};
 use crate::store::{clock, effect_context, events, wakeups};
+use crate::transition;
 use crate::wakeups::{Channel, Woken};
 
 /// Effects of one process at the same time; they are mostly waits for GitHub.
@@ -60,7 +61,7 @@ pub async fn run(app: SharedApp) {
 async fn claim(app: &App, owner: &str, limit: usize) -> Result<Vec<ClaimedEffect>, sqlx::Error> {
     let mut transaction = app.pool.begin().await?;
     let claimed = effects::claim(&mut transaction, owner, limit).await?;
-    transaction.commit().await?;
+    transition::commit_if(!claimed.is_empty(), transaction, "effect.claim").await?;
     Ok(claimed)
 }
 
@@ -167,7 +168,7 @@ async fn complete(app: &App, done: &[(ClaimedEffect, Performed)]) -> Result<(), 
     if has_followers {
         wakeups::notify(&mut transaction, Channel::Effects).await?;
     }
-    transaction.commit().await?;
+    transition::commit(transaction, "effect.complete").await?;
     if has_followers {
         app.wakeups.notify(Channel::Effects);
     }
@@ -201,7 +202,7 @@ async fn handle_failure(
         };
         tell_given_up(&mut transaction, app, &given_up, &code, &text).await?;
     }
-    transaction.commit().await
+    transition::commit(transaction, "effect.give_up").await
 }
 
 async fn tell_given_up(

@@ -21,6 +21,7 @@ use crate::app::App;
 use crate::store::deliveries::{self, NewDelivery, StoredDelivery};
 use crate::store::errors::{self, NewRuntimeError};
 use crate::store::{self, events};
+use crate::transition;
 use crate::wakeups::Channel;
 
 /// L-22: how long a request waits for its outcome.
@@ -252,7 +253,7 @@ async fn store_batch(app: &App, batch: &[Pending]) -> Result<Vec<Stored>, sqlx::
             ));
         }
     }
-    transaction.commit().await?;
+    transition::commit(transaction, "delivery.store").await?;
     for delivery in &first {
         tracing::debug!(delivery_id = delivery.delivery_id, "stored a delivery");
     }

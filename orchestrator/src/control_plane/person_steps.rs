@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::store::effects::EffectOwner;
 use crate::store::snapshots::{self, PendingLabelChange};
 use crate::store::{events, wakeups};
+use crate::transition;
 
 /// Each round loads facts that the one before asked for; the deepest chain of guards needs far fewer.
 const ROUND_LIMIT: usize = 16;
@@ -202,7 +203,7 @@ impl Asking<'_> {
         for channel in &channels {
             wakeups::notify(&mut transaction, *channel).await?;
         }
-        transaction.commit().await?;
+        transition::commit(transaction, "person_step.commit").await?;
         for channel in channels {
             self.app.wakeups.notify(channel);
         }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::source::{self, Stack};
 use crate::app::SharedApp;
 use crate::store::deploy_tasks::{self, ClaimedDeployTask, DeployOutcome};
+use crate::transition;
 use crate::wakeups::{Channel, Woken};
 
 /// As many tasks of one replica run beside each other.
@@ -38,6 +39,7 @@ async fn reconcile(app: &SharedApp, owner: &str) {
     loop {
         match deploy_tasks::claim(&app.pool, owner, LEASE, SILENCE).await {
             Ok(Some(task)) => {
+                transition::claimed("environment.claim");
                 tokio::select! {
                     () = perform(app, owner, &task) => {}
                     () = app.shutdown.cancelled() => return,
@@ -101,7 +103,8 @@ async fn perform(app: &SharedApp, owner: &str, task: &ClaimedDeployTask) {
     };
     let stored = async {
         let mut connection = app.pool.acquire().await?;
-        deploy_tasks::finish(&mut connection, task, owner, &outcome, &log).await
+        let finish = deploy_tasks::finish(&mut connection, task, owner, &outcome, &log);
+        transition::around("environment.finish", finish).await
     };
     match stored.await {
         Ok(_) => app.wakeups.notify(Channel::DeployTasks),

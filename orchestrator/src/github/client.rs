@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::GithubError;
 use crate::config::GithubConfig;
+use crate::transition::around;
 
 /// Longer than GitHub's own limit of ten seconds, shorter than the lease of an effect.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
@@ -110,7 +111,10 @@ impl GithubClient {
         route: &str,
         body: &(impl Serialize + Sync),
     ) -> Result<T, GithubError> {
-        let response = octocrab::map_github_error(self.0._post(route, Some(body)).await?).await?;
+        let response = octocrab::map_github_error(
+            around(WriteName("create", route), self.0._post(route, Some(body))).await?,
+        )
+        .await?;
         parse(&self.0.body_to_string(response).await?)
     }
 
@@ -120,13 +124,20 @@ impl GithubClient {
         route: &str,
         body: &(impl Serialize + Sync),
     ) -> Result<T, GithubError> {
-        let response = octocrab::map_github_error(self.0._patch(route, Some(body)).await?).await?;
+        let response = octocrab::map_github_error(
+            around(WriteName("update", route), self.0._patch(route, Some(body))).await?,
+        )
+        .await?;
         parse(&self.0.body_to_string(response).await?)
     }
 
     /// Deletes something; what the answer holds does not matter.
     pub async fn delete(&self, route: &str) -> Result<(), GithubError> {
-        let response = self.0._delete(route, None::<&()>).await?;
+        let response = around(
+            WriteName("delete", route),
+            self.0._delete(route, None::<&()>),
+        )
+        .await?;
         octocrab::map_github_error(response).await?;
         Ok(())
     }
@@ -134,4 +145,69 @@ impl GithubClient {
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, GithubError> {
     serde_json::from_str(text).map_err(GithubError::Shape)
+}
+
+/// A write by its verb and the words of its route: `github.create.issues.labels`.
+struct WriteName<'a>(&'static str, &'a str);
+
+impl std::fmt::Display for WriteName<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(verb, route) = self;
+        write!(formatter, "github.{verb}")?;
+        let path = route.split('?').next().unwrap_or_default();
+        let mut words = path.trim_matches('/').split('/').peekable();
+        // What a repository is called says nothing about the write, and neither does the name of a label.
+        if words.next_if_eq(&"repos").is_some() {
+            words.next();
+            words.next();
+        }
+        let kinds = [
+            "issues",
+            "comments",
+            "labels",
+            "hooks",
+            "reactions",
+            "pulls",
+            "deliveries",
+            "attempts",
+        ];
+        for word in words.filter(|word| kinds.contains(word)) {
+            write!(formatter, ".{word}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_is_named_by_its_verb_and_the_kinds_in_its_route() {
+        let cases = [
+            (
+                "create",
+                "/repos/shop/app/issues/7/labels",
+                "github.create.issues.labels",
+            ),
+            (
+                "delete",
+                "/repos/shop/app/issues/7/labels/run%3Adev",
+                "github.delete.issues.labels",
+            ),
+            (
+                "update",
+                "/repos/shop/app/issues/comments/12",
+                "github.update.issues.comments",
+            ),
+            (
+                "create",
+                "/repos/issues/labels/hooks",
+                "github.create.hooks",
+            ),
+        ];
+        for (verb, route, expected) in cases {
+            assert_eq!(WriteName(verb, route).to_string(), expected);
+        }
+    }
 }

@@ -14,6 +14,7 @@ use crate::http_api::ApiError;
 use crate::staff::Services;
 use crate::store::run_reads::{self, ContextRun};
 use crate::store::{events, repositories, sessions};
+use crate::transition;
 
 /// What `self_improve_only` adds to Markdown (L-9): prompt seeds and the runner's image.
 const SELF_IMPROVE_PATHS: [&str; 2] = ["orchestrator/seeds/", "deploy/agent-runner/Dockerfile"];
@@ -303,6 +304,6 @@ async fn record_prompt(
         .project(run.project_id.map(ProjectId));
         events::insert(&mut transaction, &record).await?;
     }
-    transaction.commit().await?;
+    transition::commit(transaction, "prompt.assembled").await?;
     Ok(())
 }

@@ -25,6 +25,7 @@ use crate::credentials::{
 use crate::http_api::ApiError;
 use crate::staff::{JsonBody, Services};
 use crate::store::{events, repositories, run_reads, tokens};
+use crate::transition;
 
 /// Default of `WORKER_RUN_CREDENTIALS_SECRET_NAME`; the run's short id follows.
 const SECRET_NAME_PREFIX: &str = "codex-run-credentials";
@@ -211,7 +212,7 @@ async fn store_issue(
         &record(AuditEvent::RunMcpTokenIssued(payload)),
     )
     .await?;
-    transaction.commit().await?;
+    transition::commit(transaction, "credentials.issue").await?;
     let issue = RunTokenIssue {
         token_id,
         generation: issued.generation,

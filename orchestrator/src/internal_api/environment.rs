@@ -11,6 +11,7 @@ use crate::credentials::Service;
 use crate::http_api::ApiError;
 use crate::staff::{JsonBody, Services};
 use crate::store::deploy_tasks::{self, DeployTaskState, DesiredEnvironment};
+use crate::transition;
 use crate::wakeups::{Channel, Woken};
 
 /// A short preparation is answered at once; a longer one is polled for.
@@ -36,7 +37,7 @@ pub(super) async fn desire(
         }
         other => other?,
     };
-    transaction.commit().await?;
+    transition::commit(transaction, "environment.desire").await?;
     services.app.wakeups.notify(Channel::DeployTasks);
     let deadline = Instant::now() + WAIT_LIMIT;
     while !state.is_terminal() {

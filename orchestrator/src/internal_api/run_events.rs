@@ -10,6 +10,7 @@ use super::RunCaller;
 use crate::http_api::ApiError;
 use crate::staff::{JsonBody, Services};
 use crate::store::{events, run_reads};
+use crate::transition;
 
 /// DF-2: longer status lines are cut, not refused.
 const MAX_STATUS_CHARACTERS: usize = 100;
@@ -70,6 +71,6 @@ pub(super) async fn append(
     if !known {
         events::insert(&mut transaction, &record).await?;
     }
-    transaction.commit().await?;
+    transition::commit(transaction, "agent.event").await?;
     Ok(StatusCode::ACCEPTED)
 }

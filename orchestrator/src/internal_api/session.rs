@@ -12,6 +12,7 @@ use crate::http_api::ApiError;
 use crate::staff::{Services, parse_body, read_body};
 use crate::store::sessions::{self, SessionSnapshot, SnapshotOutcome, SnapshotWrite};
 use crate::store::{events, run_reads};
+use crate::transition;
 
 /// A CLI session of a long run is some megabytes; more would not fit a snapshot column sensibly.
 const MAX_SNAPSHOT_BYTES: usize = 16 * 1024 * 1024;
@@ -125,7 +126,7 @@ pub(super) async fn save(
     if news || !run_reads::session_saved_is_recorded(&mut transaction, &record).await? {
         events::insert(&mut transaction, &record).await?;
     }
-    transaction.commit().await?;
+    transition::commit(transaction, "session.save").await?;
     Ok(Json(SaveAnswer {
         snapshot_version: version,
         snapshot_checksum: checksum,

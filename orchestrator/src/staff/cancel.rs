@@ -22,6 +22,7 @@ use crate::http_api::ApiError;
 use crate::store::effects::{self, EffectOwner};
 use crate::store::run_cancel::{self, CancelSubject, Closed};
 use crate::store::{events, run_history, wakeups};
+use crate::transition;
 use crate::wakeups::Channel;
 
 #[derive(Debug, Deserialize)]
@@ -89,7 +90,7 @@ pub(super) async fn cancel(
     for channel in [Channel::RunQueue, Channel::Effects] {
         wakeups::notify(&mut transaction, channel).await?;
     }
-    transaction.commit().await?;
+    transition::commit(transaction, "run.cancel").await?;
     for channel in [Channel::RunQueue, Channel::Effects] {
         services.app.wakeups.notify(channel);
     }

@@ -16,6 +16,7 @@ use super::runs::require_run;
 use super::state::Services;
 use crate::http_api::ApiError;
 use crate::store::{events, run_namespaces};
+use crate::transition;
 
 const INSTANCE_LABEL: &str = "codex-k8s.dev/instance";
 const MANAGED_BY_LABEL: &str = "codex-k8s.dev/managed-by";
@@ -71,7 +72,7 @@ pub(super) async fn delete(
     run_namespaces::mark_cleaned(&mut transaction, &namespace).await?;
     events::insert(&mut transaction, &record).await?;
     record_change(&mut transaction, &principal, &change).await?;
-    transaction.commit().await?;
+    transition::commit(transaction, "namespace.delete_by_staff").await?;
     Ok(Json(json!({
         "run_id": run_id,
         "namespace": namespace,

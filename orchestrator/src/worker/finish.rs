@@ -8,6 +8,7 @@ use crate::store::run_finish::{self, RunEndRow};
 use crate::store::runs::WorkerRun;
 use crate::store::wakeups::notify;
 use crate::store::{links, run_history, snapshots, thread_states};
+use crate::transition;
 use crate::wakeups::Channel;
 use domain::audit::{AuditEvent, RunCanceledPayload, RunFinishedPayload};
 use domain::runs::{FinishReason, RunEnd, RunStatus};
@@ -101,7 +102,7 @@ pub async fn finish(ctx: &WorkerContext, run: &WorkerRun, end: End) -> Result<bo
     }
     // A slot, a role or a branch became free.
     notify(&mut tx, Channel::RunQueue).await?;
-    tx.commit().await?;
+    transition::commit(tx, "run.finish").await?;
     ctx.wake_effects();
     ctx.wake_queue();
     metrics::counter!("codexk8s_runs_finished_total", "status" => status.as_str()).increment(1);

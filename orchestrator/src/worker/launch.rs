@@ -17,6 +17,7 @@ use crate::cluster::{AgentAccount, ApplyError, build_namespace};
 use crate::store::effects::EffectInsertError;
 use crate::store::namespace_leases::{self, NewNamespaceLease};
 use crate::store::runs::{self, WorkerRun};
+use crate::transition;
 use chrono::{DateTime, Utc};
 use domain::audit::{AuditEvent, NamespacePreparedPayload, NamespaceReusePayload};
 use domain::effects::CommentPhase;
@@ -188,7 +189,7 @@ async fn code_only(
     let mut tx = fenced(ctx, run).await?;
     store_profile(ctx, &mut tx, run, profile).await?;
     runs::set_namespace(&mut tx, run.id, &namespace).await?;
-    tx.commit().await?;
+    transition::commit(tx, "namespace.settle").await?;
     ctx.wake_effects();
     ctx.cluster.ensure_code_only_namespace(&namespace).await?;
     // Such a run clones its branch by itself; nothing is prepared for it.
@@ -247,7 +248,7 @@ async fn full_env(
                 RunId(run.id),
             );
             runs::set_namespace(&mut tx, run.id, own.as_str()).await?;
-            tx.commit().await?;
+            transition::commit(tx, "namespace.refuse").await?;
             run.namespace = Some(own.to_string());
             continue;
         }
@@ -299,7 +300,7 @@ pub async fn settle_namespace(
         };
         namespace_leases::upsert(&mut tx, &lease).await?
     };
-    tx.commit().await?;
+    transition::commit(tx, "namespace.lease").await?;
     ctx.wake_effects();
     Ok((
         choice,
@@ -457,7 +458,7 @@ pub async fn record_prepared(
         AuditEvent::RunNamespaceTtlScheduled(payload)
     };
     journal::record_once(&mut tx, subject, lease_event).await?;
-    tx.commit().await?;
+    transition::commit(tx, "namespace.prepared").await?;
     Ok(())
 }
 

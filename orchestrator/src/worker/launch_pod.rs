@@ -10,6 +10,7 @@ use super::start::{Place, start};
 use crate::cluster::{AgentAccount, build_namespace};
 use crate::store::namespace_leases::{self, NewNamespaceLease};
 use crate::store::runs::{self, WorkerRun};
+use crate::transition;
 use chrono::{DateTime, Utc};
 use domain::ids::{CorrelationId, NamespaceName, ProjectId, RunId};
 use domain::namespaces::{Lease, NamespaceMetadata, run_namespace};
@@ -88,7 +89,7 @@ async fn settle(
         ttl: Duration::from_secs(u64::try_from(ttl_seconds).unwrap_or_default()),
     };
     let (now, expires_at) = namespace_leases::upsert(&mut tx, &lease).await?;
-    tx.commit().await?;
+    transition::commit(tx, "namespace.lease").await?;
     ctx.wake_effects();
     let lease = Lease {
         ttl_seconds,
@@ -123,7 +124,7 @@ pub(super) async fn repair(
     let mut tx = fenced(ctx, run).await?;
     store_profile(ctx, &mut tx, run, profile).await?;
     runs::set_namespace(&mut tx, run.id, &namespace).await?;
-    tx.commit().await?;
+    transition::commit(tx, "namespace.settle").await?;
     ctx.wake_effects();
     let account = AgentAccount::Repair;
     ctx.cluster.ensure_live_account(&namespace, account).await?;

@@ -6,6 +6,7 @@ use crate::conduct::Acting;
 use crate::store::runs::{self, LeaseSubject};
 use crate::store::wakeups::notify;
 use crate::store::worker_instances::{self, SuspectLease};
+use crate::transition;
 use crate::wakeups::Channel;
 use chrono::{DateTime, Utc};
 use domain::audit::{AuditEvent, WorkerLeasePayload};
@@ -88,7 +89,7 @@ async fn release(ctx: &WorkerContext, suspect: &SuspectLease) -> Result<bool, Wo
     .await?;
     journal::record(&mut tx, subject, AuditEvent::RunLeaseReleased(payload)).await?;
     notify(&mut tx, Channel::RunQueue).await?;
-    tx.commit().await?;
+    transition::commit(tx, "lease.release").await?;
     tracing::info!(run_id = %run.id, previous_owner = suspect.lease_owner, "released the lease of a dead worker");
     Ok(true)
 }
@@ -110,7 +111,7 @@ pub async fn reclaim(ctx: &WorkerContext) -> Result<usize, WorkerError> {
         )
         .await?;
     }
-    tx.commit().await?;
+    transition::commit_if(!taken.is_empty(), tx, "lease.take_over").await?;
     for run in &taken {
         tracing::info!(run_id = %run.id, "took over a released run");
     }
@@ -136,7 +137,7 @@ pub async fn stop(ctx: &WorkerContext) -> Result<(), WorkerError> {
     }
     worker_instances::stop(&mut tx, ctx.worker_id()).await?;
     notify(&mut tx, Channel::RunQueue).await?;
-    tx.commit().await?;
+    transition::commit(tx, "worker.stop").await?;
     tracing::info!(released = released.len(), "left the registry of workers");
     Ok(())
 }

@@ -5,6 +5,7 @@ use super::journal::{self, Subject};
 use super::launch::{LaunchError, fenced};
 use crate::store::discussions;
 use crate::store::runs::{self, WorkerRun};
+use crate::transition;
 use domain::effects::{DiscussionStop, Effect, PlannedEffect};
 use domain::ids::RunId;
 
@@ -38,7 +39,7 @@ pub(super) async fn stop(ctx: &WorkerContext, run: &WorkerRun) -> Result<(), Lau
         after: None,
     };
     journal::plan(&mut tx, Subject::from(run), &[planned]).await?;
-    tx.commit().await?;
+    transition::commit(tx, "discussion.stop").await?;
     ctx.wake_effects();
     Ok(())
 }

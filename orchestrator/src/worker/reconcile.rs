@@ -8,6 +8,7 @@ use crate::cluster::{ApplyError, PodFailure, RunObservation, job_name, lease_pat
 use crate::conduct::Acting;
 use crate::store::runs::{self, WorkerRun};
 use crate::store::{namespace_leases, run_finish, slots};
+use crate::transition;
 use domain::namespaces::Lease;
 use domain::runs::{FinishReason, RunEnd};
 use k8s_openapi::api::core::v1::Pod;
@@ -301,7 +302,7 @@ async fn park(ctx: &WorkerContext, run: &WorkerRun) -> Result<(), LaunchError> {
     let mut tx = ctx.begin().await?;
     run_finish::park_waiting_run(&mut tx, run.id, ctx.worker_id()).await?;
     crate::store::wakeups::notify(&mut tx, crate::wakeups::Channel::RunQueue).await?;
-    tx.commit().await?;
+    transition::commit(tx, "run.park").await?;
     ctx.wake_queue();
     Ok(())
 }

@@ -7,6 +7,7 @@ use super::launch::{LaunchError, Launched, Ready, fenced};
 use super::profile::ResolvedProfile;
 use crate::cluster::{AgentAccount, JobSpecInput, PodResources, PodVolume, build_job, build_pod};
 use crate::store::runs::{self, WorkerRun};
+use crate::transition;
 use domain::audit::{AuditEvent, JobImageResolvedPayload, RunStartedPayload};
 use domain::effects::CommentPhase;
 
@@ -192,7 +193,7 @@ pub async fn record_started(
         journal::record_once(&mut tx, subject, started).await?;
         journal::status_comment(&mut tx, run, CommentPhase::Started).await?;
     }
-    tx.commit().await?;
+    transition::commit(tx, "run.started").await?;
     ctx.wake_effects();
     Ok(())
 }

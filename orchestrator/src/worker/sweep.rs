@@ -7,6 +7,7 @@ use crate::cluster::{NamespaceView, keys};
 use crate::conduct::Acting;
 use crate::store::namespace_leases::{self, OpenLease};
 use crate::store::runs::{self, RunSummary};
+use crate::transition;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::audit::{AuditEvent, NamespaceCleanupPayload};
 use domain::effects::{CommentPhase, Effect, PlannedEffect, status_comment_thread};
@@ -515,7 +516,7 @@ async fn record(
             crate::store::events::record(&mut tx, &record).await?;
         }
     }
-    tx.commit().await?;
+    transition::commit(tx, "sweep.record").await?;
     ctx.wake_effects();
     Ok(())
 }

@@ -6,6 +6,7 @@ use super::journal::{self, Subject};
 use super::sweep::Command;
 use super::{hygiene, leases, reconcile, sweep};
 use crate::store::{runs, slots};
+use crate::transition;
 use domain::audit::{AuditEvent, HygieneLeakPayload};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -99,7 +100,7 @@ pub async fn record_leaks(
                 "leak found"
             );
         }
-        tx.commit().await?;
+        transition::commit(tx, "leak.record").await?;
     }
     Ok(())
 }
@@ -111,7 +112,7 @@ async fn launch_pending(ctx: &Arc<WorkerContext>) -> Result<bool, WorkerError> {
     for _ in 0..limit {
         let mut tx = ctx.begin().await?;
         let claimed = runs::claim_next(&mut tx, ctx.worker_id(), &ctx.limits).await?;
-        tx.commit().await?;
+        transition::commit_if(claimed.is_some(), tx, "run.claim").await?;
         let Some(run) = claimed else {
             let mut conn = ctx.app.pool.acquire().await?;
             runs::store_queue_reasons(&mut conn, &ctx.limits).await?;

@@ -199,6 +199,10 @@ pub async fn configured<const N: usize>(
 }
 
 async fn lease(world: &mut GateWorld, spec: PlatformSpec) -> Step {
+    if world.deadly.is_some() {
+        // A play with a death has its own from the start.
+        return Ok(());
+    }
     let platform = world
         .gate
         .clone()

@@ -10,7 +10,7 @@ mod rest;
 mod run;
 
 pub(crate) use parser::number_in;
-pub use plays::{Play, Plays, Taken};
+pub use plays::{Disturbance, Play, Plays, Taken};
 pub(crate) use plays::{begin, finish, let_go, let_go_newest};
 pub(crate) use rest::rest;
 pub use run::run;

@@ -8,11 +8,13 @@ use cucumber::{
 use futures::{Stream, StreamExt as _};
 use gherkin::{Scenario, Step, StepType};
 
-use super::Plays;
+use super::{Disturbance, Plays};
 use crate::selection::feature_name;
 
 /// The sentence in the place of `Then`s that a further `Given` or `When` follows.
 const REST: &str = "the platform has come to rest";
+/// The sentence before the first `When` of a play with a death.
+const ARM: &str = "a process may die from now on";
 /// The last sentence of a play.
 const END: &str = "the end state is taken";
 /// Begins the tag that holds the number of a play.
@@ -58,7 +60,7 @@ impl<I: AsRef<Path>> Parser<I> for Replaying {
                     .flat_map(|scenario| {
                         plays
                             .of(&name, scenario.position.line)
-                            .map(|number| played(scenario, number))
+                            .map(|number| played(scenario, number, plays.disturbance(number)))
                     })
                     .collect();
                 feature
@@ -67,12 +69,16 @@ impl<I: AsRef<Path>> Parser<I> for Replaying {
     }
 }
 
-fn played(scenario: &Scenario, number: u32) -> Scenario {
+fn played(scenario: &Scenario, number: u32, disturbance: Option<&Disturbance>) -> Scenario {
     let mut play = scenario.clone();
     play.tags.push(format!("{NUMBER}{number}"));
     play.steps = Vec::new();
     let mut looked = None;
+    let mut to_arm = matches!(disturbance, Some(Disturbance::Death(_)));
     for step in &scenario.steps {
+        if step.ty == StepType::When && std::mem::take(&mut to_arm) {
+            play.steps.push(in_place_of(step, ARM));
+        }
         if step.ty == StepType::Then {
             looked = Some(step);
             continue;
@@ -128,9 +134,13 @@ mod tests {
             number,
             feature: "f".to_owned(),
             line: 3,
-            transform: None,
+            disturbance: Disturbance::Nothing,
         };
-        let plays = Arc::new(Plays::new(vec![play(4), play(9)]));
+        let deadly = Play {
+            disturbance: Disturbance::Death(None),
+            ..play(9)
+        };
+        let plays = Arc::new(Plays::new(vec![play(4), deadly]));
         let features: Vec<_> = Replaying::new(plays)
             .parse(&file, cli::Empty::default())
             .collect()
@@ -145,13 +155,17 @@ mod tests {
             .map(|scenario| number_in(&scenario.tags))
             .collect();
         assert_eq!(numbers, [Some(4), Some(9)]);
-        for scenario in scenarios {
+        let expected: [&[&str]; 2] = [
+            &["a", "b", REST, "e", "f", END],
+            &["a", ARM, "b", REST, "e", "f", END],
+        ];
+        for (scenario, expected) in scenarios.into_iter().zip(expected) {
             let steps: Vec<_> = scenario
                 .steps
                 .iter()
-                .map(|step| step.value.clone())
+                .map(|step| step.value.as_str())
                 .collect();
-            assert_eq!(steps, ["a", "b", REST, "e", "f", END]);
+            assert_eq!(steps, expected);
             assert!(scenario.steps.iter().all(|step| step.ty != StepType::Then));
         }
     }

@@ -6,12 +6,18 @@ use std::{
 
 use anyhow::Context;
 use fixtures::github::FaultId;
-use reports::delivery_algebra::{
-    EndState, JournaledDelivery, TransformKind, came_about, journaled,
+use reports::{
+    crash_matrix::CrashPoint,
+    delivery_algebra::{EndState, JournaledDelivery, TransformKind, came_about, journaled},
 };
 
 use super::{reading, rest};
-use crate::{hub::Hub, place::Delivery, world::GateWorld};
+use crate::{
+    crash_play::{self, DeathTaken},
+    hub::Hub,
+    place::Delivery,
+    world::GateWorld,
+};
 
 /// A scenario that is played again.
 #[derive(Clone, Debug)]
@@ -22,8 +28,20 @@ pub struct Play {
     pub feature: String,
     /// Line of the scenario, or of the example's row.
     pub line: usize,
-    /// What happens to which of its deliveries; none in a play that shows what to expect.
-    pub transform: Option<(TransformKind, JournaledDelivery)>,
+    /// What happens in it.
+    pub disturbance: Disturbance,
+}
+
+/// What happens in a play.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disturbance {
+    /// Nothing: it shows what to expect.
+    Nothing,
+    /// GitHub does this to one of its deliveries (E-45).
+    Delivery(TransformKind, JournaledDelivery),
+    /// It has a platform of its own with failpoints, and one process dies at this point; at none, the play shows which
+    /// points there are (E-44).
+    Death(Option<CrashPoint>),
 }
 
 /// What a play left.
@@ -39,6 +57,8 @@ pub struct Taken {
     pub before: Option<EndState>,
     /// The end state.
     pub end: EndState,
+    /// What became of the process that was to die, in a play with failpoints.
+    pub death: Option<DeathTaken>,
 }
 
 /// A transform at work in a repository.
@@ -74,6 +94,11 @@ impl Plays {
             .values()
             .filter(move |play| play.feature == feature && play.line == line)
             .map(|play| play.number)
+    }
+
+    /// What happens in the play with this number.
+    pub(crate) fn disturbance(&self, number: u32) -> Option<&Disturbance> {
+        self.plays.get(&number).map(|play| &play.disturbance)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -135,7 +160,7 @@ pub(crate) fn begin(world: &GateWorld, repository: &str) -> anyhow::Result<()> {
         .plays
         .get(&world.key.attempt)
         .context("the play has no number")?;
-    let Some((kind, delivery)) = &play.transform else {
+    let Disturbance::Delivery(kind, delivery) = &play.disturbance else {
         return Ok(());
     };
     let fault = world
@@ -228,6 +253,7 @@ pub(crate) async fn finish(world: &mut GateWorld) -> anyhow::Result<()> {
         rest(world).await?;
     }
     let end = reading::end_state(world).await?;
+    let death = crash_play::finish(world).await?;
     let hub = &world.gate.github;
     let chosen = plays.chosen(hub, &repository);
     let at_work = plays.at_work(&repository);
@@ -246,6 +272,7 @@ pub(crate) async fn finish(world: &mut GateWorld) -> anyhow::Result<()> {
             }),
         before: at_work.and_then(|found| found.before),
         end,
+        death,
     };
     let mut all = plays.taken.lock().unwrap_or_else(PoisonError::into_inner);
     all.insert(world.key.attempt, taken);

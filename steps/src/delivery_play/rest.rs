@@ -1,13 +1,28 @@
 //! The rest of the platform that a transform is judged at.
 use std::time::Duration;
 
-use crate::{rest::Rest, world::GateWorld};
+use crate::{
+    crash_play,
+    platform::Platform,
+    rest::Rest,
+    wait::{Reading, until},
+    world::GateWorld,
+};
 
 /// Longest wait for all that a person's act leads to, on a machine that plays many scenarios at once.
 const REST_DEADLINE: Duration = Duration::from_secs(240);
 
-/// Waits until the platform rests, with what a transform keeps left out.
+/// Waits until the platform rests, with what a transform keeps left out. A death that comes meanwhile is overcome first.
 pub(crate) async fn rest(world: &mut GateWorld) -> anyhow::Result<()> {
+    loop {
+        at_rest(world).await?;
+        if !crash_play::has_recovered_meanwhile(world).await? {
+            return Ok(());
+        }
+    }
+}
+
+async fn at_rest(world: &mut GateWorld) -> anyhow::Result<()> {
     let repository = world.place()?.repository;
     let platform = world.platform();
     let gate = world.gate.clone();
@@ -22,5 +37,23 @@ pub(crate) async fn rest(world: &mut GateWorld) -> anyhow::Result<()> {
         agents_wait,
         held: &|| gate.plays()?.held(&gate.github, &repository),
     };
-    rest.reached(REST_DEADLINE).await
+    rest.reached(REST_DEADLINE).await?;
+    if world.deadly.is_some() {
+        swept(&platform).await?;
+    }
+    Ok(())
+}
+
+/// Waits until what is past its lease was swept: an end state tells nothing of namespaces, but deaths come there too.
+async fn swept(platform: &Platform) -> anyhow::Result<()> {
+    let due = "SELECT to_jsonb(namespace) FROM namespace_leases WHERE state <> 'cleaned' AND expires_at <= platform_now()";
+    until("the sweep of what is due", REST_DEADLINE, async || {
+        let left = platform.database.rows(due, &[]).await?;
+        Ok(if left.is_empty() {
+            Reading::Reached(())
+        } else {
+            Reading::NotYet(format!("{left:?}"))
+        })
+    })
+    .await
 }

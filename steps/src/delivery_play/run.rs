@@ -5,6 +5,7 @@ use cucumber::World as _;
 
 use super::{Plays, parser::Replaying};
 use crate::{
+    crash_play,
     runner::{Options, give_back},
     world::{Gate, GateWorld, install, uninstall},
     writer::{EvidenceWriter, OnEnd, key_of},
@@ -50,7 +51,11 @@ async fn play(
         .max_concurrent_scenarios(options.jobs)
         .before(|feature, _, scenario, world| {
             world.key = key_of(feature, scenario, 1);
-            Box::pin(async {})
+            Box::pin(async {
+                crash_play::begin(world)
+                    .await
+                    .expect("a play with a death has a platform of its own");
+            })
         })
         .after(|_, _, _, _, world| Box::pin(give_back(world)))
         .with_writer(writer)

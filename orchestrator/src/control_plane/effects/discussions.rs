@@ -8,6 +8,7 @@ use domain::transitions::after_run;
 use super::{Attempt, EffectError, Performed, jobs, namespaces};
 use crate::store::effects::{self, EffectOwner};
 use crate::store::{events, run_cancel, run_history, wakeups};
+use crate::transition;
 use crate::wakeups::Channel;
 
 pub(super) async fn cancel(attempt: &Attempt<'_>, run_id: RunId) -> Result<Performed, EffectError> {
@@ -54,7 +55,7 @@ async fn end_run(attempt: &Attempt<'_>, run: &RunFacts) -> Result<(), EffectErro
     };
     effects::insert_plan(&mut transaction, &follows.effects, owner).await?;
     wakeups::notify(&mut transaction, Channel::Effects).await?;
-    transaction.commit().await?;
+    transition::commit(transaction, "discussion.cancel").await?;
     attempt.app.wakeups.notify(Channel::Effects);
     Ok(())
 }
