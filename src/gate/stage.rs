@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use reports::evidence::ScenarioResult;
+use reports::evidence::{ScenarioResult, ScenarioState};
 use steps::{
     Options,
     delivery_play::{self, Disturbance, Play, Plays, Taken},
@@ -48,7 +48,16 @@ impl Stage<'_> {
         let plays = Arc::new(Plays::new(list));
         let tell = {
             let reporter = self.reporter.clone();
-            Arc::new(move |result: &ScenarioResult| reporter.played(result))
+            let plays = plays.clone();
+            Arc::new(move |result: &ScenarioResult| {
+                reporter.played(result);
+                if result.state == ScenarioState::Failed {
+                    let disturbance = plays.disturbance(result.key.attempt);
+                    let what = disturbance.map(ToString::to_string).unwrap_or_default();
+                    let why = result.reason.as_deref().unwrap_or("no reason is known");
+                    reporter.line(&format!("      {what}: {why}"));
+                }
+            })
         };
         let began = Instant::now();
         let gate = self.running.gate.clone();

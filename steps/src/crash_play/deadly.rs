@@ -19,6 +19,8 @@ use crate::{
     world::GateWorld,
 };
 
+/// How much of a log tells why a platform does not rest.
+const LAST_LINES: usize = 4;
 /// Names the folder by which a process with failpoints is told where to die.
 const FOLDER_VARIABLE: &str = "FAILPOINTS_FOLDER";
 /// Beyond every lease that a dead process can hold, and beyond the next look at GitHub's list of deliveries (D-2, D-6,
@@ -280,4 +282,39 @@ pub(crate) async fn finish(world: &mut GateWorld) -> anyhow::Result<Option<Death
         death,
         faults,
     }))
+}
+
+/// What a person needs who asks why the platform does not rest: who runs, and what each said last.
+pub(crate) async fn circumstances(world: &mut GateWorld) -> String {
+    let Some(deadly) = world.deadly.clone() else {
+        return "the platform does not rest".to_owned();
+    };
+    let mut text = String::from("the platform does not rest");
+    let watch = deadly.taken_watch();
+    let watched = match watch {
+        None => "nobody watches".to_owned(),
+        Some(watch) if !watch.is_finished() => "no death, or it is not overcome yet".to_owned(),
+        Some(watch) => match watch.await {
+            Ok(Ok(overcome)) => format!("{} died and was overcome", overcome.process),
+            Ok(Err(error)) => format!("a death was not overcome: {error:#}"),
+            Err(error) => error.to_string(),
+        },
+    };
+    text.push_str(&format!(" ({watched})"));
+    for process in &deadly.platform.lane().processes {
+        let log = tokio::fs::read_to_string(&process.log).await;
+        let log = log.unwrap_or_default();
+        let last: Vec<&str> = log.lines().rev().take(LAST_LINES).collect();
+        text.push_str(&format!(
+            "; {} {}: {}",
+            process.name,
+            if process.is_running() {
+                "runs"
+            } else {
+                "does not run"
+            },
+            last.into_iter().rev().collect::<Vec<_>>().join(" | ")
+        ));
+    }
+    text
 }

@@ -6,5 +6,5 @@
 mod deadly;
 mod oracle;
 
-pub(crate) use deadly::{Deadly, arm, begin, finish, has_recovered_meanwhile};
+pub(crate) use deadly::{Deadly, arm, begin, circumstances, finish, has_recovered_meanwhile};
 pub use deadly::{Death, DeathTaken};

@@ -1,6 +1,7 @@
 //! The plays of a sweep: what happens to which delivery, what is held while it does, and what each play left.
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     sync::{Mutex, PoisonError},
 };
 
@@ -42,6 +43,17 @@ pub enum Disturbance {
     /// It has a platform of its own with failpoints, and one process dies at this point; at none, the play shows which
     /// points there are (E-44).
     Death(Option<CrashPoint>),
+}
+
+impl fmt::Display for Disturbance {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => formatter.write_str("nothing happens"),
+            Self::Delivery(kind, delivery) => write!(formatter, "{kind} {delivery}"),
+            Self::Death(None) => formatter.write_str("nobody dies"),
+            Self::Death(Some(point)) => write!(formatter, "death at {point}"),
+        }
+    }
 }
 
 /// What a play left.
@@ -97,7 +109,8 @@ impl Plays {
     }
 
     /// What happens in the play with this number.
-    pub(crate) fn disturbance(&self, number: u32) -> Option<&Disturbance> {
+    #[must_use]
+    pub fn disturbance(&self, number: u32) -> Option<&Disturbance> {
         self.plays.get(&number).map(|play| &play.disturbance)
     }
 

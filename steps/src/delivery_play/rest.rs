@@ -15,7 +15,10 @@ const REST_DEADLINE: Duration = Duration::from_secs(240);
 /// Waits until the platform rests, with what a transform keeps left out. A death that comes meanwhile is overcome first.
 pub(crate) async fn rest(world: &mut GateWorld) -> anyhow::Result<()> {
     loop {
-        at_rest(world).await?;
+        if let Err(error) = at_rest(world).await {
+            let circumstances = crash_play::circumstances(world).await;
+            return Err(error.context(circumstances));
+        }
         if !crash_play::has_recovered_meanwhile(world).await? {
             return Ok(());
         }
