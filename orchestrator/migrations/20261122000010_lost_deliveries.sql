@@ -7,6 +7,7 @@ CREATE TABLE hook_reads (
     follows_up     boolean NOT NULL DEFAULT false,
     read_until     timestamptz,
     compared_until timestamptz,
+    passed_at      timestamptz,
     created_at     timestamptz NOT NULL DEFAULT platform_now(),
     updated_at     timestamptz NOT NULL DEFAULT platform_now()
 );

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::recovery::{self, Attempt, Known};
+use domain::recovery::{self, Asked, Attempt, Known};
 use futures::StreamExt;
 
 use super::label_drift::{self, DriftError};
 use super::parts::pause_until;
 use crate::app::{App, SharedApp};
-use crate::github::{self, AccessError, GithubError, RepositoryApi};
+use crate::github::{self, AccessError, FaultClass, GithubError, RepositoryApi};
 use crate::store::deliveries;
 use crate::store::hook_reads::{self, DueRepository, PassEnd};
 use crate::wakeups::{Channel, Woken};
@@ -109,14 +109,12 @@ async fn compare(app: &App, repository: &DueRepository) -> Result<(), PassError>
     let known = known(app, repository, &listed.attempts).await?;
     let lost = recovery::lost(&listed.attempts, &config.webhook_events, &known, listed.now);
     let taken = hook_reads::take_requests(&app.pool, repository.repository_id, &lost.ask).await?;
-    for asked in &lost.ask {
-        if taken.contains(&asked.delivery_id) {
-            tracing::info!(
-                delivery.id = asked.delivery_id,
-                "GitHub is asked to send a lost delivery again"
-            );
-            github.redeliver(hook, asked.attempt_id).await?;
-        }
+    for asked in lost
+        .ask
+        .iter()
+        .filter(|asked| taken.contains(&asked.delivery_id))
+    {
+        redeliver(&github, hook, asked).await?;
     }
     let mut end = PassEnd {
         read_until: lost.read_until,
@@ -136,6 +134,29 @@ async fn compare(app: &App, repository: &DueRepository) -> Result<(), PassError>
     hook_reads::finish(&mut transaction, repository, &end).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+/// One delivery that GitHub refuses to repeat does not keep the others from their turn.
+async fn redeliver(github: &RepositoryApi, hook: i64, asked: &Asked) -> Result<(), GithubError> {
+    let delivery_id = asked.delivery_id.as_str();
+    match github.redeliver(hook, asked.attempt_id).await {
+        Ok(()) => {
+            tracing::info!(
+                delivery.id = delivery_id,
+                "GitHub is asked to send a lost delivery again"
+            );
+            Ok(())
+        }
+        Err(error) if error.class() == FaultClass::Transient => Err(error),
+        Err(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                delivery.id = delivery_id,
+                "GitHub refuses to send a lost delivery again"
+            );
+            Ok(())
+        }
+    }
 }
 
 struct Listed {

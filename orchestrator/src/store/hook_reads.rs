@@ -9,7 +9,7 @@ use uuid::Uuid;
 /// R-186: from one pass of a repository to the next, in platform time.
 const PASS_SECONDS: f64 = 300.0;
 /// A pass that found something too young comes again after this: longer than what counts as young.
-const FOLLOW_UP_SECONDS: f64 = 20.0;
+const FOLLOW_UP_SECONDS: f64 = 15.0;
 /// GitHub answers a request for a redelivery at once and sends it soon; until then the older attempt is listed as the last.
 const LATELY_SECONDS: f64 = 60.0;
 /// A day more than GitHub keeps deliveries.
@@ -96,8 +96,8 @@ pub async fn finish(
     end: &PassEnd,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "UPDATE hook_reads SET read_until = $2, compared_until = coalesce($3, compared_until), follows_up = $4,
-             next_pass_at = CASE WHEN $4 THEN least(next_pass_at, platform_now() + make_interval(secs => $5)) ELSE next_pass_at END
+        "UPDATE hook_reads SET passed_at = platform_now(), read_until = $2, compared_until = coalesce($3, compared_until),
+             follows_up = $4, next_pass_at = CASE WHEN $4 THEN least(next_pass_at, platform_now() + make_interval(secs => $5)) ELSE next_pass_at END
          WHERE repository_id = $1",
     )
     .bind(repository.repository_id)

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 const REACH: TimeDelta = TimeDelta::days(3);
 
 /// Longer than the ten seconds that GitHub waits for an answer: what is younger may still be under way.
-pub const GRACE: TimeDelta = TimeDelta::seconds(15);
+pub const GRACE: TimeDelta = TimeDelta::seconds(12);
 
 /// Attempts may be listed later than they were made; the next pass reads this much again.
 const OVERLAP: TimeDelta = TimeDelta::seconds(60);
@@ -254,14 +254,14 @@ mod tests {
             ),
             (
                 "too young",
-                vec![attempt(1, "a", 503, 14)],
+                vec![attempt(1, "a", 503, 11)],
                 &[],
                 &[],
                 (vec![], true, 60),
             ),
             (
                 "young no more",
-                vec![attempt(1, "a", 503, 15)],
+                vec![attempt(1, "a", 503, 12)],
                 &[],
                 &[],
                 (vec![("a", 1)], false, 60),

@@ -266,9 +266,9 @@ mod tests {
 
     #[test]
     fn a_thread_that_has_just_changed_is_looked_at_again_if_it_differs() {
-        let seen = compared(thread(&["run:dev"], 14), &[], &[]);
+        let seen = compared(thread(&["run:dev"], 11), &[], &[]);
         assert!(seen.look_again_soon && seen.different.is_empty() && seen.same.is_empty());
-        let seen = compared(thread(&["run:dev"], 14), &[("run:dev", true)], &[]);
+        let seen = compared(thread(&["run:dev"], 11), &[("run:dev", true)], &[]);
         assert!(!seen.look_again_soon && seen.same.len() == 1);
         // What is young now is compared again by the next pass.
         assert!(seen.compared_until <= now() - GRACE);
