@@ -20,3 +20,39 @@ Feature: Workers that die or race
     Then the run ends as succeeded
     And the run had exactly one Job
     And the Issue and the pull request are in review without a trigger label
+
+  @WR-08 @set-d @p1 @S3-12 @R-172 @needs-pods
+  Scenario: The Kubernetes API is down while a run works
+    Given a platform of its own
+    And a bound repository whose agent waits, with an open Issue
+    And a running "run:dev" run
+    When the Kubernetes API does not answer
+    And 5 minutes pass
+    And the Kubernetes API answers again
+    And the agent may go on
+    Then the run ends as succeeded
+    And the run had exactly one Job
+    And the Issue and the pull request are in review without a trigger label
+
+  @WR-09 @set-d @p1 @S3-12 @R-173 @R-186
+  Scenario: Postgres is down when a webhook arrives
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And the database does not answer
+    When the member sets "run:dev" on the Issue
+    Then the delivery is refused with status 503 and counted as an error
+    When the database answers again
+    And 5 minutes pass
+    Then GitHub sends the delivery again, once and under its own id
+    And the Issue has exactly one run
+
+  @WR-11 @set-d @p1 @S3-12 @R-164 @needs-pods
+  Scenario: Every process of the platform restarts while a run works
+    Given a platform of its own
+    And a bound repository whose agent waits, with an open Issue
+    And a running "run:dev" run
+    When every process of the platform is killed and starts again
+    And the agent may go on
+    Then the run ends as succeeded
+    And the run had exactly one Job
+    And the Issue and the pull request are in review without a trigger label

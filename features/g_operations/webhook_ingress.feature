@@ -206,3 +206,30 @@ Feature: The door for webhooks
     Then the second delivery is answered as duplicate of the first
     When GitHub shows the labels again
     Then the delivery shows as accepted with the Issue's one run
+
+  @WH-16 @set-g @p0 @S3-12 @R-165 @R-186
+  Scenario: Deliveries that failed and deliveries that never arrived are sent again after a restart
+    Given a platform with two replicas of every process
+    And a bound repository with an open Issue
+    And the database does not answer
+    When the member sets "run:dev" on the Issue
+    Then the delivery is refused with status 503 and counted as an error
+    When the database answers again
+    And the member sets "run:intake" on another Issue while GitHub does not reach the platform
+    And the control planes are killed and start again
+    Then GitHub sends both deliveries again, each once and under its own id
+    And the Issue has exactly one run
+    And the other Issue has exactly one run
+
+  @WH-16 @set-g @p0 @S3-12 @R-186
+  Scenario: A trigger label that no delivery tells of is told and not acted on
+    Given a platform of its own
+    And a bound repository with an open Issue
+    When "run:dev" gets onto the Issue without a delivery
+    And the control planes are killed and start again
+    Then the platform tells once that nobody told of "run:dev" on the Issue
+    When "run:plan" gets onto the Issue without a delivery as well
+    And 5 minutes pass
+    Then the platform tells of "run:dev" and then of "run:dev, run:plan", each once
+    And a label set on another open Issue still starts a run
+    And the Issue has no run

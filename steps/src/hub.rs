@@ -355,6 +355,27 @@ impl Hub {
         Some((id, entry.delivery_id?))
     }
 
+    /// Every attempt to hand over this delivery, oldest first: `first` or `again`, with the status of the answer; 0 when
+    /// there was none.
+    #[must_use]
+    pub fn attempts_at(&self, repository: &str, guid: &str) -> Vec<String> {
+        self.handle.read(|state| {
+            state
+                .deliveries_of(repository)
+                .into_iter()
+                .filter(|delivery| delivery.guid == guid)
+                .map(|delivery| {
+                    let which = if delivery.redelivery {
+                        "again"
+                    } else {
+                        "first"
+                    };
+                    format!("{which} {}", delivery.status_code)
+                })
+                .collect()
+        })
+    }
+
     /// Deliveries of the repository that have no answer yet, by id.
     #[must_use]
     pub fn unanswered(&self, repository: &str) -> Vec<u64> {

@@ -281,6 +281,37 @@ impl Platform {
         Ok(())
     }
 
+    /// Cuts every connection of the orchestrator to the Kubernetes API and lets no new one through.
+    pub fn cut_kubernetes(&self) {
+        self.lane.kube_proxy.cut();
+    }
+
+    pub fn restore_kubernetes(&self) {
+        self.lane.kube_proxy.pass();
+    }
+
+    /// Kills every process of these kinds at once, without warning, and starts them again; their names.
+    ///
+    /// # Errors
+    /// When one does not come back.
+    pub async fn restart(&self, kinds: &[ProcessKind]) -> anyhow::Result<Vec<String>> {
+        let processes: Vec<&LaneProcess> = self
+            .lane
+            .processes
+            .iter()
+            .filter(|process| kinds.contains(&process.kind))
+            .collect();
+        futures::future::join_all(processes.iter().map(|process| process.kill())).await;
+        self.lane
+            .start_all()
+            .await
+            .context("failed to start the killed processes again")?;
+        Ok(processes
+            .iter()
+            .map(|process| format!("{}-{}", self.instance, process.name))
+            .collect())
+    }
+
     /// All log files of the lane's processes.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ pub mod namespaces;
 pub mod next_steps;
 pub mod policy;
 pub mod profile;
+pub mod recovery;
 pub mod redaction;
 pub mod resolver;
 pub mod runs;

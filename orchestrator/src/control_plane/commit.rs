@@ -5,6 +5,7 @@ use domain::audit::{Actor, AuditEvent, AuditRecord, RunCanceledPayload, SystemAc
 use domain::decide::{Consequences, Decision, Outcome, RunCancellation, webhook_duplicate};
 use domain::events::Event;
 use domain::ids::{CorrelationId, ProjectId, RunId};
+use domain::recovery::label_told;
 use domain::snapshot::{Binding, Fact, Read, Snapshot};
 use sqlx::PgConnection;
 
@@ -15,7 +16,9 @@ use crate::store::deliveries::{self, ClaimedDelivery};
 use crate::store::effects::{self, EffectInsertError, EffectOwner};
 use crate::store::errors::{self, NewRuntimeError};
 use crate::store::run_inserts::{self, Inserted};
-use crate::store::{events, label_grants, links, run_cancel, snapshots, thread_states, wakeups};
+use crate::store::{
+    events, label_grants, links, run_cancel, snapshots, thread_states, told_labels, wakeups,
+};
 use crate::transition;
 use crate::wakeups::Channel;
 
@@ -126,6 +129,11 @@ async fn write(
 ) -> Result<Option<(Answer, Vec<Channel>)>, CommitError> {
     let delivery_id = claimed.delivery_id.as_str();
     let binding = loaded.snapshot.binding.as_ref();
+    if let Some(binding) = binding
+        && let Some(told) = label_told(event, &app.policy.labels)
+    {
+        told_labels::remember(connection, binding.repository_id.as_uuid(), &told).await?;
+    }
     let mut channels = Vec::new();
     let (answer, status, reason, run_id) = match &decision.outcome {
         Outcome::Accepted(run) => match run_inserts::insert(connection, run).await? {

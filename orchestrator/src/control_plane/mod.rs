@@ -11,6 +11,8 @@ pub mod edge;
 mod effects;
 mod executor;
 mod intake;
+mod label_drift;
+mod lost_deliveries;
 mod mcp;
 mod metrics;
 mod outcomes;

@@ -10,7 +10,7 @@ use super::intake::{self, Committer, Intake};
 use super::outcomes::Outcomes;
 use super::pressure::Pressure;
 use super::readiness::failing_checks;
-use super::{decider, executor, metrics, reconcile, router};
+use super::{decider, executor, lost_deliveries, metrics, reconcile, router};
 use crate::app::SharedApp;
 use crate::secrets::check_stored_ciphertexts;
 use crate::staff;
@@ -69,6 +69,10 @@ impl ControlPlane {
             Box::pin(async move { app.wakeups.tell(&app.pool, &app.shutdown).await }),
         ));
         parts.push(("full pass", Box::pin(reconcile::run(self.app.clone()))));
+        parts.push((
+            "lost deliveries",
+            Box::pin(lost_deliveries::run(self.app.clone())),
+        ));
         parts.push(("gauges", Box::pin(metrics::run(self.app.clone()))));
         parts.push(("deploy", Box::pin(crate::deploy::run(self.app.clone()))));
         parts

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use octocrab::Octocrab;
 use octocrab::service::middleware::retry::RetryConfig;
 use secrecy::{ExposeSecret, SecretString};
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::GithubError;
+use super::write_name::WriteName;
 use crate::config::GithubConfig;
 use crate::transition::around;
 
@@ -105,6 +107,36 @@ impl GithubClient {
         Ok(all)
     }
 
+    /// One page of a list that is read by cursor; the first without one.
+    pub async fn get_page<T: DeserializeOwned>(
+        &self,
+        route: &str,
+        cursor: Option<&str>,
+    ) -> Result<Page<T>, GithubError> {
+        let mut route = format!("{route}?per_page={PAGE_SIZE}");
+        if let Some(cursor) = cursor {
+            route.push_str("&cursor=");
+            route.extend(url::form_urlencoded::byte_serialize(cursor.as_bytes()));
+        }
+        let response = octocrab::map_github_error(self.0._get(route).await?).await?;
+        let header = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let next = header(http::header::LINK).and_then(next_cursor);
+        let answered_at = header(http::header::DATE)
+            .and_then(|date| DateTime::parse_from_rfc2822(date).ok())
+            .map(|date| date.with_timezone(&Utc));
+        let entries = parse(&self.0.body_to_string(response).await?)?;
+        Ok(Page {
+            entries,
+            next,
+            answered_at,
+        })
+    }
+
     /// Creates something.
     pub async fn post<T: DeserializeOwned>(
         &self,
@@ -143,71 +175,50 @@ impl GithubClient {
     }
 }
 
+/// A part of a list.
+#[derive(Debug)]
+pub struct Page<T> {
+    pub entries: Vec<T>,
+    /// Leads to the next page; none after the last.
+    pub next: Option<String>,
+    /// GitHub's clock.
+    pub answered_at: Option<DateTime<Utc>>,
+}
+
+/// The cursor in the `next` link of a `Link` header.
+fn next_cursor(links: &str) -> Option<String> {
+    let address = links
+        .split(',')
+        .filter_map(|link| link.split_once(';'))
+        .find(|(_, relation)| relation.trim() == "rel=\"next\"")
+        .map(|(address, _)| address.trim().trim_matches(['<', '>']))?;
+    url::Url::parse(address)
+        .ok()?
+        .query_pairs()
+        .find(|(name, _)| name == "cursor")
+        .map(|(_, cursor)| cursor.into_owned())
+}
+
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, GithubError> {
     serde_json::from_str(text).map_err(GithubError::Shape)
 }
 
-/// A write by its verb and the words of its route: `github.create.issues.labels`.
-struct WriteName<'a>(&'static str, &'a str);
-
-impl std::fmt::Display for WriteName<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self(verb, route) = self;
-        write!(formatter, "github.{verb}")?;
-        let path = route.split('?').next().unwrap_or_default();
-        let mut words = path.trim_matches('/').split('/').peekable();
-        // What a repository is called says nothing about the write, and neither does the name of a label.
-        if words.next_if_eq(&"repos").is_some() {
-            words.next();
-            words.next();
-        }
-        let kinds = [
-            "issues",
-            "comments",
-            "labels",
-            "hooks",
-            "reactions",
-            "pulls",
-            "deliveries",
-            "attempts",
-        ];
-        for word in words.filter(|word| kinds.contains(word)) {
-            write!(formatter, ".{word}")?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::next_cursor;
 
     #[test]
-    fn a_write_is_named_by_its_verb_and_the_kinds_in_its_route() {
-        let cases = [
-            (
-                "create",
-                "/repos/shop/app/issues/7/labels",
-                "github.create.issues.labels",
-            ),
-            (
-                "delete",
-                "/repos/shop/app/issues/7/labels/run%3Adev",
-                "github.delete.issues.labels",
-            ),
-            (
-                "update",
-                "/repos/shop/app/issues/comments/12",
-                "github.update.issues.comments",
-            ),
-            (
-                "create",
-                "/repos/issues/labels/hooks",
-                "github.create.hooks",
-            ),
-        ];
-        for (verb, route, expected) in cases {
-            assert_eq!(WriteName(verb, route).to_string(), expected);
+    fn the_next_page_is_named_by_the_link_header() {
+        let next = r#"<https://api.github.com/repositories/1/hooks/2/deliveries?per_page=1&cursor=v1_12077215967>; rel="next""#;
+        assert_eq!(next_cursor(next).as_deref(), Some("v1_12077215967"));
+        let both = format!(r#"<https://api.github.com/x?cursor=v1_1>; rel="prev", {next}"#);
+        assert_eq!(next_cursor(&both).as_deref(), Some("v1_12077215967"));
+        for links in [
+            "",
+            "<https://api.github.com/x?cursor=v1_1>; rel=\"prev\"",
+            "<https://api.github.com/x>; rel=\"next\"",
+        ] {
+            assert_eq!(next_cursor(links), None, "{links}");
         }
     }
 }

@@ -2,11 +2,13 @@
 //! nothing here repeats a call; who wants a repetition writes it down first.
 mod client;
 mod error;
+mod hooks;
 mod objects;
 mod repository;
 mod tokens;
+mod write_name;
 
-pub use client::{GithubClient, GithubClients};
+pub use client::{GithubClient, GithubClients, Page};
 pub use error::{FaultClass, GithubError};
 pub use repository::{PostedComment, RepositoryApi};
 pub use tokens::{AccessError, RepositoryAccess, access_to};

@@ -1,6 +1,7 @@
 //! Answers of the REST API that are no Issue and no pull request; those are read by `domain`, as in webhooks.
 use chrono::{DateTime, Utc};
-use domain::events::{Account, Comment, Review};
+use domain::events::{Account, Comment, Review, ThreadKind};
+use domain::recovery::{Attempt, OpenThread};
 use serde::{Deserialize, Deserializer};
 
 /// `null` counts as absent.
@@ -88,6 +89,73 @@ impl From<CommentObject> for Comment {
             body: object.body,
             user: object.user.into(),
             created_at: object.created_at,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct HookObject {
+    pub id: i64,
+    #[serde(default)]
+    pub config: HookConfigObject,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct HookConfigObject {
+    #[serde(deserialize_with = "lenient")]
+    pub url: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct AttemptObject {
+    id: i64,
+    guid: String,
+    #[serde(default)]
+    delivered_at: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "lenient")]
+    status: String,
+    #[serde(default, deserialize_with = "lenient")]
+    status_code: i64,
+    #[serde(default, deserialize_with = "lenient")]
+    event: String,
+    #[serde(default, deserialize_with = "lenient")]
+    action: String,
+}
+
+impl From<AttemptObject> for Attempt {
+    fn from(object: AttemptObject) -> Self {
+        Self {
+            id: object.id,
+            delivery_id: object.guid,
+            event: object.event,
+            action: object.action,
+            made_at: object.delivered_at.filter(|_| object.status != "pending"),
+            status: object.status_code,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ThreadObject {
+    number: i64,
+    #[serde(default)]
+    labels: Vec<LabelObject>,
+    updated_at: DateTime<Utc>,
+    #[serde(default)]
+    pull_request: Option<serde::de::IgnoredAny>,
+}
+
+impl From<ThreadObject> for OpenThread {
+    fn from(object: ThreadObject) -> Self {
+        Self {
+            kind: match object.pull_request {
+                Some(_) => ThreadKind::PullRequest,
+                None => ThreadKind::Issue,
+            },
+            number: object.number,
+            labels: object.labels.into_iter().map(|label| label.name).collect(),
+            updated_at: object.updated_at,
         }
     }
 }

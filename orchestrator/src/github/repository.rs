@@ -2,9 +2,10 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::effects::Reaction;
 use domain::events::{Comment, Issue, PullRequest, Review, Thread, issue_from, pull_request_from};
+use domain::recovery::OpenThread;
 use serde_json::{Value, json};
 
-use super::objects::{CommentObject, LabelObject, ReviewObject};
+use super::objects::{CommentObject, LabelObject, ReviewObject, ThreadObject};
 use super::{GithubClient, GithubError};
 use crate::services_yaml::{self, ServicesYaml, ServicesYamlError};
 
@@ -29,7 +30,7 @@ impl From<CommentObject> for PostedComment {
 /// One repository with one token.
 #[derive(Clone)]
 pub struct RepositoryApi {
-    client: GithubClient,
+    pub(super) client: GithubClient,
     full_name: String,
 }
 
@@ -41,7 +42,7 @@ impl RepositoryApi {
         }
     }
 
-    fn route(&self, rest: impl AsRef<str>) -> String {
+    pub(super) fn route(&self, rest: impl AsRef<str>) -> String {
         format!("/repos/{}/{}", self.full_name, rest.as_ref())
     }
 
@@ -69,6 +70,24 @@ impl RepositoryApi {
             .get_all::<ReviewObject>(&self.route(format!("pulls/{number}/reviews")))
             .await?;
         Ok(reviews.into_iter().map(Into::into).collect())
+    }
+
+    /// Open Issues and pull requests, or those that changed since a moment.
+    pub async fn open_threads(
+        &self,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<OpenThread>, GithubError> {
+        let since = since.map_or_else(String::new, |since| {
+            format!(
+                "&since={}",
+                since.to_rfc3339_opts(SecondsFormat::Secs, true)
+            )
+        });
+        let threads = self
+            .client
+            .get_all::<ThreadObject>(&self.route(format!("issues?state=open{since}")))
+            .await?;
+        Ok(threads.into_iter().map(Into::into).collect())
     }
 
     /// services.yaml at a commit or branch; none when there is no such file.

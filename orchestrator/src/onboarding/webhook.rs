@@ -5,19 +5,11 @@ use serde_json::{Value, json};
 
 use super::OnboardingError;
 use crate::config::GithubConfig;
-use crate::github::GithubClient;
+use crate::github::{GithubClient, RepositoryApi};
 
 #[derive(Debug, Deserialize)]
 struct HookObject {
     id: i64,
-    #[serde(default)]
-    config: HookConfig,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct HookConfig {
-    #[serde(default)]
-    url: String,
 }
 
 /// Finds the hook by its address and sets it, or creates it. GitHub never shows a hook's secret, so an
@@ -28,16 +20,13 @@ pub async fn ensure_webhook(
     config: &GithubConfig,
 ) -> Result<i64, OnboardingError> {
     let route = format!("/repos/{full_name}/hooks");
-    let hooks: Vec<HookObject> = client
-        .get_all(&route)
+    let found = RepositoryApi::new(client.clone(), full_name)
+        .hook_at(&config.webhook_url)
         .await
         .map_err(OnboardingError::at("list its webhooks"))?;
     let wanted = wanted(config);
-    let found = hooks.into_iter().find(|hook| {
-        hook.config.url.trim_end_matches('/') == config.webhook_url.trim_end_matches('/')
-    });
     let hook: HookObject = match found {
-        Some(hook) => client.patch(&format!("{route}/{}", hook.id), &wanted).await,
+        Some(id) => client.patch(&format!("{route}/{id}"), &wanted).await,
         None => client.post(&route, &wanted).await,
     }
     .map_err(OnboardingError::at("write its webhook"))?;

@@ -1,4 +1,6 @@
 //! Webhook deliveries: stored before they are answered (L-22), decided once (D-2).
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
@@ -85,6 +87,20 @@ pub async fn find(
     .bind(delivery_id)
     .fetch_optional(executor)
     .await
+}
+
+/// Those of the given ids that are stored.
+pub async fn stored_among(
+    executor: impl PgExecutor<'_>,
+    delivery_ids: &[&str],
+) -> Result<BTreeSet<String>, sqlx::Error> {
+    let stored: Vec<String> = sqlx::query_scalar(
+        "SELECT delivery_id FROM webhook_deliveries WHERE delivery_id = ANY($1)",
+    )
+    .bind(delivery_ids)
+    .fetch_all(executor)
+    .await?;
+    Ok(stored.into_iter().collect())
 }
 
 /// Those of the given deliveries that are decided.

@@ -3,6 +3,8 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
+use super::hook_reads;
+
 /// A binding without its tokens (DA-15).
 #[derive(Debug, Clone, sqlx::FromRow, serde::Serialize)]
 pub struct Repository {
@@ -113,9 +115,9 @@ pub async fn insert(
     .bind(new.services_yaml_path)
     .bind(new.docs_root_path)
     .bind(new.token_encrypted)
-    .execute(connection)
-    .await
-    .map(|_| ())
+    .execute(&mut *connection)
+    .await?;
+    hook_reads::begin(connection, new.id).await
 }
 
 /// Ends a binding; history keeps the row.

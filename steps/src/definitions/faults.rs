@@ -1,6 +1,7 @@
 //! Faults that a scenario asks for: at GitHub's stand-in or in front of Postgres.
 
 use anyhow::Context;
+use bootstrap::lane::ProcessKind;
 use cucumber::{given, then, when};
 use reports::evidence::{
     AnnouncedLog,
@@ -12,7 +13,7 @@ use crate::{
     world::{GateWorld, Step, text},
 };
 
-fn announce(world: &GateWorld, contains: &str, reason: &str) {
+pub(super) fn announce(world: &GateWorld, contains: &str, reason: &str) {
     let log = AnnouncedLog {
         contains: contains.to_owned(),
         reason: reason.to_owned(),
@@ -68,6 +69,47 @@ async fn database_up(world: &mut GateWorld) -> Step {
     let platform = world.platform();
     platform.restore_database().await?;
     platform.await_ready().await?;
+    Ok(())
+}
+
+#[when("the Kubernetes API does not answer")]
+async fn kubernetes_down(world: &mut GateWorld) -> Step {
+    announce(world, "", "the Kubernetes API is out of reach");
+    world.platform().cut_kubernetes();
+    Ok(())
+}
+
+#[when("the Kubernetes API answers again")]
+async fn kubernetes_up(world: &mut GateWorld) -> Step {
+    let platform = world.platform();
+    platform.restore_kubernetes();
+    platform.await_ready().await?;
+    Ok(())
+}
+
+#[when("the control planes are killed and start again")]
+async fn control_planes_restart(world: &mut GateWorld) -> Step {
+    Ok(restart(world, &[ProcessKind::ControlPlane]).await?)
+}
+
+#[when("every process of the platform is killed and starts again")]
+async fn all_restart(world: &mut GateWorld) -> Step {
+    let all = [
+        ProcessKind::Gateway,
+        ProcessKind::ControlPlane,
+        ProcessKind::Worker,
+        ProcessKind::WebConsole,
+    ];
+    Ok(restart(world, &all).await?)
+}
+
+async fn restart(world: &mut GateWorld, kinds: &[ProcessKind]) -> anyhow::Result<()> {
+    announce(world, "", "processes of the platform are killed");
+    let killed = world.platform().restart(kinds).await?;
+    let key = world.key.clone();
+    world
+        .gate
+        .with_facts(&key, |facts| facts.restarts.extend(killed));
     Ok(())
 }
 

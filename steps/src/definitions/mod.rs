@@ -13,6 +13,7 @@ pub mod faults;
 pub mod health;
 pub mod labels;
 pub mod leftovers;
+pub mod lost_deliveries;
 pub mod namespaces;
 pub mod needs;
 pub mod next_steps;
