@@ -95,8 +95,6 @@ fn binding() -> Binding {
         is_platform: false,
         preflight: Preflight::Passed,
         agents: Role::ALL.iter().map(agent).collect(),
-        namespace_ttl_by_role: BTreeMap::new(),
-        default_namespace_ttl: None,
     }
 }
 

@@ -130,3 +130,76 @@ Feature: The life of a run
     And the database refuses to change the status of the run
     And a label set on another open Issue still starts a run
     And the run is still succeeded with one terminal event
+
+  @RL-03 @set-d @p1 @S3-16 @R-2 @needs-pods
+  Scenario: A stage that fails ends the pass, and the next begins at the top
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    And another open Issue without a label
+    When the Kubernetes API does not answer
+    And 11 minutes pass
+    And the member sets "run:dev" on the Issue
+    Then the delivery is answered as accepted with a run
+    And each pass of the worker fails before the run is reached
+    When the Kubernetes API answers again
+    Then the run ends as succeeded
+    And the Job of the run before was deleted before that of the run was made
+
+  @RL-06 @set-d @p1 @S3-16 @R-7 @needs-pods
+  Scenario: Two writers of one branch work one after the other
+    Given a bound repository that is developed in the pull request of the first Issue, and whose agent waits when it revises
+    And a finished "run:dev" run with its pull request
+    And another open Issue without a label
+    And a finished "run:dev" run with the same pull request
+    And a running "run:dev:revise" run
+    When the member sets "run:dev:revise" on the first Issue
+    Then the delivery is answered as accepted with a run
+    And the run waits because "branch_busy", without a Job
+    When the agent may go on
+    Then the run ends as succeeded
+
+  @RL-10 @set-d @p1 @S3-16 @R-19 @needs-pods
+  Scenario: A Job that stays missing ends its run
+    Given a platform of its own
+    And a bound repository whose agent waits, with an open Issue
+    And a running "run:intake" run
+    When somebody deletes the Job of the run
+    And 31 minutes pass
+    Then the run ends as failed because "kubernetes job not found"
+    And the event "run.failed.job_not_found" is written once
+
+  @RL-12 @set-d @p1 @S3-16 @R-20 @needs-pods
+  Scenario: A namespace that the cluster refuses ends the run
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And a cluster that refuses the platform new namespaces
+    When the member sets "run:dev" on the Issue
+    Then the run ends as failed because "namespace_prepare_failed"
+    And the event of the end names the refusal, and the run had no Job
+    When the cluster permits the platform new namespaces
+    And the member sets "run:dev" on the Issue again
+    Then the run ends as succeeded
+
+  @RL-13 @set-d @p1 @S3-16 @R-21 @needs-pods
+  Scenario: A run that has used up its time
+    Given a platform of its own
+    And a bound repository whose agent waits, with an open Issue
+    And a running "run:dev" run
+    When 299 minutes pass
+    Then the run still holds its slot
+    When 2 minutes pass
+    Then the run ends as failed because "run_timeout"
+    And the event "run.failed.timeout" is written once
+    And the Job, the slot and the credentials of the run are gone
+
+  @RL-19 @set-d @p1 @S3-16 @R-28 @R-29 @needs-pods
+  Scenario: A succeeded run cannot be cancelled, least of all by a reader
+    Given a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    When a reader cancels the finished run
+    Then the answer says that the reader may not
+    When the owner cancels the finished run
+    Then the answer says that the run was already over
+    And a label set on another open Issue still starts a run
+    And the run is still succeeded with one terminal event

@@ -18,7 +18,7 @@ Feature: How long a namespace lives
     When 25 hours pass
     Then the namespace of the run is deleted because "ttl_expired"
 
-  @TR-16 @set-d @p1 @S3-16 @R-57 @needs-pods
+  @TR-16 @set-d @p1 @S3-12 @S3-16 @R-57 @needs-pods
   Scenario: The CronJob sweeps when no worker does
     Given a platform of its own
     And a bound repository with an open Issue
@@ -27,3 +27,97 @@ Feature: How long a namespace lives
     And 25 hours pass
     And the sweep of the CronJob runs 1 times
     Then the sweep was made by "cronjob"
+
+  @TR-02 @set-d @p1 @S3-12 @S3-16 @R-44 @needs-pods
+  Scenario: A project's word on its namespaces goes before the platform's
+    Given a platform that leases a namespace of "dev" for 24 hours
+    And a bound repository whose services.yaml leases a namespace of "dev" for 2 hours, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
+    And its namespace is leased for 2 hours
+    When 3 hours pass
+    Then the namespace of the run is swept
+
+  @TR-02 @set-d @p1 @S3-12 @S3-16 @R-44 @needs-pods
+  Scenario: The platform's word holds where a project says nothing of a role
+    Given a platform that leases a namespace of "dev" for 30 hours
+    And a bound repository whose services.yaml leases a namespace of "qa" for 2 hours, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
+    And its namespace is leased for 30 hours
+
+  @TR-03 @set-d @p1 @S3-12 @S3-16 @R-48 @needs-pods
+  Scenario: A namespace outlives its run until its lease is over
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    And a Deployment is up in the namespace of the run
+    When 23 hours pass
+    And the sweep of the CronJob runs 1 times
+    Then the namespace of the run and what was deployed in it are there, and its status comment names the end of the lease
+    When 2 hours pass
+    Then the namespace of the run is deleted because "ttl_expired"
+
+  @TR-04 @set-d @p1 @S3-12 @S3-16 @R-47 @needs-pods @waits-mcp
+  Scenario: A run that waits keeps its namespace
+    Given a platform of its own
+    And a bound repository whose agent asks its owner, with an open Issue
+    And a "run:dev" run that waits for the answer
+    When 25 hours pass
+    And the sweep of the CronJob runs 1 times
+    Then the namespace of the run that waits is there, with a lease that is not over
+    When the owner answers
+    Then the run ends as succeeded
+
+  @TR-10 @set-d @p1 @S3-12 @S3-16 @R-55 @R-7 @needs-pods @waits-mcp
+  Scenario: A run that goes on waits its turn and reuses what is there
+    Given a bound repository whose agent asks its owner and ends, with an open Issue
+    And a "run:dev" run that waits for the answer without a Pod
+    When the member sets "run:dev:revise" on the Issue
+    Then the delivery is answered as ignored because "issue_active_run_exists"
+    When the owner answers
+    Then one run goes on from where the run ended, in the namespace of the run before
+    And the run ends as succeeded
+
+  @TR-12 @set-d @p1 @S3-12 @S3-16 @R-58 @R-59 @needs-pods
+  Scenario: What stands against the end of a namespace
+    Given a platform of its own
+    And three finished runs and one that works
+    When the lease of all four is over, one has lost its run and one got a Job that works
+    And the sweep of the CronJob runs 1 times
+    Then the first is deleted, and the others stay because they are nameless, busy and working
+    When the run is known again, the Job is gone and the work is done
+    And 25 hours pass
+    Then the namespaces of all four are deleted
+
+  @TR-13 @set-d @p1 @S3-12 @S3-16 @R-56 @R-187 @needs-pods
+  Scenario: Whatever only looks like a run's namespace is left alone
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    When namespaces that only look like those of runs stand beside it, with leases that are over
+    And 25 hours pass
+    Then the namespace of the run is deleted because "ttl_expired"
+    And those that only look like it are untouched
+
+  @TR-14 @set-d @p1 @S3-12 @S3-16 @R-60 @needs-pods
+  Scenario: A deletion that fails is told and made up for
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    And a cluster that refuses the platform to delete namespaces
+    When 25 hours pass
+    Then the sweep tells that the deletion failed, and the namespace of the run is there
+    When the cluster permits the platform to delete namespaces
+    And 1 hours pass
+    Then the namespace of the run is deleted because "ttl_expired"
+
+  @TR-15 @set-d @p1 @S3-12 @S3-16 @R-61 @needs-pods
+  Scenario: A namespace without a lease counts from its creation
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    When somebody takes the lease off the namespace of the run
+    And 25 hours pass
+    Then the namespace of the run is deleted because "ttl_expired"
+    And its lease was reckoned by "created_at_fallback"

@@ -1,10 +1,11 @@
 //! The configuration as `domain` sees it.
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use domain::ids::InvalidNamespaceName;
 use domain::labels::{Catalogue, CatalogueError, CatalogueLabel};
 use domain::policy::{Locale, Policy};
-use domain::stages::TargetEnv;
+use domain::stages::{Role, TargetEnv};
 
 use crate::config::Config;
 
@@ -15,6 +16,8 @@ pub enum PolicyError {
     Labels(#[from] CatalogueError),
     #[error("failed to use CODEXK8S_{key}: no label of the catalogue has that key")]
     UnknownLabelKey { key: String },
+    #[error("failed to use CODEXK8S_WORKER_RUN_NAMESPACE_TTL_BY_ROLE: there is no role {name:?}")]
+    UnknownRole { name: String },
     #[error("failed to name the platform namespace")]
     Namespace(#[from] InvalidNamespaceName),
 }
@@ -42,8 +45,26 @@ pub fn from_config(config: &Config) -> Result<Policy, PolicyError> {
         default_model: config.agent.default_model.clone(),
         default_reasoning_effort: config.agent.default_reasoning_effort.clone(),
         gpt_5_3_enabled: config.agent.gpt_5_3_enabled,
+        namespace_ttl_by_role: ttl_by_role(&config.worker.run_namespace_ttl_by_role)?,
+        default_namespace_ttl: Some(seconds(config.worker.run_namespace_ttl)),
         ..Policy::default()
     })
+}
+
+fn ttl_by_role(
+    configured: &BTreeMap<String, Duration>,
+) -> Result<BTreeMap<Role, i64>, PolicyError> {
+    configured
+        .iter()
+        .map(|(name, ttl)| match Role::from_text(name) {
+            Some(role) => Ok((role, seconds(*ttl))),
+            None => Err(PolicyError::UnknownRole { name: name.clone() }),
+        })
+        .collect()
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Keys such as `RUN_DEV_REVISE_LABEL` to default names such as `run:dev:revise`.
@@ -89,6 +110,20 @@ mod tests {
         ] {
             assert_eq!(key_of(name), key);
         }
+    }
+
+    #[test]
+    fn a_ttl_of_nobody_is_refused() {
+        let hour = Duration::from_secs(60 * 60);
+        let configured = |name: &str| BTreeMap::from([(name.to_owned(), hour)]);
+        assert_eq!(
+            ttl_by_role(&configured("qa")).expect("a role"),
+            BTreeMap::from([(Role::Qa, 3600)])
+        );
+        assert!(matches!(
+            ttl_by_role(&configured("devv")),
+            Err(PolicyError::UnknownRole { .. })
+        ));
     }
 
     #[test]

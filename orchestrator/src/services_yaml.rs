@@ -89,10 +89,10 @@ impl ServicesYaml {
             .any(lists_something)
     }
 
-    /// The modes of its `webhookRuntime`.
+    /// Modes and lease times of its `webhookRuntime`.
     ///
     /// # Errors
-    /// Names the field whose kind or mode the platform does not know.
+    /// Names the field whose kind, mode, role or duration the platform does not know.
     pub fn webhook_runtime(&self) -> Result<WebhookRuntime, ServicesYamlError> {
         let Some(section) = self.section("webhookRuntime") else {
             return Ok(WebhookRuntime::default());
@@ -102,26 +102,54 @@ impl ServicesYaml {
                 .get("defaultMode")
                 .map(|value| mode("spec.webhookRuntime.defaultMode", value))
                 .transpose()?,
+            default_namespace_ttl: section
+                .get("defaultNamespaceTTL")
+                .map(|value| ttl("spec.webhookRuntime.defaultNamespaceTTL", value))
+                .transpose()?,
             ..WebhookRuntime::default()
         };
-        let modes = match section.get("triggerModes") {
-            None | Some(Value::Null) => return Ok(runtime),
-            Some(Value::Mapping(modes)) => modes,
-            Some(other) => {
-                let field = "spec.webhookRuntime.triggerModes";
-                return Err(unknown(field, text(other), "the mappings"));
-            }
-        };
-        for (name, value) in modes {
-            let name = text(name);
-            let field = format!("spec.webhookRuntime.triggerModes.{name}");
+        for (name, field, value) in entries(section, "triggerModes")? {
             let kind = TriggerKind::all_labelled()
                 .find(|kind| kind.to_string() == name)
                 .ok_or_else(|| unknown(&field, name, "the trigger kinds"))?;
             runtime.trigger_modes.insert(kind, mode(&field, value)?);
         }
+        for (role, field, value) in entries(section, "namespaceTTLByRole")? {
+            runtime
+                .namespace_ttl_by_role
+                .insert(role, ttl(&field, value)?);
+        }
         Ok(runtime)
     }
+}
+
+/// Entries of a mapping in `webhookRuntime`: name, field path and value each.
+fn entries<'a>(
+    section: &'a Value,
+    name: &str,
+) -> Result<Vec<(String, String, &'a Value)>, ServicesYamlError> {
+    let path = format!("spec.webhookRuntime.{name}");
+    match section.get(name) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Mapping(mapping)) => Ok(mapping
+            .iter()
+            .map(|(key, value)| {
+                let key = text(key);
+                let field = format!("{path}.{key}");
+                (key, field, value)
+            })
+            .collect()),
+        Some(other) => Err(unknown(&path, text(other), "the mappings")),
+    }
+}
+
+/// Seconds of a positive duration.
+fn ttl(field: &str, value: &Value) -> Result<i64, ServicesYamlError> {
+    let value = text(value);
+    crate::config::parse_duration(&value)
+        .and_then(|duration| i64::try_from(duration.as_secs()).ok())
+        .filter(|seconds| *seconds > 0)
+        .ok_or_else(|| unknown(field, value, "the positive durations, such as 90m or 24h"))
 }
 
 fn mode(field: &str, value: &Value) -> Result<RuntimeMode, ServicesYamlError> {
@@ -221,6 +249,34 @@ mod tests {
             read("spec:\n  webhookRuntime:\n    triggerModes: [plan]\n")
                 .is_err_and(|error| error.contains("spec.webhookRuntime.triggerModes: "))
         );
+    }
+
+    #[test]
+    fn lease_times_are_positive_durations_by_role_and_by_default() {
+        let read = |text: &str| {
+            ServicesYaml::parse(&format!("spec:\n  webhookRuntime:\n{text}"))
+                .unwrap()
+                .webhook_runtime()
+                .map_err(|error| error.to_string())
+        };
+        let runtime = read(
+            "    defaultNamespaceTTL: 90m\n    namespaceTTLByRole:\n      dev: 2h\n      writer: 30s\n",
+        )
+        .unwrap();
+        assert_eq!(runtime.default_namespace_ttl, Some(5_400));
+        let by_role: Vec<_> = runtime.namespace_ttl_by_role.into_iter().collect();
+        assert_eq!(
+            by_role,
+            [("dev".to_owned(), 7_200), ("writer".to_owned(), 30)]
+        );
+        for wrong in ["0h", "-2h", "soon", "500ms"] {
+            assert_eq!(
+                read(&format!("    namespaceTTLByRole:\n      dev: {wrong}\n")),
+                Err(format!(
+                    "failed to read services.yaml: spec.webhookRuntime.namespaceTTLByRole.dev: {wrong:?} is none of the positive durations, such as 90m or 24h"
+                ))
+            );
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod store_support;
 
 use orchestrator::store::run_finish::{self, RunEndRow};
 use orchestrator::store::runs::{self, ClaimLimits};
+use orchestrator::store::sessions::{self, SnapshotOutcome, SnapshotWrite};
 use orchestrator::store::worker_instances::{self, WorkerIdentity};
 use orchestrator::store::{namespace_leases, slots};
 use serde_json::json;
@@ -544,4 +545,78 @@ async fn a_slot_is_freed_early_only_for_a_run_that_is_over() {
         .await
         .expect("count");
     assert_eq!(held, 1);
+}
+
+/// Whoever ends a run takes its row and then its session's; a snapshot that took them the other way round would be one
+/// half of a deadlock.
+#[tokio::test]
+async fn a_snapshot_waits_for_the_end_of_its_run_and_does_not_hold_it_up() {
+    const WAITS: &str = "SELECT count(*) FROM pg_stat_activity \
+                         WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let database = TestDatabase::migrated().await;
+    let pool = &database.pool;
+    let id = run(
+        pool,
+        NewRun {
+            project: project(pool, "p").await,
+            agent: "dev",
+            mode: "full-env",
+            issue: 1,
+            branch: "codex/issue-1",
+        },
+    )
+    .await;
+    claim(pool, "worker").await.expect("the run is claimed");
+    let mut ending = pool.begin().await.expect("begin");
+    sqlx::query("SELECT 1 FROM agent_runs WHERE id = $1 FOR UPDATE")
+        .bind(id)
+        .execute(&mut *ending)
+        .await
+        .expect("the run is locked");
+    let saving = tokio::spawn({
+        let pool = pool.clone();
+        async move {
+            let mut tx = pool.begin().await?;
+            let content = json!({"log": []});
+            let write = SnapshotWrite {
+                expected_version: None,
+                checksum: "first",
+                status: "running",
+                branch_name: None,
+                pr_number: Some(7),
+                pr_url: None,
+                session_id: None,
+                session_json: &content,
+                agent_session_json: None,
+                model: None,
+                reasoning_effort: None,
+            };
+            let outcome = sessions::save(&mut tx, id, &write).await?;
+            tx.commit().await?;
+            Ok::<_, sqlx::Error>(outcome)
+        }
+    });
+    let waiting = async {
+        loop {
+            let waits: i64 = sqlx::query_scalar(WAITS)
+                .fetch_one(pool)
+                .await
+                .expect("activity");
+            if waits > 0 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting)
+        .await
+        .expect("the snapshot waits for the run");
+    sqlx::query("UPDATE agent_sessions SET status = 'succeeded' WHERE run_id = $1")
+        .bind(id)
+        .execute(&mut *ending)
+        .await
+        .expect("the session is free");
+    ending.commit().await.expect("commit");
+    let outcome = saving.await.expect("the task ends").expect("it is saved");
+    assert!(matches!(outcome, SnapshotOutcome::Saved { .. }));
 }

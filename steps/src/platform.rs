@@ -31,6 +31,9 @@ pub const LEASES_AT_ONCE: usize = 4;
 /// Longest wait for a process to be ready again after a fault.
 const READY_DEADLINE: Duration = Duration::from_secs(30);
 
+/// R-15 gives a worker five seconds to end; twice that for a machine that is busy.
+const END_GRACE: Duration = Duration::from_secs(10);
+
 /// Longest wait for a platform to end its runs and namespaces.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -251,18 +254,88 @@ impl Platform {
     /// When there is none.
     pub async fn kill_worker(&self, worker_id: &str) -> anyhow::Result<()> {
         let settings = self.worker_settings();
-        let worker = self
-            .lane
-            .of_kind(ProcessKind::Worker)
-            .find(|worker| variable(worker, "CODEXK8S_WORKER_ID").as_deref() == Some(worker_id))
-            .with_context(|| format!("there is no worker {worker_id}"))?;
-        worker.kill().await;
+        self.worker(worker_id)?.kill().await;
         // What the command line of the platform needs outlives its last worker.
         *self
             .last_settings
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = settings;
         Ok(())
+    }
+
+    /// Takes a worker out of the registry of workers, as an operator might who tidies up; no API of the platform does.
+    ///
+    /// # Errors
+    /// When the database refuses, or knows no such worker.
+    pub async fn forget_worker(&self, worker_id: &str) -> anyhow::Result<()> {
+        let done = sqlx::query("DELETE FROM worker_instances WHERE worker_id = $1")
+            .bind(worker_id)
+            .execute(self.database.pool())
+            .await
+            .context("failed to take a worker out of the registry")?;
+        anyhow::ensure!(
+            done.rows_affected() == 1,
+            "the registry has no worker {worker_id}"
+        );
+        Ok(())
+    }
+
+    /// Tells the worker with this id to end, and waits until it has.
+    ///
+    /// # Errors
+    /// When there is none, or it had to be killed.
+    pub async fn end_worker(&self, worker_id: &str) -> anyhow::Result<()> {
+        let went = self.worker(worker_id)?.terminate(END_GRACE).await;
+        anyhow::ensure!(went, "the worker {worker_id} had to be killed");
+        Ok(())
+    }
+
+    /// Stops the worker with this id in its tracks, or lets it go on.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn freeze_worker(&self, worker_id: &str, frozen: bool) -> anyhow::Result<()> {
+        self.worker(worker_id)?.freeze(frozen);
+        Ok(())
+    }
+
+    fn worker(&self, worker_id: &str) -> anyhow::Result<&LaneProcess> {
+        self.lane
+            .of_kind(ProcessKind::Worker)
+            .find(|worker| variable(worker, "CODEXK8S_WORKER_ID").as_deref() == Some(worker_id))
+            .with_context(|| format!("there is no worker {worker_id}"))
+    }
+
+    /// Another worker of the platform with these settings on top; its output when it has ended by itself within the
+    /// deadline, else none.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn start_worker_with(
+        &self,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Option<std::process::Output>> {
+        let mut environment = self.worker_settings();
+        // Its listener is taken by the worker whose settings these are.
+        environment.retain(|(name, _)| name != "CODEXK8S_HEALTH_LISTEN");
+        environment.push((
+            "CODEXK8S_HEALTH_LISTEN".to_owned(),
+            "127.0.0.1:0".to_owned(),
+        ));
+        for (name, value) in settings {
+            environment.retain(|(known, _)| known != name);
+            environment.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        let worker = tokio::process::Command::new(&self.orchestrator)
+            .arg(ProcessKind::Worker.name())
+            .env_clear()
+            .envs(environment)
+            .kill_on_drop(true)
+            .output();
+        match tokio::time::timeout(READY_DEADLINE, worker).await {
+            Ok(output) => Ok(Some(output.context("failed to start a worker")?)),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Cuts every connection to the database and lets no new one through.
@@ -554,6 +627,16 @@ impl PlatformPool {
             permits: Arc::new(Semaphore::new(leases)),
             made,
         })
+    }
+
+    /// A client of the cluster that is whoever its API server gave `token` to.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
+    pub fn client_by_token(&self, token: &str) -> anyhow::Result<kube::Client> {
+        self.target
+            .client_by_token(token)
+            .context("failed to set up a client by token")
     }
 
     #[must_use]

@@ -253,6 +253,16 @@ impl EmbeddedTarget {
         kube::Client::try_from(config).map_err(Error::kubernetes("set up a client"))
     }
 
+    /// A client that is whoever the API server gave `token` to, straight to it.
+    pub fn client_by_token(&self, token: &str) -> Result<kube::Client> {
+        let mut config = self.kube_config.clone();
+        config.auth_info = kube::config::AuthInfo {
+            token: Some(token.to_owned().into()),
+            ..kube::config::AuthInfo::default()
+        };
+        kube::Client::try_from(config).map_err(Error::kubernetes("set up a client"))
+    }
+
     /// Folders that belong to the run.
     #[must_use]
     pub fn folders(&self) -> Vec<PathBuf> {

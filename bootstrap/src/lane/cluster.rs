@@ -1,4 +1,4 @@
-//! What a lane needs in Kubernetes: its namespaces, and the rights of control-plane and worker.
+//! What a lane needs in Kubernetes: its namespaces, the rights of control-plane and worker, and the policy of admission.
 //!
 //! Kubernetes lets an account hand out only rights that it holds, so the worker holds those of
 //! every agent account (G-109 to G-112). It holds none on Secrets (G-113), and no `escalate`.
@@ -12,13 +12,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::admission;
 use super::spec::{LaneSpec, Processes};
 use crate::error::{Error, Result};
 
 pub(super) const CONTROL_PLANE: &str = "codex-k8s-control-plane";
 pub(super) const WORKER: &str = "codex-k8s-worker";
 /// The label that tells instances apart.
-const INSTANCE: &str = "codex-k8s.dev/instance";
+pub(super) const INSTANCE: &str = "codex-k8s.dev/instance";
 
 /// Names of the namespaces a lane starts with.
 pub(super) struct Namespaces {
@@ -44,6 +45,7 @@ pub(super) async fn prepare(client: &Client, spec: &LaneSpec) -> Result<Namespac
         namespace(client, spec, &namespaces.code_runs),
         rights(client, spec, &control_plane, decides),
         rights(client, spec, &worker, worker_rules()),
+        admission::prepare(client, spec),
     )?;
     Ok(namespaces)
 }
@@ -79,7 +81,7 @@ async fn rights(client: &Client, spec: &LaneSpec, user: &str, rules: Value) -> R
     create::<ClusterRoleBinding>(client, binding).await
 }
 
-async fn create<K>(client: &Client, object: Value) -> Result<()>
+pub(super) async fn create<K>(client: &Client, object: Value) -> Result<()>
 where
     K: kube::Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope>
         + Clone

@@ -6,7 +6,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 use crate::ids::{CorrelationId, InvalidNamespaceName, NamespaceName, ProjectId, RunId};
 use crate::policy::{DEFAULT_INSTANCE, DEFAULT_NAMESPACE_TTL_SECONDS, Policy};
-use crate::snapshot::Binding;
+use crate::snapshot::{Binding, WebhookRuntime};
 use crate::stages::{Role, RuntimeMode, TargetEnv};
 
 /// Prefix of every label and annotation key of the platform.
@@ -160,17 +160,30 @@ pub fn format_seconds(seconds: i64) -> String {
     }
 }
 
-/// TTL of a role's namespace in seconds, in the order of R-44; only positive values count.
-pub fn namespace_ttl_seconds(agent_key: &str, binding: &Binding, policy: &Policy) -> i64 {
+/// What a project's services.yaml says of the TTL of a role's namespace, in seconds. A decision keeps it with the
+/// run, so that the lease does not depend on what becomes of the file meanwhile.
+pub fn project_namespace_ttl(agent_key: &str, runtime: &WebhookRuntime) -> Option<i64> {
+    first_positive([
+        runtime.namespace_ttl_by_role.get(agent_key).copied(),
+        runtime.default_namespace_ttl,
+    ])
+}
+
+/// TTL of a role's namespace in seconds, in the order of R-44: the project's word before the platform's.
+pub fn namespace_ttl_seconds(project: Option<i64>, agent_key: &str, policy: &Policy) -> i64 {
     let role = Role::from_text(agent_key);
-    [
-        binding.namespace_ttl_by_role.get(agent_key).copied(),
-        binding.default_namespace_ttl,
+    first_positive([
+        project,
         role.and_then(|role| policy.namespace_ttl_by_role.get(&role).copied()),
         policy.default_namespace_ttl,
-    ]
-    .into_iter()
-    .flatten()
-    .find(|seconds| *seconds > 0)
+    ])
     .unwrap_or(DEFAULT_NAMESPACE_TTL_SECONDS)
+}
+
+/// Only positive durations are valid.
+fn first_positive<const N: usize>(candidates: [Option<i64>; N]) -> Option<i64> {
+    candidates
+        .into_iter()
+        .flatten()
+        .find(|seconds| *seconds > 0)
 }

@@ -133,10 +133,6 @@ pub struct Binding {
     pub preflight: Preflight,
     /// Agents of the project and of the system, by key; a project's own wins.
     pub agents: BTreeMap<String, AgentFacts>,
-    /// `namespaceTTLByRole` of its services.yaml, in seconds.
-    pub namespace_ttl_by_role: BTreeMap<String, i64>,
-    /// `defaultNamespaceTTL` of its services.yaml, in seconds.
-    pub default_namespace_ttl: Option<i64>,
 }
 
 /// Newest finished preflight report.
@@ -171,6 +167,10 @@ pub struct WebhookRuntime {
     pub trigger_modes: BTreeMap<TriggerKind, RuntimeMode>,
     /// Mode of the other kinds.
     pub default_mode: Option<RuntimeMode>,
+    /// `namespaceTTLByRole`, in seconds.
+    pub namespace_ttl_by_role: BTreeMap<String, i64>,
+    /// `defaultNamespaceTTL`, in seconds.
+    pub default_namespace_ttl: Option<i64>,
 }
 
 /// What is known of a delivery's sender.

@@ -15,13 +15,13 @@ use domain::ids::{CorrelationId, ProjectId, RunId};
 use domain::launch_profiles::IssueFlow;
 use domain::namespaces::{
     Lease, NamespaceMetadata, code_runs_namespace, namespace_annotations, namespace_labels,
-    namespace_ttl_seconds, run_namespace,
+    namespace_ttl_seconds, project_namespace_ttl, run_namespace,
 };
 use domain::next_steps::{StepThreads, steps_after};
 use domain::policy::{Locale, Policy};
 use domain::profile::{ProfileRequest, resolve};
 use domain::runs::{RunStatus, TriggerSource};
-use domain::snapshot::ProfileFacts;
+use domain::snapshot::{ProfileFacts, WebhookRuntime};
 use domain::stages::{AccessProfile, Role, RuntimeMode, Stage, TargetEnv, TriggerKind, WriteScope};
 use domain::write_scope::check;
 use support::*;
@@ -216,16 +216,21 @@ fn namespaces_are_named_labelled_and_leased() {
         "2027-01-16T08:00:00Z"
     );
 
-    let (mut bound, mut policy) = (binding(), Policy::default());
-    assert_eq!(namespace_ttl_seconds("dev", &bound, &policy), 86_400);
+    let (mut runtime, mut policy) = (WebhookRuntime::default(), Policy::default());
+    let ttl = |runtime: &WebhookRuntime, policy: &Policy| {
+        namespace_ttl_seconds(project_namespace_ttl("dev", runtime), "dev", policy)
+    };
+    assert_eq!(ttl(&runtime, &policy), 86_400);
     policy.default_namespace_ttl = Some(10);
-    assert_eq!(namespace_ttl_seconds("dev", &bound, &policy), 10);
+    assert_eq!(ttl(&runtime, &policy), 10);
     policy.namespace_ttl_by_role.insert(Role::Dev, 20);
-    assert_eq!(namespace_ttl_seconds("dev", &bound, &policy), 20);
-    bound.default_namespace_ttl = Some(-5);
-    assert_eq!(namespace_ttl_seconds("dev", &bound, &policy), 20);
-    bound.namespace_ttl_by_role = BTreeMap::from([("dev".to_owned(), 7_200)]);
-    assert_eq!(namespace_ttl_seconds("dev", &bound, &policy), 7_200);
+    assert_eq!(ttl(&runtime, &policy), 20);
+    runtime.default_namespace_ttl = Some(-5);
+    assert_eq!(ttl(&runtime, &policy), 20);
+    runtime.default_namespace_ttl = Some(30);
+    assert_eq!(ttl(&runtime, &policy), 30);
+    runtime.namespace_ttl_by_role = BTreeMap::from([("dev".to_owned(), 7_200)]);
+    assert_eq!(ttl(&runtime, &policy), 7_200);
 }
 
 #[test]

@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-
 use domain::audit::AuditEvent;
 use domain::decide::{Outcome, ThreadStateChange, Undecided};
 use domain::effects::Effect;
@@ -750,11 +748,11 @@ fn services_yaml_chooses_the_mode_of_a_kind() {
     let plan = TriggerKind::Work(Stage::Plan);
     let listed = WebhookRuntime {
         trigger_modes: [(plan, RuntimeMode::CodeOnly)].into(),
-        default_mode: None,
+        ..WebhookRuntime::default()
     };
     let by_default = WebhookRuntime {
-        trigger_modes: BTreeMap::new(),
         default_mode: Some(RuntimeMode::CodeOnly),
+        ..WebhookRuntime::default()
     };
     let cases = [
         (
@@ -783,6 +781,30 @@ fn services_yaml_chooses_the_mode_of_a_kind() {
             (mode, source),
             "{label}"
         );
+    }
+}
+
+/// kept with the run, so that its lease does not depend on what becomes of the file.
+#[test]
+fn services_yaml_says_how_long_a_namespace_is_leased() {
+    let runtime = WebhookRuntime {
+        namespace_ttl_by_role: [("dev".to_owned(), 7_200)].into(),
+        default_namespace_ttl: Some(600),
+        ..WebhookRuntime::default()
+    };
+    for (label, ttl) in [
+        ("run:dev", Some(7_200)),
+        ("run:plan", Some(600)),
+        ("mode:discussion", Some(7_200)),
+        ("run:ai-repair", None),
+    ] {
+        let mut world = World::with_issue(&[label]);
+        world.webhook_runtime = runtime.clone();
+        let decision = world.decide(&world.labeled(label));
+        let run = accepted(&decision);
+        assert_eq!(run.runtime.namespace_ttl_seconds, ttl, "{label}");
+        let kept = &run.payload["runtime"]["namespace_ttl_seconds"];
+        assert_eq!(kept.as_i64(), ttl, "{label}");
     }
 }
 

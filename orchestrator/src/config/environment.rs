@@ -111,6 +111,27 @@ impl Environment {
         }
     }
 
+    /// Durations by name, such as `dev=24h,qa=48h`.
+    pub fn durations_by_name(&self, name: &str) -> Result<BTreeMap<String, Duration>, ConfigError> {
+        let Some(text) = self.raw(name) else {
+            return Ok(BTreeMap::new());
+        };
+        let pair = |item: &str| {
+            let (key, value) = item.split_once('=')?;
+            let duration = parse_duration(value).filter(|duration| !duration.is_zero())?;
+            Some((key.trim().to_owned(), duration))
+        };
+        text.split(',')
+            .map(|item| {
+                pair(item).ok_or_else(|| ConfigError::Invalid {
+                    name: name.to_owned(),
+                    reason: "expected names with positive durations, such as dev=24h,qa=48h"
+                        .to_owned(),
+                })
+            })
+            .collect()
+    }
+
     /// Every key with this suffix, e.g. the label names a deployment renames.
     pub fn with_suffix(&self, suffix: &str) -> BTreeMap<String, String> {
         let found: BTreeMap<_, _> = self
@@ -134,7 +155,8 @@ impl Environment {
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+/// A duration such as `5s`, `1h`, `250ms` or bare seconds.
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let split = text
         .find(|character: char| !character.is_ascii_digit())
@@ -181,6 +203,25 @@ mod tests {
             Some(Duration::from_secs(300))
         );
         assert!(environment.duration("C", Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn durations_by_name_are_positive() {
+        let environment = environment(&[
+            ("CODEXK8S_A", "dev=2h, qa=90m"),
+            ("CODEXK8S_B", "dev=0h"),
+            ("CODEXK8S_C", "dev"),
+        ]);
+        let read = environment.durations_by_name("A").expect("two durations");
+        assert_eq!(read["dev"], Duration::from_secs(2 * 60 * 60));
+        assert_eq!(read["qa"], Duration::from_secs(90 * 60));
+        assert!(environment.durations_by_name("B").is_err());
+        assert!(environment.durations_by_name("C").is_err());
+        assert!(
+            environment
+                .durations_by_name("ABSENT")
+                .is_ok_and(|read| read.is_empty())
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod process;
 mod staff;
 mod worker;
 
+pub(crate) use environment::parse_duration;
 pub use environment::{Environment, PREFIX};
 pub use error::ConfigError;
 pub use github::GithubConfig;

@@ -1,4 +1,5 @@
 //! The worker loop, its leases and the Job it makes.
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{ConfigError, Environment};
@@ -15,6 +16,10 @@ pub struct WorkerConfig {
     pub code_only_namespace: String,
     pub run_namespace_prefix: String,
     pub run_namespace_cleanup: bool,
+    /// How long a namespace is leased when neither its project nor a role says so.
+    pub run_namespace_ttl: Duration,
+    /// The same by role, as configured: `dev=24h,qa=48h`.
+    pub run_namespace_ttl_by_role: BTreeMap<String, Duration>,
     pub claim_limit: u32,
     pub running_check_limit: u32,
     pub slots_per_project: u32,
@@ -45,6 +50,7 @@ pub struct WorkerConfig {
 /// Default image of an agent; the process node does not honour it.
 const JOB_IMAGE: &str = "codex-k8s/agent-runner:dev";
 const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl WorkerConfig {
     pub(super) fn load(instance: &str, environment: &Environment) -> Result<Self, ConfigError> {
@@ -76,6 +82,9 @@ impl WorkerConfig {
             ),
             run_namespace_prefix: environment.text_or("WORKER_RUN_NAMESPACE_PREFIX", "codex-issue"),
             run_namespace_cleanup: environment.parsed("WORKER_RUN_NAMESPACE_CLEANUP", true)?,
+            run_namespace_ttl: environment.duration("WORKER_RUN_NAMESPACE_TTL", DAY)?,
+            run_namespace_ttl_by_role: environment
+                .durations_by_name("WORKER_RUN_NAMESPACE_TTL_BY_ROLE")?,
             claim_limit: environment.parsed("WORKER_CLAIM_LIMIT", 10)?,
             running_check_limit: environment.parsed("WORKER_RUNNING_CHECK_LIMIT", 200)?,
             slots_per_project: environment.parsed("WORKER_SLOTS_PER_PROJECT", 2)?,

@@ -81,6 +81,11 @@ pub async fn save(
     run_id: Uuid,
     write: &SnapshotWrite<'_>,
 ) -> Result<SnapshotOutcome, sqlx::Error> {
+    // The run before its session, as its end takes them: the other way round each would wait for the other.
+    sqlx::query("SELECT 1 FROM agent_runs WHERE id = $1 FOR NO KEY UPDATE")
+        .bind(run_id)
+        .execute(&mut *connection)
+        .await?;
     sqlx::query(
         "INSERT INTO agent_sessions (run_id, correlation_id, project_id, repository_full_name, agent_key,
                                      issue_number, trigger_kind)

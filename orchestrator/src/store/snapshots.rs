@@ -61,8 +61,6 @@ pub async fn binding(pool: &PgPool, external_id: i64) -> Result<Option<Binding>,
             None => Preflight::None,
         },
         agents,
-        namespace_ttl_by_role: BTreeMap::new(),
-        default_namespace_ttl: None,
     }))
 }
 

@@ -22,10 +22,9 @@ use chrono::{DateTime, Utc};
 use domain::audit::{AuditEvent, NamespacePreparedPayload, NamespaceReusePayload};
 use domain::effects::CommentPhase;
 use domain::ids::{CorrelationId, ProjectId, RunId};
-use domain::namespaces::{Lease, NamespaceMetadata};
-use domain::policy::DEFAULT_NAMESPACE_TTL_SECONDS;
+use domain::namespaces::{Lease, NamespaceMetadata, namespace_ttl_seconds};
 use domain::runs::{FinishReason, RunEnd};
-use domain::stages::{Role, RuntimeMode};
+use domain::stages::RuntimeMode;
 use serde_json::json;
 use std::time::Duration;
 
@@ -312,14 +311,14 @@ pub async fn settle_namespace(
     ))
 }
 
-/// The platform's part of R-44; services.yaml of the project is not deployed yet, so it says nothing.
+/// what the decision read of the project's services.yaml, then the platform's own policy.
 pub(super) fn ttl_seconds(ctx: &WorkerContext, run: &WorkerRun) -> i64 {
-    let role = run.agent_key.as_deref().and_then(Role::from_text);
-    let by_role = role.and_then(|role| ctx.policy.namespace_ttl_by_role.get(&role).copied());
-    by_role
-        .or(ctx.policy.default_namespace_ttl)
-        .filter(|seconds| *seconds > 0)
-        .unwrap_or(DEFAULT_NAMESPACE_TTL_SECONDS)
+    let project = run
+        .run_payload
+        .pointer("/runtime/namespace_ttl_seconds")
+        .and_then(serde_json::Value::as_i64);
+    let agent = run.agent_key.as_deref().unwrap_or_default();
+    namespace_ttl_seconds(project, agent, &ctx.policy)
 }
 
 /// What a Job needs besides its namespace.

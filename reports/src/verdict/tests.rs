@@ -318,6 +318,25 @@ fn what_cannot_be_proven_here_leaves_the_row_proven_in_part_and_out_of_the_numbe
 }
 
 #[test]
+fn only_the_capability_that_is_missing_stops_go() {
+    let specification = Specification::embedded().expect("specification");
+    for (missing, verdict) in [
+        ("network-policy", Outcome::Go),
+        ("pods", Outcome::Inconclusive),
+    ] {
+        let mut journals = green(&specification);
+        let result = &mut journals.scenarios[1].value;
+        result.state = ScenarioState::NotProvableHere;
+        for name in ["pods", "network-policy"] {
+            result.tags.push(format!("needs-{name}"));
+        }
+        result.reason = Some(format!("@needs-{missing}: this target cannot show it"));
+        let judged = judge(&journals, &criteria(), &specification);
+        assert_eq!(judged.verdict, verdict, "{missing}: {:#?}", judged.findings);
+    }
+}
+
+#[test]
 fn a_finding_says_since_when_and_how_to_run_it_again() {
     let specification = Specification::embedded().expect("specification");
     let mut journals = green(&specification);

@@ -9,6 +9,8 @@ use reports::evidence::{
 };
 
 use crate::{
+    definitions::requests::known_user,
+    place::email_of,
     wait::{DECISION_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
@@ -161,6 +163,35 @@ async fn logged_warning(world: &mut GateWorld, #[step] step: &gherkin::Step) -> 
         "at least 1",
         comments,
         comments > 0,
+    )?;
+    Ok(())
+}
+
+#[when("a reader cancels the finished run")]
+async fn reader_cancels(world: &mut GateWorld) -> Step {
+    let place = world.place()?;
+    let login = known_user(world, &place, Some("read")).await?;
+    let run = world
+        .previous_run
+        .clone()
+        .context("there is no finished run")?;
+    let staff = world.platform().staff.as_person(&email_of(&login));
+    let (status, answer) = staff.cancel(&text(&run, "id")?, true).await?;
+    world.answer = Some((status.as_u16(), answer));
+    Ok(())
+}
+
+#[then("the answer says that the reader may not")]
+async fn may_not(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
+    world.then(step);
+    let (status, answer) = world.answer.clone().context("there is no answer")?;
+    world.equal(
+        &["R-28", "G-102"],
+        Orchestrator,
+        "answer to the cancel",
+        "POST /api/v1/staff/runs/{id}/cancel as a reader of the project",
+        "403 forbidden",
+        format!("{status} {}", answer["code"].as_str().unwrap_or("-")),
     )?;
     Ok(())
 }

@@ -39,6 +39,14 @@ async fn member_sets(world: &mut GateWorld, label: String) -> Step {
     Ok(set_label(world, &label).await?)
 }
 
+#[when(expr = "the member sets {string} on the first Issue")]
+async fn member_sets_on_first(world: &mut GateWorld, label: String) -> Step {
+    let mut place = world.place()?;
+    place.issue = 1;
+    world.set_place(place);
+    Ok(set_label(world, &label).await?)
+}
+
 #[when(expr = "its member sets {string} on the Issue")]
 async fn its_member_sets(world: &mut GateWorld, label: String) -> Step {
     Ok(set_label(world, &label).await?)

@@ -2,11 +2,8 @@
 
 use anyhow::Context;
 use cucumber::{given, then, when};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use kube::{
-    Api,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
-};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
 use reports::evidence::ObservationSource::{Github, Kubernetes, Postgres};
 use serde_json::{Value, json};
 
@@ -16,13 +13,12 @@ use crate::{
         people::{set_by, thread},
         pull_requests::review,
         requests::deliver,
+        terminating::{delete_and_hold, let_go},
     },
     wait::{DECISION_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
 
-/// Holds back the end of a namespace until the scenario has seen what it wants.
-const HOLD: &str = "gonogo.dev/hold";
 /// Commit that adds a note, by the contents API: "note\n" in base64.
 const NOTE: &str = "bm90ZQo=";
 
@@ -243,36 +239,7 @@ async fn terminating(world: &mut GateWorld) -> Step {
         .clone()
         .context("there is no run before")?;
     let namespace = text(&run, "namespace")?;
-    let kube = world.gate.kube.clone();
-    let held: Api<ConfigMap> = Api::namespaced(kube.clone(), &namespace);
-    let map = serde_json::from_value(json!({
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": "held", "finalizers": [HOLD]},
-    }))
-    .context("failed to write a ConfigMap")?;
-    held.create(&PostParams::default(), &map)
-        .await
-        .context("failed to create a ConfigMap")?;
-    let namespaces: Api<Namespace> = Api::all(kube);
-    namespaces
-        .delete(&namespace, &DeleteParams::default())
-        .await
-        .context("failed to delete the namespace")?;
-    until(
-        "the end of the namespace's life",
-        DECISION_DEADLINE,
-        async || {
-            let found = namespaces.get(&namespace).await?;
-            let phase = found.status.and_then(|status| status.phase);
-            Ok(if phase.as_deref() == Some("Terminating") {
-                Reading::Reached(())
-            } else {
-                Reading::NotYet(format!("{phase:?}"))
-            })
-        },
-    )
-    .await?;
-    Ok(())
+    Ok(delete_and_hold(world, &namespace).await?)
 }
 
 #[then("the run worked in another namespace than the run before")]
@@ -292,14 +259,7 @@ async fn another_namespace(world: &mut GateWorld, #[step] step: &gherkin::Step) 
         .await?
         .len();
     // Let go, whatever is judged: nothing may be left behind.
-    let held: Api<ConfigMap> = Api::namespaced(world.gate.kube.clone(), &old);
-    held.patch(
-        "held",
-        &PatchParams::default(),
-        &Patch::Merge(json!({"metadata": {"finalizers": []}})),
-    )
-    .await
-    .context("failed to let the namespace go")?;
+    let_go(world, &old).await?;
     world.holds(
         &["L-63"],
         Kubernetes,

@@ -60,6 +60,16 @@ async fn plans_elsewhere(world: &mut GateWorld) -> Step {
     Ok(bind(world, stories::plans_in(2)).await?)
 }
 
+/// Numbers count Issues and pull requests: the first Issue is 1, its pull request 2.
+#[given(
+    "a bound repository that is developed in the pull request of the first Issue, and whose agent waits when it revises"
+)]
+async fn developed_elsewhere(world: &mut GateWorld) -> Step {
+    let signal = signal_file(world);
+    world.remembered.insert("signal".to_owned(), signal.clone());
+    Ok(bind(world, stories::develops_in(2, &signal)).await?)
+}
+
 #[given(expr = "a finished {string} run with the same pull request")]
 async fn finished_with_the_same(world: &mut GateWorld, label: String) -> Step {
     let before = world.pull_request;

@@ -389,6 +389,13 @@ async fn canceled_cleanly(world: &mut GateWorld, #[step] step: &gherkin::Step) -
     Ok(nothing_left_of(world, &["R-28", "R-9"], &run).await?)
 }
 
+#[then("the Job, the slot and the credentials of the run are gone")]
+async fn nothing_is_left(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
+    world.then(step);
+    let run = run_at_hand(world).await?;
+    Ok(nothing_left_of(world, &["R-21", "R-9"], &run).await?)
+}
+
 /// Neither slot nor Job nor credentials outlive a run.
 async fn nothing_left_of(world: &mut GateWorld, rules: &[&str], run: &Value) -> anyhow::Result<()> {
     let id = text(run, "id")?;

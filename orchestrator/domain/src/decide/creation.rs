@@ -58,7 +58,7 @@ pub(super) fn run_of(context: &Context<'_>, trigger: &Trigger<'_>, passed: &Pass
         .filter(|base| !base.is_empty())
         .unwrap_or_else(|| passed.binding.default_ref.clone());
     let (runtime, write_scope) = if discussion_mode {
-        (discussion_runtime(passed.binding), WriteScope::Discussion)
+        (discussion_runtime(passed), WriteScope::Discussion)
     } else if is_reviewer {
         (reviewer_runtime(passed), WriteScope::NoRepoChanges)
     } else {
@@ -127,16 +127,17 @@ fn target_branch(run: &NewRun, trigger: &Trigger<'_>, stage: Stage) -> Option<St
     }
 }
 
-fn discussion_runtime(binding: &Binding) -> RunRuntime {
+fn discussion_runtime(passed: &Passed<'_>) -> RunRuntime {
     RunRuntime {
         mode: RuntimeMode::CodeOnly,
         source: ModeSource::DiscussionMode,
         target_env: None,
         namespace: None,
         lineage: false,
-        build_ref: Some(binding.default_ref.clone()),
+        build_ref: Some(passed.binding.default_ref.clone()),
         deploy_only: false,
         access_profile: AccessProfile::None,
+        namespace_ttl_seconds: passed.namespace_ttl_seconds,
     }
 }
 
@@ -150,6 +151,7 @@ fn reviewer_runtime(passed: &Passed<'_>) -> RunRuntime {
         build_ref: passed.pull_request.as_ref().map(head_of),
         deploy_only: false,
         access_profile: AccessProfile::Candidate,
+        namespace_ttl_seconds: passed.namespace_ttl_seconds,
     }
 }
 
@@ -197,6 +199,7 @@ fn stage_runtime(
         build_ref: build_ref.or_else(|| Some(passed.binding.default_ref.clone())),
         deploy_only: false,
         access_profile,
+        namespace_ttl_seconds: passed.namespace_ttl_seconds,
     }
 }
 
@@ -332,6 +335,7 @@ pub(super) fn deploy_only_run(context: &Context<'_>, binding: &Binding, build_re
             build_ref: Some(build_ref.to_owned()),
             deploy_only: true,
             access_profile: AccessProfile::None,
+            namespace_ttl_seconds: None,
         },
         target_branch: None,
         base_branch: binding.default_ref.clone(),

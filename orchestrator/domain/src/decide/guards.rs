@@ -9,6 +9,7 @@ use super::trigger::Trigger;
 use super::{Actor, IgnoreReason, Ignored, Undecided};
 use crate::events::{Issue, PullRequest, Thread};
 use crate::labels::{CatalogueLabel, NeedLabel, StateLabel};
+use crate::namespaces::project_namespace_ttl;
 use crate::resolver::{self, Resolution, ResolverInput, ResolverSource};
 use crate::snapshot::{AgentFacts, Binding, Preflight, Read, RunFacts, UserFacts};
 use crate::stages::{
@@ -35,6 +36,8 @@ pub(super) struct Passed<'a> {
     pub kind: TriggerKind,
     pub mode: RuntimeMode,
     pub mode_source: ModeSource,
+    /// What services.yaml says of the TTL of a namespace, in seconds.
+    pub namespace_ttl_seconds: Option<i64>,
     pub agent: &'a AgentFacts,
     pub issue: Option<Issue>,
     pub issue_number: Option<i64>,
@@ -200,10 +203,12 @@ pub(super) fn judge<'a>(
             .as_ref()
             .map(|pull_request| context.pull_request_thread(pull_request.number)),
     );
-    // services.yaml chooses the mode of stage-runs, except of a repair (L-7).
+    // services.yaml chooses the mode of stage-runs, except of a repair (L-7), and how long a namespace is leased, which a
+    // repair has none of.
+    let has_lease = is_reviewer || is_discussion || stage != Stage::AiRepair;
     let asks_for_mode = !is_reviewer && !is_discussion && stage != Stage::AiRepair;
     let labels = threads.iter().map(labels_of);
-    context.together(labels.chain(asks_for_mode.then_some(Read::WebhookRuntime)))?;
+    context.together(labels.chain(has_lease.then_some(Read::WebhookRuntime)))?;
     if let Some(reason) = state_gate(context, &threads, exempt)? {
         refuse!(reason);
     }
@@ -263,6 +268,12 @@ pub(super) fn judge<'a>(
     } else {
         runtime_mode(kind, &BTreeMap::new(), None)
     };
+    let namespace_ttl_seconds = if has_lease {
+        let runtime = context.webhook_runtime(Read::WebhookRuntime)?;
+        project_namespace_ttl(&agent.key, runtime)
+    } else {
+        None
+    };
     if !is_reviewer && !is_discussion {
         let rule = contract(stage).namespace;
         let by_label = matches!(trigger, Trigger::Stage { .. });
@@ -308,6 +319,7 @@ pub(super) fn judge<'a>(
         kind,
         mode,
         mode_source,
+        namespace_ttl_seconds,
         agent,
         issue: known_issue,
         issue_number,

@@ -40,6 +40,8 @@ pub struct RunRuntime {
     pub deploy_only: bool,
     /// Name of the access profile.
     pub access_profile: AccessProfile,
+    /// What services.yaml says of the TTL of the namespace, in seconds.
+    pub namespace_ttl_seconds: Option<i64>,
 }
 
 /// Profile of earlier work, for L-62.

@@ -40,6 +40,11 @@ impl Attempt {
     fn has_failed(&self) -> bool {
         !(200..300).contains(&self.status)
     }
+
+    /// An answer that refuses ends the attempt; nothing of it is under way any more.
+    fn was_refused(&self) -> bool {
+        self.status >= 300
+    }
 }
 
 /// What the platform knows of listed deliveries, by GUID.
@@ -117,7 +122,7 @@ pub fn lost(attempts: &[Attempt], answered: &[String], known: &Known, now: DateT
         if is_under_way || known.asked_lately.contains(delivery_id) {
             continue;
         }
-        if now - made_at < GRACE {
+        if !last.was_refused() && now - made_at < GRACE {
             found.look_again_soon = true;
             continue;
         }
@@ -253,15 +258,22 @@ mod tests {
                 (vec![], false, 100),
             ),
             (
-                "too young",
-                vec![attempt(1, "a", 503, 11)],
+                "refused a moment ago",
+                vec![attempt(1, "a", 503, 1)],
+                &[],
+                &[],
+                (vec![("a", 1)], false, 60),
+            ),
+            (
+                "too young to be given up",
+                vec![attempt(1, "a", 0, 11)],
                 &[],
                 &[],
                 (vec![], true, 60),
             ),
             (
                 "young no more",
-                vec![attempt(1, "a", 503, 12)],
+                vec![attempt(1, "a", 0, 12)],
                 &[],
                 &[],
                 (vec![("a", 1)], false, 60),

@@ -83,8 +83,6 @@ pub fn binding() -> Binding {
         is_platform: false,
         preflight: Preflight::None,
         agents,
-        namespace_ttl_by_role: BTreeMap::new(),
-        default_namespace_ttl: None,
     }
 }
 

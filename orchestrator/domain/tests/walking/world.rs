@@ -71,8 +71,6 @@ pub fn binding() -> Binding {
         is_platform: false,
         preflight: Preflight::None,
         agents: Role::ALL.iter().enumerate().map(agent).collect(),
-        namespace_ttl_by_role: BTreeMap::new(),
-        default_namespace_ttl: None,
     }
 }
 

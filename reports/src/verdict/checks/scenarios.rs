@@ -59,6 +59,7 @@ pub(super) fn findings(input: &Input<'_>) -> Vec<Finding> {
                 .tags
                 .iter()
                 .filter_map(|tag| tag.strip_prefix("needs-"))
+                .filter(|name| is_missing(result, name))
             {
                 if input
                     .criteria
@@ -83,6 +84,14 @@ pub(super) fn findings(input: &Input<'_>) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// A scenario may need what is there and what is not; its reason names the one that is not.
+fn is_missing(result: &ScenarioResult, capability: &str) -> bool {
+    result
+        .reason
+        .as_deref()
+        .is_none_or(|reason| reason.starts_with(&format!("@needs-{capability}:")))
 }
 
 /// A result counts when its feature is in scope, or when it binds a row in scope.
