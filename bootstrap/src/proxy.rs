@@ -187,8 +187,9 @@ async fn both(
 ) {
     let up = copy(client_read, server_write, mode.clone());
     let down = copy(server_read, client_write, mode.clone());
+    // A reset ends both ways: who was killed must not leave a connection, and a transaction in it, on the other side.
     tokio::select! {
-        _ = async { tokio::join!(up, down) } => {}
+        _ = async { tokio::try_join!(up, down) } => {}
         // The mode turned to Cut, or the proxy is gone.
         _ = mode.wait_for(|mode| *mode == Mode::Cut) => {}
     }

@@ -59,7 +59,10 @@ async fn a_repository_is_due_every_five_minutes_and_at_a_start_for_one_process()
     let id = bound(&pool).await;
     let due = async || {
         let claimed = hook_reads::claim(&pool, 4).await.unwrap();
-        claimed.into_iter().map(|row| row.repository_id).collect()
+        claimed
+            .into_iter()
+            .map(|row| row.repository_id)
+            .collect::<Vec<_>>()
     };
     let none: Vec<Uuid> = Vec::new();
     assert_eq!(
