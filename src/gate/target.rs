@@ -217,6 +217,10 @@ pub async fn bring_up(
     base.agent_adapter = agent.adapter().to_owned();
     base.extra_env
         .insert("CODEXK8S_OPENAI_BASE_URL".to_owned(), model.base_url());
+    base.extra_env.insert(
+        "CODEXK8S_BOOTSTRAP_PLATFORM_ADMIN_EMAILS".to_owned(),
+        steps::staff::HELPERS.join(","),
+    );
     let switches = target.run_dir.join("switches");
     if let Some(null) = null {
         base.extra_env
