@@ -87,7 +87,7 @@ pub async fn bind(gate: &Gate, platform: &Platform, place: Place) -> anyhow::Res
         .split_once('/')
         .context("a repository has an owner")?;
     let email = email_of(&member.login);
-    let staff = platform.staff.as_helper();
+    let staff = platform.staff_of_beginnings();
     let (user, project) = tokio::try_join!(
         staff.create_user(&email, &member.login),
         staff.create_project(owner, owner)

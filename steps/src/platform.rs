@@ -77,6 +77,8 @@ pub struct Platform {
     last_settings: Mutex<Vec<(String, String)>>,
     /// Held until the platform is closed; the platform itself is kept for its evidence.
     permit: Mutex<Option<OwnedSemaphorePermit>>,
+    /// Whether scenarios share it.
+    is_common: bool,
 }
 
 impl std::fmt::Debug for Platform {
@@ -106,6 +108,7 @@ impl Platform {
             http,
             orchestrator,
             last_settings: Mutex::default(),
+            is_common: permit.is_none(),
             permit: Mutex::new(permit),
         }
     }
@@ -118,6 +121,17 @@ impl Platform {
     /// From now on callers of the staff API try again while nobody answers, as people do when a process has died.
     pub fn be_patient(&self) {
         self.staff.be_patient();
+    }
+
+    /// The staff API for what scenarios begin with. Only of the common platform so much is asked that helpers are needed;
+    /// one of its own may have settings by which it knows no console.
+    #[must_use]
+    pub fn staff_of_beginnings(&self) -> Staff {
+        if self.is_common {
+            self.staff.as_helper()
+        } else {
+            self.staff.clone()
+        }
     }
 
     #[must_use]
