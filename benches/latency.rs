@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bare_client::BareClient;
 use chrono::{DateTime, Utc};
-use gonogo::gate::{self, Running};
+use gonogo::gate::{self, Running, Wanted};
 use gonogo::progress::Reporter;
 use journals::Journals;
 use reports::evidence::Recorder;
@@ -77,7 +77,7 @@ async fn bench() -> anyhow::Result<()> {
     let run_id = bootstrap::runs::new_run_id();
     let reporter = Reporter::new(false);
     let recorder = Recorder::create(&folder.path().join("bundle"), &run_id)?;
-    let running = gate::bring_up(&run_id, recorder, &reporter, None)
+    let running = gate::bring_up(&run_id, recorder, &reporter, Wanted::default())
         .await
         .map_err(|failure| anyhow::anyhow!(failure.sentence()))?;
     let measured = measure(&running, samples).await;

@@ -11,7 +11,7 @@ use super::quota::build_resource_quota;
 use super::rbac::{
     AgentAccount, RunAccounts, build_role, build_role_binding, build_service_account,
 };
-use super::volume::build_repo_cache_claim;
+use super::volume::{REPO_CACHE_CLAIM, build_repo_cache_claim};
 use futures::future::{BoxFuture, FutureExt as _, try_join_all};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::Job;
@@ -554,9 +554,30 @@ impl Cluster {
             return Ok(false);
         }
         match api.delete(name, &DeleteParams::default()).await {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                self.release_claim(name).await;
+                Ok(true)
+            }
             Err(kube::Error::Api(status)) if status.is_not_found() => Ok(false),
             Err(error) => Err(classify(object, error)),
+        }
+    }
+
+    /// Asks for the source tree's claim on its own: a claim is protected for a moment after its Pods are gone, and a
+    /// namespace that still finds one when its grace period ends looks again only after another of the same length.
+    async fn release_claim(&self, namespace: &str) {
+        let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), namespace);
+        match api
+            .delete(REPO_CACHE_CLAIM, &DeleteParams::default())
+            .await
+        {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                namespace,
+                "failed to delete the claim of a namespace that is going; it goes with the namespace"
+            ),
         }
     }
 

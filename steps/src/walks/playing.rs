@@ -127,12 +127,12 @@ impl Played {
     }
 }
 
-/// A comment counts as evidence from the second of a label on (L-86), and two labels `need:reviewer` in one second are
-/// one (L-88).
+/// GitHub tells time in seconds: a comment counts as evidence from the second of a label on (L-86), whichever of the
+/// two came first in it, and two labels `need:reviewer` in one second are one (L-88).
 fn needs_a_second_of_its_own(step: &Move) -> bool {
     match step {
         Move::Comment { .. } | Move::Review { .. } => true,
-        Move::Label { at, label, .. } => !at.is_issue() && label == "need:reviewer",
+        Move::Label { label, .. } => label.starts_with("need:"),
         _ => false,
     }
 }
