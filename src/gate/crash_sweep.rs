@@ -17,9 +17,9 @@ use steps::{
 
 use super::{
     Failure, Interrupt,
-    session::{all_capabilities, capabilities_of, clean_up_after, take_down},
-    stage::Stage,
-    target::{Wanted, bring_up},
+    session::{all_capabilities, capabilities_of},
+    stage::{Stage, lower, raise},
+    target::Program,
 };
 use crate::progress::Reporter;
 
@@ -56,24 +56,9 @@ pub async fn sweep_crashes(
     let stories =
         steps::runner::plan(&options).map_err(|error| Failure::Usage(format!("{error:#}")))?;
     let mut stop = Interrupt::listen().context("failed to listen for signals")?;
-    let run_id = bootstrap::runs::new_run_id();
-    let recorder = Recorder::create(&request.out.join("plays"), &run_id)
+    let recorder = Recorder::create(&request.out.join("plays"), &bootstrap::runs::new_run_id())
         .context("failed to open a folder for the journals of the sweep")?;
-    let wanted = Wanted {
-        failpoints: true,
-        ..Wanted::default()
-    };
-    let running = tokio::select! {
-        running = bring_up(&run_id, recorder.clone(), reporter, wanted) => running,
-        _ = stop.asked() => Err(Failure::Interrupted),
-    };
-    let running = match running {
-        Ok(running) => running,
-        Err(failure) => {
-            clean_up_after(&run_id).await;
-            return Err(failure);
-        }
-    };
+    let running = raise(&recorder, Program::Failpoints, reporter, &mut stop).await?;
     options.capabilities = capabilities_of(&running);
     let stage = Stage {
         running: &running,
@@ -81,16 +66,9 @@ pub async fn sweep_crashes(
         reporter,
     };
     let swept = sweep(request, &stage, &stories, &mut stop).await;
-    let down = take_down(running, reporter).await;
-    if down.is_err() {
-        clean_up_after(&run_id).await;
-    }
+    let down = lower(running, reporter).await;
     let swept = swept?;
-    if !down?.ok {
-        return Err(Failure::from(anyhow::anyhow!(
-            "failed to take the target down: something is left; run `gonogo cleanup`"
-        )));
-    }
+    down?;
     let text = serde_json::to_string_pretty(&swept).context("failed to encode the sweep")?;
     std::fs::write(request.out.join("crash-sweep.json"), text)
         .and_then(|()| std::fs::write(request.out.join("crash-matrix.html"), matrix_html(&swept)))

@@ -21,9 +21,9 @@ use steps::{
 use super::{
     Failure, Interrupt, collect,
     healthy::Compared,
-    session::{all_capabilities, capabilities_of, clean_up_after, take_down},
-    stage::Stage,
-    target::{Running, Wanted, bring_up},
+    session::{all_capabilities, capabilities_of},
+    stage::{Stage, lower, raise},
+    target::{Program, Running},
 };
 use crate::progress::Reporter;
 
@@ -99,20 +99,9 @@ pub async fn sweep_deliveries(
         not_swept,
     };
 
-    let run_id = bootstrap::runs::new_run_id();
-    let recorder = Recorder::create(&request.out.join("plays"), &run_id)
+    let recorder = Recorder::create(&request.out.join("plays"), &bootstrap::runs::new_run_id())
         .context("failed to open a folder for the journals of the sweep")?;
-    let running = tokio::select! {
-        running = bring_up(&run_id, recorder.clone(), reporter, Wanted::default()) => running,
-        _ = stop.asked() => Err(Failure::Interrupted),
-    };
-    let running = match running {
-        Ok(running) => running,
-        Err(failure) => {
-            clean_up_after(&run_id).await;
-            return Err(failure);
-        }
-    };
+    let running = raise(&recorder, Program::Product, reporter, &mut stop).await?;
     options.capabilities = capabilities_of(&running);
     let stage = Stage {
         running: &running,
@@ -124,16 +113,9 @@ pub async fn sweep_deliveries(
         Ok(_) => left_out.extend(doubts(&running, &request.out.join("plays"))),
         Err(error) => left_out.push(format!("evidence: the journals are incomplete: {error:#}")),
     }
-    let down = take_down(running, reporter).await;
-    if down.is_err() {
-        clean_up_after(&run_id).await;
-    }
+    let down = lower(running, reporter).await;
     let swept = swept?;
-    if !down?.ok {
-        return Err(Failure::from(anyhow::anyhow!(
-            "failed to take the target down: something is left; run `gonogo cleanup`"
-        )));
-    }
+    down?;
     let sweep = Sweep::new(
         request.seed,
         sample,

@@ -12,8 +12,9 @@ use steps::Options;
 use super::{
     Failure, collect,
     interrupt::Interrupt,
-    session::{capabilities_of, clean_up_after, take_down},
-    target::{Running, Wanted, bring_up},
+    session::capabilities_of,
+    stage::{lower, raise},
+    target::{Program, Running},
 };
 use crate::progress::Reporter;
 
@@ -29,24 +30,9 @@ pub async fn play(
     reporter: &Reporter,
     stop: &mut Interrupt,
 ) -> Result<Vec<ScenarioResult>, Failure> {
-    let run_id = bootstrap::runs::new_run_id();
-    let recorder = Recorder::create(folder, &run_id)
+    let recorder = Recorder::create(folder, &bootstrap::runs::new_run_id())
         .context("failed to open a folder for the journals of the null check")?;
-    let wanted = Wanted {
-        null: Some(null),
-        ..Wanted::default()
-    };
-    let running = tokio::select! {
-        running = bring_up(&run_id, recorder.clone(), reporter, wanted) => running,
-        _ = stop.asked() => Err(Failure::Interrupted),
-    };
-    let running = match running {
-        Ok(running) => running,
-        Err(failure) => {
-            clean_up_after(&run_id).await;
-            return Err(failure);
-        }
-    };
+    let running = raise(&recorder, Program::Null(null), reporter, stop).await?;
     let began = Instant::now();
     let played = play_on(&running, options, reporter, stop).await;
     let took = began.elapsed().as_secs_f64();
@@ -54,16 +40,9 @@ pub async fn play(
     if let Err(error) = collect::journals(&running, &recorder).await {
         reporter.line(&format!("  journals are incomplete: {error:#}"));
     }
-    let down = take_down(running, reporter).await;
-    if down.is_err() {
-        clean_up_after(&run_id).await;
-    }
+    let down = lower(running, reporter).await;
     played?;
-    if !down?.ok {
-        return Err(Failure::from(anyhow::anyhow!(
-            "failed to take the target down: something is left; run `gonogo cleanup`"
-        )));
-    }
+    down?;
     reporter.line(&format!("  ({}) played in {took:.0} s", null.letter()));
     Ok(recorder.scenarios())
 }

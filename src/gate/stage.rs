@@ -2,14 +2,57 @@
 
 use std::{sync::Arc, time::Instant};
 
-use reports::evidence::{ScenarioResult, ScenarioState};
+use reports::evidence::{Recorder, ScenarioResult, ScenarioState};
 use steps::{
     Options,
     delivery_play::{self, Disturbance, Play, Plays, Taken},
 };
 
-use super::{Failure, Interrupt, target::Running};
+use super::{
+    Failure, Interrupt,
+    session::{clean_up_after, take_down},
+    target::{Running, Wanted, bring_up},
+};
 use crate::progress::Reporter;
+
+/// Brings a target up for plays. What was begun of one that does not come up is cleaned up.
+///
+/// # Errors
+/// When it does not come up, or the person asks to stop.
+pub async fn raise(
+    recorder: &Recorder,
+    wanted: impl Into<Wanted>,
+    reporter: &Reporter,
+    stop: &mut Interrupt,
+) -> Result<Running, Failure> {
+    let run_id = recorder.gate_run_id();
+    let running = tokio::select! {
+        running = bring_up(run_id, recorder.clone(), reporter, wanted.into()) => running,
+        _ = stop.asked() => Err(Failure::Interrupted),
+    };
+    if running.is_err() {
+        clean_up_after(run_id).await;
+    }
+    running
+}
+
+/// Takes down what was raised.
+///
+/// # Errors
+/// When something of it is left.
+pub async fn lower(running: Running, reporter: &Reporter) -> Result<(), Failure> {
+    let recorder = running.gate.recorder.clone();
+    let down = take_down(running, reporter).await;
+    if down.is_err() {
+        clean_up_after(recorder.gate_run_id()).await;
+    }
+    if !down?.ok {
+        return Err(Failure::from(anyhow::anyhow!(
+            "failed to take the target down: something is left; run `gonogo cleanup`"
+        )));
+    }
+    Ok(())
+}
 
 /// A target that is up, and how plays are made on it.
 pub struct Stage<'a> {

@@ -94,11 +94,28 @@ impl Agent {
 /// What a target is brought up for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted {
-    /// A null orchestrator in place of the product.
-    pub null: Option<Null>,
-    /// The product with failpoints (E-44).
-    pub failpoints: bool,
+    pub program: Program,
     pub agent: Agent,
+}
+
+/// What plays the orchestrator.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Program {
+    #[default]
+    Product,
+    /// The product that dies where it is told to (E-44).
+    Failpoints,
+    /// One that does less than the product (E-40).
+    Null(Null),
+}
+
+impl From<Program> for Wanted {
+    fn from(program: Program) -> Self {
+        Self {
+            program,
+            agent: Agent::default(),
+        }
+    }
 }
 
 /// Brings everything up, telling what takes time: with the product, or with a null orchestrator in its place.
@@ -111,11 +128,7 @@ pub async fn bring_up(
     reporter: &Reporter,
     wanted: Wanted,
 ) -> Result<Running, Failure> {
-    let Wanted {
-        null,
-        failpoints,
-        agent,
-    } = wanted;
+    let Wanted { program, agent } = wanted;
     let began: DateTime<Utc> = Utc::now();
     let clock = Instant::now();
     if agent == Agent::Codex && bootstrap::probe::program_on_path("codex").is_err() {
@@ -149,20 +162,16 @@ pub async fn bring_up(
         .map(Path::to_owned)
         .context("the orchestrator lies in no folder")?;
     // Agents are the product's own against a null as well: the folder above is where Pods look.
-    let played = match null {
-        None if failpoints => {
-            build_failpoints_orchestrator(&tell)
-                .await
-                .map_err(|error| failure(bootstrap::Error::from(error)))?
-                .path
-        }
-        None => binary.path.clone(),
-        Some(_) => {
-            build_null_orchestrator(&tell)
-                .await
-                .map_err(|error| failure(bootstrap::Error::from(error)))?
-                .path
-        }
+    let played = match program {
+        Program::Product => Ok(binary.clone()),
+        Program::Failpoints => build_failpoints_orchestrator(&tell).await,
+        Program::Null(_) => build_null_orchestrator(&tell).await,
+    }
+    .map_err(|error| failure(bootstrap::Error::from(error)))?
+    .path;
+    let null = match program {
+        Program::Null(null) => Some(null),
+        Program::Product | Program::Failpoints => None,
     };
     let built = clock.elapsed();
     let mut options = UpOptions::new(&tell).map_err(failure)?;

@@ -12,6 +12,7 @@ pub mod delivery_play;
 pub mod expected;
 pub mod github;
 pub mod hub;
+mod names;
 pub mod null;
 pub mod place;
 pub mod platform;

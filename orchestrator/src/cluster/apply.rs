@@ -567,10 +567,7 @@ impl Cluster {
     /// namespace that still finds one when its grace period ends looks again only after another of the same length.
     async fn release_claim(&self, namespace: &str) {
         let api: Api<PersistentVolumeClaim> = Api::namespaced(self.client.clone(), namespace);
-        match api
-            .delete(REPO_CACHE_CLAIM, &DeleteParams::default())
-            .await
-        {
+        match api.delete(REPO_CACHE_CLAIM, &DeleteParams::default()).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.is_not_found() => {}
             Err(error) => tracing::warn!(

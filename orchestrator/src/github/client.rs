@@ -143,10 +143,9 @@ impl GithubClient {
         route: &str,
         body: &(impl Serialize + Sync),
     ) -> Result<T, GithubError> {
-        let response = octocrab::map_github_error(
-            around(WriteName("create", route), self.0._post(route, Some(body))).await?,
-        )
-        .await?;
+        let write =
+            async { octocrab::map_github_error(self.0._post(route, Some(body)).await?).await };
+        let response = around(WriteName("create", route), write).await?;
         parse(&self.0.body_to_string(response).await?)
     }
 
@@ -156,21 +155,17 @@ impl GithubClient {
         route: &str,
         body: &(impl Serialize + Sync),
     ) -> Result<T, GithubError> {
-        let response = octocrab::map_github_error(
-            around(WriteName("update", route), self.0._patch(route, Some(body))).await?,
-        )
-        .await?;
+        let write =
+            async { octocrab::map_github_error(self.0._patch(route, Some(body)).await?).await };
+        let response = around(WriteName("update", route), write).await?;
         parse(&self.0.body_to_string(response).await?)
     }
 
     /// Deletes something; what the answer holds does not matter.
     pub async fn delete(&self, route: &str) -> Result<(), GithubError> {
-        let response = around(
-            WriteName("delete", route),
-            self.0._delete(route, None::<&()>),
-        )
-        .await?;
-        octocrab::map_github_error(response).await?;
+        let write =
+            async { octocrab::map_github_error(self.0._delete(route, None::<&()>).await?).await };
+        around(WriteName("delete", route), write).await?;
         Ok(())
     }
 }

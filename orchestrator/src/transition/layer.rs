@@ -52,8 +52,9 @@ where
         let call = self.inner.call(request);
         Box::pin(async move {
             let answer = call.await?;
-            if let Some(name) = &name {
-                reach(name, Phase::After);
+            // What was refused has changed nothing.
+            if let Some(name) = name.filter(|_| answer.status().is_success()) {
+                reach(&name, Phase::After);
             }
             Ok(answer)
         })

@@ -78,7 +78,7 @@ pub struct CrashSweep {
     pub seed: u64,
     /// How many kills there could have been.
     pub possible: usize,
-    /// Processes that were killed.
+    /// Plays in which a process was killed; one that broke off counts too, and is red.
     pub kills: usize,
     /// Kills after which something was wrong.
     pub red: usize,

@@ -59,7 +59,6 @@ pub struct DeathTaken {
 #[derive(Clone, Debug)]
 struct Overcome {
     process: String,
-    pid: Option<u32>,
     state: String,
     leases_over_at: DateTime<Utc>,
 }
@@ -196,7 +195,6 @@ async fn overcome(platform: &Platform, repository: &str) -> anyhow::Result<Overc
     }
     Ok(Overcome {
         process: dead.name.clone(),
-        pid: None,
         state,
         leases_over_at: Utc::now(),
     })
@@ -225,12 +223,7 @@ pub(crate) async fn has_recovered_meanwhile(world: &mut GateWorld) -> anyhow::Re
     let Some(watch) = deadly.taken_watch() else {
         return Ok(false);
     };
-    let mut overcome = watch.await.context("the watch over a death panicked")??;
-    overcome.pid = deadly
-        .journal()?
-        .into_iter()
-        .find(|reached| reached.killed)
-        .map(|reached| reached.process);
+    let overcome = watch.await.context("the watch over a death panicked")??;
     *deadly
         .overcome
         .lock()
@@ -268,10 +261,14 @@ pub(crate) async fn finish(world: &mut GateWorld) -> anyhow::Result<Option<Death
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
+    let killed = journal
+        .iter()
+        .find(|reached| reached.killed)
+        .map(|reached| reached.process);
     let death = overcome.map(|overcome| Death {
         takeover_ms: journal
             .iter()
-            .filter(|reached| Some(reached.process) != overcome.pid)
+            .filter(|reached| Some(reached.process) != killed)
             .map(|reached| (reached.at - overcome.leases_over_at).num_milliseconds())
             .find_map(|passed| u64::try_from(passed).ok()),
         process: overcome.process,

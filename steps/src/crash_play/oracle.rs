@@ -36,12 +36,13 @@ const OUTCOMES: &str = "SELECT jsonb_build_object('delivery', d.delivery_id, 'st
      WHERE e.correlation_id = d.delivery_id AND e.event_type IN ('webhook.received', 'webhook.ignored'))) \
      FROM webhook_deliveries d WHERE d.repository_full_name = $1";
 
-/// Effects that wait though the platform rests, or were given up.
-const EFFECTS: &str = "SELECT jsonb_build_object('kind', kind, 'state', state) FROM outbox_effects \
-     WHERE state <> 'done' AND run_id IN (SELECT id FROM agent_runs WHERE repository_full_name = $1)";
+/// Effects of runs and of deliveries that wait though the platform rests, or were given up.
+const EFFECTS: &str = "SELECT jsonb_build_object('kind', kind, 'state', state) FROM outbox_effects WHERE state <> 'done' \
+     AND (run_id IN (SELECT id FROM agent_runs WHERE repository_full_name = $1) \
+     OR delivery_id IN (SELECT delivery_id FROM webhook_deliveries WHERE repository_full_name = $1))";
 
-/// Slots that are leased though no run is active.
-const SLOTS: &str = "SELECT to_jsonb(s) FROM slots s WHERE s.state = 'leased' AND $1 <> '' \
+/// Slots of the platform, which is the scenario's own, that are leased though no run is active.
+const SLOTS: &str = "SELECT to_jsonb(s) FROM slots s WHERE s.state = 'leased' \
      AND NOT EXISTS (SELECT 1 FROM agent_runs r WHERE r.status NOT IN ('succeeded', 'failed', 'canceled'))";
 
 /// What was lost, doubled or left behind in the repository of the scenario, a line each.
@@ -82,7 +83,7 @@ pub(super) async fn faults(
     for effect in database.rows(EFFECTS, &[&repository]).await? {
         faults.push(format!("an effect is not done: {effect}"));
     }
-    for slot in database.rows(SLOTS, &[&repository]).await? {
+    for slot in database.rows(SLOTS, &[]).await? {
         faults.push(format!("a slot is leased to nobody: {slot}"));
     }
     let leaks = platform.hygiene().await?;

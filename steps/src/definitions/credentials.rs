@@ -11,6 +11,7 @@ use reports::evidence::ObservationSource::Kubernetes;
 
 use crate::{
     definitions::outcome::{await_event, current_run},
+    names::credentials_secret,
     world::{GateWorld, Step, text},
 };
 
@@ -102,10 +103,7 @@ async fn specs_hold_no_value(world: &mut GateWorld, #[step] step: &gherkin::Step
         .filter(|(_, value)| job.contains(value.as_str()) || pod.contains(value.as_str()))
         .map(|(name, _)| name.clone())
         .collect();
-    let own = format!(
-        "codex-run-credentials-{}",
-        id.replace('-', "").chars().take(12).collect::<String>()
-    );
+    let own = credentials_secret(&id);
     // The values that were looked for include those that the same Job names: else nothing would have been compared.
     let compared = secrets
         .iter()

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     definitions::outcome::current_run,
+    names::credentials_secret,
     wait::{DECISION_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
@@ -272,7 +273,7 @@ async fn accounts_are_bounded(world: &mut GateWorld, #[step] step: &gherkin::Ste
     let run = current_run(world).await?;
     let (id, namespace) = (text(&run, "id")?, text(&run, "namespace")?);
     let elsewhere = world.platform().lane().platform_namespace.clone();
-    let short: String = id.replace('-', "").chars().take(12).collect();
+    let credentials = credentials_secret(&id);
     let one = ListParams::default().limit(1);
     for account in ACCOUNTS {
         let client = client_of(world, &namespace, account).await?;
@@ -283,7 +284,7 @@ async fn accounts_are_bounded(world: &mut GateWorld, #[step] step: &gherkin::Ste
         let nodes: Api<Node> = Api::all(client.clone());
         let seen = [
             answer(secrets.list(&one).await),
-            answer(secrets.get(&format!("codex-run-credentials-{short}")).await),
+            answer(secrets.get(&credentials).await),
             answer(everywhere.list(&one).await),
             answer(foreign.list(&one).await),
             answer(nodes.list(&one).await),

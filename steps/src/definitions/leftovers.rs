@@ -18,6 +18,7 @@ use crate::{
         outcome::{await_event, current_run, end_of},
         setup::signal_file,
     },
+    names::credentials_secret,
     place::bound_repository,
     platform::PlatformSpec,
     wait::{RUN_DEADLINE, Reading, until},
@@ -160,19 +161,11 @@ async fn were_there(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step
             .writes("create", "jobs", &text(&run, "job_name")?)
             .await?
             .len();
-        let short: String = text(&run, "id")?
-            .replace('-', "")
-            .chars()
-            .take(12)
-            .collect();
+        let name = credentials_secret(&text(&run, "id")?);
         secrets += world
             .gate
             .audit
-            .writes(
-                "create",
-                "secrets",
-                &format!("codex-run-credentials-{short}"),
-            )
+            .writes("create", "secrets", &name)
             .await?
             .len();
     }
@@ -212,12 +205,7 @@ async fn nothing_remains(world: &mut GateWorld, #[step] step: &gherkin::Step) ->
     let credentials: Vec<String> = runs
         .iter()
         .filter_map(|run| run["id"].as_str())
-        .map(|id| {
-            format!(
-                "codex-run-credentials-{}",
-                id.replace('-', "").chars().take(12).collect::<String>()
-            )
-        })
+        .map(credentials_secret)
         .collect();
     let left = until(
         "the end of Jobs and credentials",

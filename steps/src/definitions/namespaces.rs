@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     definitions::outcome::{await_event, current_run},
+    names::short,
     wait::{DECISION_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
@@ -204,8 +205,7 @@ async fn no_namespace(world: &mut GateWorld, #[step] step: &gherkin::Step) -> St
         format!("{made}, {control}"),
     )?;
     // A namespace that was made and removed again would show here.
-    let short: String = id.replace('-', "").chars().take(12).collect();
-    let name = format!("r{short}");
+    let name = format!("r{}", short(&id));
     let audit = world
         .gate
         .audit
@@ -227,13 +227,6 @@ async fn named_after(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Ste
     world.then(step);
     let place = world.place()?;
     let run = current_run(world).await?;
-    let short = |id: &str| -> String {
-        id.to_lowercase()
-            .replace(['-', '_', '.'], "")
-            .chars()
-            .take(12)
-            .collect()
-    };
     let expected = format!(
         "codex-issue-{}-i{}-r{}",
         short(&place.project_id),

@@ -5,6 +5,7 @@ use reports::evidence::ObservationSource::{Kubernetes, Postgres};
 use serde_json::Value;
 
 use crate::{
+    names::terminal_events,
     wait::{DECISION_DEADLINE, RUN_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
@@ -436,20 +437,13 @@ async fn still_succeeded(world: &mut GateWorld, #[step] step: &gherkin::Step) ->
         now["status"].as_str().unwrap_or("-"),
     )?;
     let events = platform.database.events_of_run(&id).await?;
-    let terminal: Vec<_> = events
-        .iter()
-        .filter_map(|event| event["event_type"].as_str())
-        .filter(|kind| {
-            *kind == "run.succeeded" || *kind == "run.canceled" || kind.starts_with("run.failed")
-        })
-        .collect();
     world.equal(
         &["R-29", "DF-5"],
         Postgres,
         "terminal events of the run",
         "flow_events of the run",
         "run.succeeded",
-        terminal.join(", "),
+        terminal_events(&events).join(", "),
     )?;
     Ok(())
 }

@@ -18,6 +18,7 @@ use crate::{
         outcome::{await_event, current_run},
         setup::bind,
     },
+    names::short,
     wait::{DECISION_DEADLINE, RUN_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
@@ -353,11 +354,7 @@ async fn own_pull_request(world: &mut GateWorld, #[step] step: &gherkin::Step) -
     world.then(step);
     let place = world.place()?;
     let run = current_run(world).await?;
-    let short: String = text(&run, "id")?
-        .replace('-', "")
-        .chars()
-        .take(12)
-        .collect();
+    let short = short(&text(&run, "id")?);
     let pull_requests = place.member.pull_requests(&place.repository).await?;
     let mut heads: Vec<String> = pull_requests
         .iter()

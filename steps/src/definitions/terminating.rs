@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::{
     definitions::outcome::{await_end, current_run},
+    names::short,
     wait::{DECISION_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
@@ -70,7 +71,6 @@ pub async fn let_go(world: &GateWorld, namespace: &str) -> anyhow::Result<()> {
 /// The name of R-32, which is known before the run has prepared anything.
 async fn wanted_name(world: &mut GateWorld) -> anyhow::Result<String> {
     let run = current_run(world).await?;
-    let short = |id: &str| id.replace('-', "").chars().take(12).collect::<String>();
     Ok(format!(
         "codex-issue-{}-i{}-r{}",
         short(&text(&run, "project_id")?),

@@ -7,6 +7,7 @@ use reports::evidence::ObservationSource::{Kubernetes, Postgres, Process};
 
 use crate::{
     definitions::outcome::{await_event, current_run, end_of},
+    names::terminal_events,
     place::{bound_repository, delivery_after, is_labeled, mark},
     wait::{DECISION_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
@@ -297,20 +298,13 @@ async fn one_terminal_event(world: &mut GateWorld, #[step] step: &gherkin::Step)
         .database
         .events_of_run(&text(&run, "id")?)
         .await?;
-    let ends: Vec<&str> = events
-        .iter()
-        .filter_map(|event| event["event_type"].as_str())
-        .filter(|kind| {
-            *kind == "run.succeeded" || *kind == "run.canceled" || kind.starts_with("run.failed")
-        })
-        .collect();
     world.equal(
         &["R-16", "DF-5"],
         Postgres,
         "terminal events of the run",
         "flow_events by run id",
         "run.succeeded",
-        ends.join(", "),
+        terminal_events(&events).join(", "),
     )?;
     Ok(())
 }
