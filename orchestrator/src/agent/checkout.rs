@@ -5,7 +5,7 @@ use super::credentials::Credentials;
 use super::error::{AgentError, MissingReason, Precondition};
 use super::git::Git;
 use super::output::Output;
-use super::source::{clean, open_repository};
+use super::source::{FETCH_BRANCHES, clean, open_repository};
 
 /// Folder of the clone below the workspace of a `code-only` run.
 const CLONE_FOLDER: &str = "repo";
@@ -37,23 +37,11 @@ pub(super) async fn prepare<'a>(
         source,
     })?;
     let git = Git::new(folder, credentials, output);
+    // The prepared tree of a full-env run comes with the branches as they were a moment ago.
     if !config.is_full_env() {
         open_repository(&git, &config.git.remote_url()).await?;
+        git.run("fetch the branches", &FETCH_BRANCHES).await?;
     }
-    let refspec = "+refs/heads/*:refs/remotes/origin/*";
-    git.run(
-        "fetch the branches",
-        &[
-            "fetch",
-            "--quiet",
-            "--prune",
-            "--no-tags",
-            "--force",
-            "origin",
-            refspec,
-        ],
-    )
-    .await?;
     let remote = format!("refs/remotes/origin/{branch}");
     let existed = git
         .succeeds(

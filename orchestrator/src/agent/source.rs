@@ -13,6 +13,17 @@ use super::output::Output;
 /// Made by the file system of a volume, not by a run.
 const VOLUME_FOLDER: &str = "lost+found";
 
+/// Brings the branches of the remote up to date.
+pub(super) const FETCH_BRANCHES: [&str; 7] = [
+    "fetch",
+    "--quiet",
+    "--prune",
+    "--no-tags",
+    "--force",
+    "origin",
+    "+refs/heads/*:refs/remotes/origin/*",
+];
+
 /// Prepares the tree in the workspace folder.
 pub(super) async fn prepare(settings: &GitSettings, output: Output) -> Result<(), AgentError> {
     let build_ref = settings
@@ -33,15 +44,7 @@ pub(super) async fn prepare(settings: &GitSettings, output: Output) -> Result<()
     open_repository(&git, &settings.remote_url()).await?;
 
     let is_commit = build_ref.len() == 40 && build_ref.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let mut fetch = vec![
-        "fetch",
-        "--quiet",
-        "--prune",
-        "--no-tags",
-        "--force",
-        "origin",
-        "+refs/heads/*:refs/remotes/origin/*",
-    ];
+    let mut fetch = FETCH_BRANCHES.to_vec();
     if is_commit {
         fetch.push(build_ref);
     }

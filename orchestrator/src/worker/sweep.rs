@@ -13,6 +13,8 @@ use domain::audit::{AuditEvent, NamespaceCleanupPayload};
 use domain::effects::{CommentPhase, Effect, PlannedEffect, status_comment_thread};
 use domain::ids::RunId;
 use domain::policy::DEFAULT_NAMESPACE_TTL_SECONDS;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -20,6 +22,8 @@ use sqlx::PgConnection;
 const SWEEP_LOCK: i64 = 0x636f_6465_785f_7377;
 /// Name prefix of stacks in development slots, which the sweep covers as well.
 const SLOT_PREFIX: &str = "codex-k8s-dev-";
+/// Namespaces judged at once: each asks GitHub and Kubernetes and waits for their answers.
+const SIDE_BY_SIDE: usize = 8;
 /// Owners that make a Pod part of the deployed stack.
 const STACK_OWNERS: [&str; 4] = [
     "ReplicaSet",
@@ -120,15 +124,32 @@ async fn sweep_locked(
         swept.kept = expired.len();
         return Ok(swept);
     }
-    for view in expired {
-        if sweep_one(ctx, conn, &view, command).await? {
-            swept.deleted += 1;
-        } else {
-            swept.kept += 1;
+    let each: Vec<BoxFuture<'_, _>> = expired
+        .iter()
+        .map(|view| sweep_beside_others(ctx, view, command))
+        .collect();
+    let mut judged = futures::stream::iter(each).buffer_unordered(SIDE_BY_SIDE);
+    while let Some(deleted) = judged.next().await {
+        match deleted? {
+            true => swept.deleted += 1,
+            false => swept.kept += 1,
         }
     }
+    drop(judged);
     close_vanished(ctx, conn, command).await?;
     Ok(swept)
+}
+
+fn sweep_beside_others<'a>(
+    ctx: &'a WorkerContext,
+    view: &'a NamespaceView,
+    command: Command,
+) -> BoxFuture<'a, Result<bool, WorkerError>> {
+    async move {
+        let mut conn = ctx.app.pool.acquire().await?;
+        sweep_one(ctx, &mut conn, view, command).await
+    }
+    .boxed()
 }
 
 /// labels are checked by the selector and once more here, the name only here.
