@@ -44,6 +44,41 @@ Feature: Labels that an agent changes
     And "need:qa" is on record as refused because "foreign_thread"
     And "need:km" is the only label that the agent has changed
 
+  @ML-05 @set-c @p0 @S3-7 @S3-14 @G-35 @G-70 @needs-pods @waits-approvals
+  Scenario: A trigger label is asked for and not set
+    Given a bound repository whose agent waits, with an open Issue
+    And a running "run:dev" run
+    When the agent adds "run:qa" to the Issue
+    Then the tool answers that an approval is needed
+    And the Issue lacks "run:qa", by "" of the agent
+    And the run goes on working
+
+  @ML-06 @set-c @p0 @S3-7 @S3-14 @G-35 @G-38 @needs-pods @waits-approvals
+  Scenario: An approved label starts one run
+    Given a running "run:dev" run whose agent has asked for "run:qa"
+    When the owner approves the label
+    Then the Issue carries "run:qa", by "add" of the agent
+    And one run starts, with the owner as its actor
+
+  @ML-07 @set-c @p1 @S3-7 @S3-14 @G-38 @waits-approvals
+  Scenario: A grant is good once and for ten minutes
+    Given a grant that was consumed, and one that is 11 minutes old
+    When the bot sets the label of each
+    Then both deliveries are ignored, and no run starts
+
+  @ML-08 @set-c @p0 @S3-7 @G-76 @G-35 @needs-pods @waits-approvals
+  Scenario: A denied label is not set
+    Given a running "run:dev" run whose agent has asked for "run:qa"
+    When the owner denies the label
+    Then the Issue lacks "run:qa", by "" of the agent
+    And "run:qa" is on record as refused because "approval_denied"
+
+  @ML-09 @set-c @p1 @S3-7 @G-35 @G-77 @needs-pods @waits-approvals
+  Scenario: A request outlives the success of its run
+    Given a finished "run:dev" run whose agent has asked for "run:qa"
+    When the owner approves the label
+    Then the Issue carries "run:qa", by "add" of the agent
+
   @ML-10 @set-c @p0 @S3-7 @S3-14 @G-38 @G-106
   Scenario: A trigger label that an agent sets past the tools starts nothing
     Given a bound repository with an open Issue
@@ -100,3 +135,9 @@ Feature: Labels that an agent changes
     Then the tool says that GitHub failed and that what it took off is back
     And the Issue carries "need:qa", by "remove, add" of the agent
     And "need:km" is on record as refused because "github_error"
+
+  @ML-14 @set-c @p1 @S3-7 @G-24 @needs-pods @waits-approvals
+  Scenario: Five requests of a run are open at most
+    Given a running "run:dev" run whose agent has asked for five labels
+    When the agent adds "run:qa" to the Issue
+    Then the tool refuses with "resource_exhausted label_requests_open"
