@@ -139,11 +139,14 @@ Feature: Need labels
     When the approver allows the label
     Then the Issue gets one run as that approver
 
-  @ND-12 @set-a @p1 @S3-14 @L-16 @L-17 @L-19 @needs-pods @waits-mcp
+  @ND-12 @set-a @p1 @S3-14 @L-16 @L-17 @L-19 @needs-pods
   Scenario: What an agent may label by itself
-    Given a bound repository with an open Issue
-    When the agent of a run adds "need:km", "state:blocked" and "[ai-model-gpt-5.2]" to the Issue
-    Then these labels are on the Issue and recorded
-    When the agent of a run adds "state:approved", "state:abandoned" and "run:debug" to the Issue
-    Then these labels are refused and recorded
-    And a label that the agent sets with its own token is recorded once
+    Given a bound repository whose agent waits, with an open Issue
+    And a running "run:dev" run
+    When the agent adds "need:km, state:blocked, [ai-model-gpt-5.2]" to the Issue
+    Then the Issue carries "need:km, state:blocked, [ai-model-gpt-5.2]", by "add" of the agent
+    When the agent adds "state:approved, state:abandoned, run:debug" to the Issue
+    Then the tool refuses with "forbidden label_not_allowed"
+    And "state:approved, state:abandoned, run:debug" is on record as refused because "label_not_allowed"
+    When the agent sets "need:qa" with its own token for GitHub
+    Then "need:qa" is on record once, as set by the bot

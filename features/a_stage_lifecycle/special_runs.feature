@@ -185,7 +185,7 @@ Feature: Runs beside the stages
       | run:dev | secret.sync.k8s        |
       | run:ops | secret.sync.github_k8s |
 
-  @SP-13 @set-a @p1 @S3-14 @L-113 @L-114 @needs-pods @waits-mcp
+  @SP-13 @set-a @p1 @S3-14 @L-113 @L-114 @needs-pods @waits-approvals
   Scenario: A test run cannot sync secrets
     Given a bound repository whose agent asks for the tool "secret.sync.github_k8s", with an open Issue
     And a finished "run:dev" run with its pull request

@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod github;
 pub mod http_api;
 pub mod internal_api;
+pub mod mcp;
 pub mod onboarding;
 pub mod policy;
 pub mod secrets;

@@ -16,8 +16,9 @@ use crate::conduct::Conduct;
 use crate::config::{Config, ProcessKind};
 use crate::control_plane::{self, ControlPlane};
 use crate::http_api::{self, Readiness};
+use crate::staff::Services;
 use crate::store::{self, migrations};
-use crate::{gateway, telemetry, web_console};
+use crate::{gateway, mcp, telemetry, web_console};
 
 /// What is left to do on SIGTERM must fit into a pod's grace; R-15 gives a worker five seconds.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(8);
@@ -133,9 +134,10 @@ async fn start_control_plane(parts: &mut Parts, app: &SharedApp) -> anyhow::Resu
     spawn(parts, "internal HTTP", async move {
         Ok(http_api::serve(listener, router, "internal HTTP", shutdown).await?)
     });
+    let mcp_router = mcp::router(Services::new(app.clone()));
     let shutdown = app.shutdown.clone();
     spawn(parts, "MCP", async move {
-        Ok(http_api::serve(mcp_listener, control_plane::mcp_router(), "MCP", shutdown).await?)
+        Ok(http_api::serve(mcp_listener, mcp_router, "MCP", shutdown).await?)
     });
     start_listener(parts, app);
     for (name, part) in loops {

@@ -518,6 +518,40 @@ impl Hub {
             .push((id, Target::LabelWrites));
     }
 
+    /// The bot's changes of labels get no answer until released.
+    pub fn hold_label_writes(&self, repository: &str) {
+        self.fault(
+            repository,
+            Target::LabelWrites,
+            Effect::Hold,
+            Some(&self.accounts.bot_login),
+        );
+    }
+
+    /// The bot's next setting of a label, though not its removals, is refused for good.
+    pub fn refuse_next_label(&self, repository: &str) {
+        let target = Target::Path {
+            method: "POST".to_owned(),
+            contains: "/labels".to_owned(),
+        };
+        let fault = Fault::new(repository, target.clone(), Effect::Fail { status: 422 })
+            .by(&self.accounts.bot_login)
+            .times(1);
+        let id = self.handle.set_fault(fault);
+        self.faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(repository.to_owned())
+            .or_default()
+            .push((id, target));
+    }
+
+    /// How often the bot's changes of labels met a fault.
+    #[must_use]
+    pub fn met_label_writes(&self, repository: &str) -> u32 {
+        self.refusals(repository, &Target::LabelWrites)
+    }
+
     /// How many settings of labels were refused.
     #[must_use]
     pub fn failed_label_writes(&self, repository: &str) -> u32 {

@@ -4,6 +4,7 @@
 //! the Kubernetes API and its audit log, and read-only SQL. What they expect comes from `docs/spec` and the
 //! fixtures, never from the orchestrator's code (invariant 7).
 
+pub mod agent_tools;
 pub mod audit_log;
 pub mod crash_play;
 pub mod database;

@@ -45,6 +45,10 @@ pub struct Lane {
     pub internal_proxy: FaultProxy,
     /// How long it took until all processes were ready.
     pub took: Duration,
+    /// `/mcp` of each control-plane, without the proxy in front of them.
+    pub mcp_replica_urls: Vec<String>,
+    /// `/mcp` as agents reach it.
+    pub mcp_url: String,
     _mcp_proxy: FaultProxy,
 }
 
@@ -110,6 +114,7 @@ impl EmbeddedTarget {
         let http = reqwest::Client::new();
         let mut processes = Vec::new();
         let (mut public, mut internal, mut mcp) = (Vec::new(), Vec::new(), Vec::new());
+        let mut mcp_replica_urls = Vec::new();
         for (kind, count) in spec.kinds() {
             for replica in 0..count {
                 let name = format!("{}-{replica}", kind.name());
@@ -129,6 +134,7 @@ impl EmbeddedTarget {
                 if matches!(kind, ProcessKind::ControlPlane | ProcessKind::All) {
                     internal.push(Upstream::Tcp(listeners.internal));
                     mcp.push(Upstream::Tcp(listeners.mcp));
+                    mcp_replica_urls.push(format!("http://{}/mcp", listeners.mcp));
                 }
                 processes.push(LaneProcess::new(
                     kind,
@@ -141,6 +147,8 @@ impl EmbeddedTarget {
         Ok(Lane {
             public_url: format!("http://{}", addresses.public()),
             internal_url: format!("http://{}", addresses.internal()),
+            mcp_url: format!("http://{}/mcp", addresses.mcp()),
+            mcp_replica_urls,
             public_proxy: proxy(addresses.public(), public).await?,
             internal_proxy: proxy(addresses.internal(), internal).await?,
             _mcp_proxy: proxy(addresses.mcp(), mcp).await?,

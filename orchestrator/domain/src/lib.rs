@@ -25,5 +25,6 @@ pub mod resolver;
 pub mod runs;
 pub mod snapshot;
 pub mod stages;
+pub mod tools;
 pub mod transitions;
 pub mod write_scope;

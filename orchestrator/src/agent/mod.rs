@@ -18,6 +18,7 @@ mod git;
 mod github;
 mod issue_thread;
 mod kubeconfig;
+mod mcp_tools;
 mod output;
 mod publish;
 mod pull_request;

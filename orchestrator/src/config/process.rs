@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     AgentConfig, ConfigError, DatabaseConfig, Environment, GithubConfig, KeyConfig, ListenConfig,
-    PeerConfig, StaffConfig, WorkerConfig,
+    McpConfig, PeerConfig, StaffConfig, WorkerConfig,
 };
 
 /// Which Deployment this process is (runtime section 0).
@@ -56,6 +56,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     pub github: GithubConfig,
     pub keys: KeyConfig,
+    pub mcp: McpConfig,
     pub staff: StaffConfig,
     pub worker: WorkerConfig,
     pub agent: AgentConfig,
@@ -98,6 +99,7 @@ impl Config {
             database: DatabaseConfig::load(process, environment)?,
             github: GithubConfig::load(process, environment)?,
             keys: KeyConfig::load(process, environment)?,
+            mcp: McpConfig::load(environment)?,
             staff: StaffConfig::load(process, environment)?,
             worker: WorkerConfig::load(&instance, environment)?,
             agent: AgentConfig::load(process, environment)?,

@@ -218,7 +218,7 @@ async fn write(
 }
 
 /// What any decision writes down, whoever asked for it.
-pub(super) async fn write_consequences(
+pub(crate) async fn write_consequences(
     connection: &mut PgConnection,
     binding: Option<&Binding>,
     consequences: &Consequences,

@@ -4,6 +4,7 @@ use std::time::Duration;
 use domain::audit::{Actor, AuditEvent, AuditRecord, EffectGivenUpPayload, SystemActor};
 use domain::effects::Effect;
 use domain::ids::{CorrelationId, ProjectId, RunId};
+use domain::tools::restored_labels;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -13,7 +14,7 @@ use super::crew::Crew;
 use super::effects::{self as world, Attempt, EffectError, LabelsSeen, Performed};
 use super::parts::pause_until;
 use crate::app::{App, SharedApp};
-use crate::store::effects::{self, ClaimedEffect};
+use crate::store::effects::{self, ClaimedEffect, EffectInsertError, EffectOwner};
 use crate::store::errors::{self, NewRuntimeError};
 use crate::store::{clock, effect_context, events, wakeups};
 use crate::transition;
@@ -202,7 +203,39 @@ async fn handle_failure(
         };
         tell_given_up(&mut transaction, app, &given_up, &code, &text).await?;
     }
-    transition::commit(transaction, "effect.give_up").await
+    let restores = restore_labels(&mut transaction, claimed).await?;
+    transition::commit(transaction, "effect.give_up").await?;
+    if restores {
+        app.wakeups.notify(Channel::Effects);
+    }
+    Ok(())
+}
+
+/// What an agent's transition took off comes back with the end of its add (G-34).
+async fn restore_labels(
+    connection: &mut PgConnection,
+    given_up: &ClaimedEffect,
+) -> Result<bool, sqlx::Error> {
+    let Ok(effect) = Effect::deserialize(&given_up.payload) else {
+        return Ok(false);
+    };
+    let done = effects::done_before(connection, given_up.id).await?;
+    let restored = restored_labels(&effect, &done);
+    if restored.is_empty() {
+        return Ok(false);
+    }
+    let owner = EffectOwner {
+        run_id: given_up.run_id,
+        project_id: given_up.project_id,
+        ..EffectOwner::default()
+    };
+    match effects::insert_plan(connection, &restored, owner).await {
+        Ok(_) => {}
+        Err(EffectInsertError::Store(error)) => return Err(error),
+        Err(EffectInsertError::Encode(error)) => return Err(sqlx::Error::Encode(error.into())),
+    }
+    wakeups::notify(connection, Channel::Effects).await?;
+    Ok(true)
 }
 
 async fn tell_given_up(

@@ -212,7 +212,7 @@ impl Asking<'_> {
 }
 
 /// The labels once the executor has done what is written down already.
-fn apply_pending(labels: &mut Vec<String>, pending: &[PendingLabelChange]) {
+pub(crate) fn apply_pending(labels: &mut Vec<String>, pending: &[PendingLabelChange]) {
     for change in pending {
         let is_it = |name: &String| name.eq_ignore_ascii_case(&change.label);
         match change.kind.as_str() {

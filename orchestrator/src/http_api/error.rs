@@ -1,7 +1,8 @@
 //! The error body of DA-2.
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use super::current_request_id;
@@ -142,14 +143,18 @@ impl IntoResponse for ApiError {
             request_id: String,
         }
         let status = self.code.status();
-        (
-            status,
-            Json(Body {
-                error: self,
-                request_id: current_request_id(),
-            }),
-        )
-            .into_response()
+        let body = Json(Body {
+            error: self,
+            request_id: current_request_id(),
+        });
+        let mut response = (status, body).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110: who is refused is told how to come in (G-8).
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 

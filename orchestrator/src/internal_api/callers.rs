@@ -68,13 +68,12 @@ pub struct RunCaller {
     pub runtime_mode: String,
 }
 
-impl FromRequestParts<Services> for RunCaller {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        services: &Services,
-    ) -> Result<Self, Self::Rejection> {
+impl RunCaller {
+    /// The living run that a token belongs to (G-8).
+    ///
+    /// # Errors
+    /// 401, also when nothing but the purpose of the token is wrong (G-10).
+    pub async fn authenticate(services: &Services, parts: &Parts) -> Result<Self, ApiError> {
         let claims = match services.run_tokens().decode(bearer(parts)?) {
             Ok(claims) => claims,
             Err(RunTokenError::WrongScope(claims)) => {
@@ -89,6 +88,24 @@ impl FromRequestParts<Services> for RunCaller {
         if let Err(reason) = judge(&claims, standing.as_ref()) {
             return Err(reject(services, &claims, reason).await);
         }
+        Ok(Self {
+            run_id: claims.run_id,
+            correlation_id: claims.correlation_id,
+            project_id: claims.project_id,
+            namespace: claims.namespace,
+            runtime_mode: claims.runtime_mode,
+        })
+    }
+}
+
+impl FromRequestParts<Services> for RunCaller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        services: &Services,
+    ) -> Result<Self, Self::Rejection> {
+        let caller = Self::authenticate(services, parts).await?;
         // G-13: the token says which run this is; another one in the path is refused.
         let path = RawPathParams::from_request_parts(parts, services)
             .await
@@ -97,17 +114,11 @@ impl FromRequestParts<Services> for RunCaller {
             .iter()
             .find(|(name, _)| *name == "run_id")
             .map(|(_, value)| value);
-        if named.and_then(|value| value.parse().ok()) != Some(claims.run_id) {
+        if named.and_then(|value| value.parse().ok()) != Some(caller.run_id) {
             return Err(ApiError::forbidden("this token belongs to another run")
                 .with("reason", "identity_mismatch"));
         }
-        Ok(Self {
-            run_id: claims.run_id,
-            correlation_id: claims.correlation_id,
-            project_id: claims.project_id,
-            namespace: claims.namespace,
-            runtime_mode: claims.runtime_mode,
-        })
+        Ok(caller)
     }
 }
 

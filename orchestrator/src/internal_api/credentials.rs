@@ -9,10 +9,12 @@ use domain::audit::{
 };
 use domain::ids::{CorrelationId, ProjectId, RunId};
 use domain::runs::RunStatus;
+use domain::tools::effective;
 use http::StatusCode;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -24,7 +26,7 @@ use crate::credentials::{
 };
 use crate::http_api::ApiError;
 use crate::staff::{JsonBody, Services};
-use crate::store::{events, repositories, run_reads, tokens};
+use crate::store::{events, repositories, run_reads, tokens, tool_calls};
 use crate::transition;
 
 /// Default of `WORKER_RUN_CREDENTIALS_SECRET_NAME`; the run's short id follows.
@@ -199,7 +201,10 @@ async fn store_issue(
         .await?;
     }
     if issued.generation == FIRST_GENERATION {
-        let policy = effective_tools();
+        let policy = effective_tools(
+            tool_calls::subject(&mut *transaction, run_id).await?,
+            request,
+        );
         events::insert(
             &mut transaction,
             &record(AuditEvent::McpPolicyResolved(policy)),
@@ -221,13 +226,21 @@ async fn store_issue(
     Ok((issue, issued.expires_at))
 }
 
-/// What the run may call, fixed at its start (G-20): nothing, as long as no MCP server offers a tool.
-fn effective_tools() -> McpAccessPayload {
-    let tools: Vec<serde_json::Value> = Vec::new();
+/// What the run may call, fixed at its start (G-20).
+fn effective_tools(
+    subject: Option<tool_calls::CallSubject>,
+    request: &IssueRequest,
+) -> McpAccessPayload {
+    let run = subject.map(|subject| subject.tool_run(&request.runtime_mode));
+    let tools: Vec<serde_json::Value> = run
+        .iter()
+        .flat_map(effective)
+        .map(|tool| json!({"name": tool, "category": tool.category(), "approval": "none"}))
+        .collect();
     let canonical = serde_json::to_vec(&tools).expect("a list of JSON values has a JSON form");
     McpAccessPayload {
         policy_hash: Some(hex::encode(Sha256::digest(canonical))),
-        sources: Some(Vec::new()),
+        sources: Some(vec![json!("agent"), json!("trigger")]),
         tools: Some(tools),
         ..McpAccessPayload::default()
     }

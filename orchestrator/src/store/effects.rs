@@ -211,6 +211,47 @@ pub async fn give_up(
     .await
 }
 
+/// The performed effects that this one waited for, first to last.
+pub async fn done_before(
+    connection: &mut PgConnection,
+    id: i64,
+) -> Result<Vec<PlannedEffect>, sqlx::Error> {
+    let rows: Vec<(String, Value)> = sqlx::query_as(
+        "WITH RECURSIVE chain AS (
+             SELECT after_id AS id FROM outbox_effects WHERE id = $1
+             UNION SELECT e.after_id FROM outbox_effects e JOIN chain ON e.id = chain.id)
+         SELECT idempotency_key, payload FROM outbox_effects
+         WHERE id IN (SELECT id FROM chain) AND state = 'done' ORDER BY id",
+    )
+    .bind(id)
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|(idempotency_key, payload)| {
+            Ok(PlannedEffect {
+                effect: serde_json::from_value(payload)
+                    .map_err(|error| sqlx::Error::Decode(error.into()))?,
+                idempotency_key,
+                after: None,
+            })
+        })
+        .collect()
+}
+
+/// `pending`, `done` or `given_up` by key, of those keys that are known.
+pub async fn states(
+    executor: impl PgExecutor<'_>,
+    idempotency_keys: &[String],
+) -> Result<std::collections::BTreeMap<String, String>, sqlx::Error> {
+    let rows: Vec<(String, String)> = sqlx::query_as(
+        "SELECT idempotency_key, state FROM outbox_effects WHERE idempotency_key = ANY($1)",
+    )
+    .bind(idempotency_keys)
+    .fetch_all(executor)
+    .await?;
+    Ok(rows.into_iter().collect())
+}
+
 /// Seconds until the next effect is due, if any waits.
 pub async fn seconds_until_due(executor: impl PgExecutor<'_>) -> Result<Option<f64>, sqlx::Error> {
     sqlx::query_scalar(

@@ -38,6 +38,7 @@ pub mod thread_namespaces;
 pub mod thread_states;
 pub mod tokens;
 pub mod told_labels;
+pub mod tool_calls;
 pub mod unfinished;
 pub mod users;
 pub mod wakeups;

@@ -1,5 +1,7 @@
 //! The sentences of the features, grouped by concept.
 
+pub mod agent_labels;
+pub mod agent_reports;
 pub mod catalogue;
 pub mod closing;
 pub mod comments;

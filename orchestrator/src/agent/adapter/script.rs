@@ -9,10 +9,11 @@ use domain::comments::result_marker;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::story::{Step, Stories, expand};
+use super::story::{CallTool, Step, Stories, expand};
 use super::{AdapterError, Task, Work};
 use crate::agent::error::AgentError;
 use crate::agent::github::GitHub;
+use crate::agent::mcp_tools::McpTools;
 use crate::agent::pull_request::PullRequests;
 use crate::agent::report::Report;
 
@@ -173,6 +174,8 @@ async fn play(task: &Task<'_>, step: &Step, variables: &[(&str, String)]) -> Res
         run_command(task, &words).await
     } else if let Some(status) = &step.status {
         report_status(task, &expand(&status.text, variables)).await
+    } else if let Some(tool) = &step.tool {
+        call_tool(task, tool, variables).await
     } else if let Some(gate) = &step.gate {
         let file = PathBuf::from(expand(&gate.file, variables));
         while !file.exists() {
@@ -262,6 +265,23 @@ async fn run_command(task: &Task<'_>, words: &[String]) -> Result<(), Stop> {
             output.status
         )))
     }
+}
+
+async fn call_tool(
+    task: &Task<'_>,
+    tool: &CallTool,
+    variables: &[(&str, String)],
+) -> Result<(), Stop> {
+    let arguments = serde_json::from_str(&expand(&tool.arguments.to_string(), variables))
+        .map_err(|error| Stop::Failed(format!("the arguments are no JSON: {error}")))?;
+    let config = task.config;
+    let answer = McpTools::new(&config.mcp_base_url, config.run_token.clone())
+        .call(&tool.name, &arguments)
+        .await
+        .map_err(|error| Stop::Failed(error.to_string()))?;
+    task.output
+        .text("agent", &format!("{} answered {answer}", tool.name));
+    Ok(())
 }
 
 async fn report_status(task: &Task<'_>, text: &str) -> Result<(), Stop> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// All stories of a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -48,6 +49,7 @@ pub(super) struct Step {
     pub(super) delete: Option<DeleteFile>,
     pub(super) run: Option<RunCommand>,
     pub(super) status: Option<Status>,
+    pub(super) tool: Option<CallTool>,
     pub(super) gate: Option<Gate>,
     pub(super) review: Option<Review>,
     pub(super) delete_remote_branch: Option<Empty>,
@@ -78,6 +80,15 @@ pub(super) struct RunCommand {
 #[serde(deny_unknown_fields)]
 pub(super) struct Status {
     pub(super) text: String,
+}
+
+/// A call of one of the platform's tools; a refusal is an answer, with which the story goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CallTool {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) arguments: Value,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -143,6 +154,7 @@ impl Step {
             self.delete.is_some(),
             self.run.is_some(),
             self.status.is_some(),
+            self.tool.is_some(),
             self.gate.is_some(),
             self.review.is_some(),
             self.delete_remote_branch.is_some(),

@@ -1,0 +1,19 @@
+//! The tools that an agent may call: which run sees which, what a call may change, and why it is refused.
+//!
+//! The protocol lives in `orchestrator::mcp`; here a call is data, and what follows from it is data again.
+
+mod arguments;
+mod catalogue;
+mod failure;
+mod labels;
+
+pub use arguments::{
+    IdempotencyKey, LabelArguments, LabelOperation, STATUS_LIMIT_CHARACTERS, label_arguments,
+    label_query, status_text,
+};
+pub use catalogue::{ToolCategory, ToolName, ToolRun, effective};
+pub use failure::{FailureCode, FailureReason, ToolFailure};
+pub use labels::{
+    LabelCall, LabelChanges, Refused, change_labels, own_thread, rejection, restored_labels,
+    restoring_key,
+};

@@ -1,0 +1,59 @@
+//! Which code serves which tool.
+use domain::tools::{FailureCode, LabelOperation, ToolFailure, ToolName};
+use serde_json::{Map, Value};
+
+use super::call::{Call, CallError, failure_body};
+use super::{label_calls, status_calls};
+
+/// What a call came to: its output, or its failure.
+pub type Outcome = Result<Value, ToolFailure>;
+
+/// Serves a call that the run may make; a fault of the platform is a failure as well.
+pub async fn answer(
+    call: &Call,
+    tool: ToolName,
+    arguments: &Map<String, Value>,
+) -> Result<Value, Value> {
+    let served = match tool {
+        ToolName::StatusReport => status_calls::report(call, arguments).await,
+        ToolName::LabelsList => label_calls::list(call, arguments).await,
+        ToolName::LabelsAdd => label_calls::change(call, LabelOperation::Add, arguments).await,
+        ToolName::LabelsRemove => {
+            label_calls::change(call, LabelOperation::Remove, arguments).await
+        }
+        ToolName::LabelsTransition => {
+            label_calls::change(call, LabelOperation::Transition, arguments).await
+        }
+        ToolName::DatabaseLifecycle
+        | ToolName::OwnerFeedback
+        | ToolName::SecretSync
+        | ToolName::SelfImproveRunLookup
+        | ToolName::SelfImproveRunsList
+        | ToolName::SelfImproveSessionGet
+        | ToolName::UserDecision
+        | ToolName::UserNotify => Err(CallError::NotServed),
+    };
+    let failure = match served {
+        Ok(Ok(output)) => return Ok(output),
+        Ok(Err(failure)) => failure,
+        Err(error) => fault(&error),
+    };
+    Err(failure_body(&failure))
+}
+
+fn fault(error: &CallError) -> ToolFailure {
+    let unavailable = match error {
+        CallError::Store(cause) => crate::store::is_unavailable(cause),
+        CallError::Overtaken => true,
+        _ => false,
+    };
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "failed to serve a tool call"
+    );
+    if unavailable {
+        ToolFailure::new(FailureCode::Unavailable, "the platform is busy; try again").retryable()
+    } else {
+        ToolFailure::new(FailureCode::Internal, "internal error")
+    }
+}

@@ -1,0 +1,14 @@
+//! The MCP server of the control plane (governance 1 and 2): the tools through which an agent acts on the platform.
+//!
+//! `rmcp` speaks the protocol; who calls is checked before it, what a call means is decided by `domain::tools`, and what
+//! it changes goes through the outbox like everything else.
+mod call;
+mod calls;
+mod endpoint;
+mod label_calls;
+mod rate;
+mod schemas;
+mod server;
+mod status_calls;
+
+pub use endpoint::router;

@@ -1,0 +1,126 @@
+//! Names, descriptions and closed schemas of the served tools (2.1, 2.2, G-5).
+use domain::tools::{STATUS_LIMIT_CHARACTERS, ToolCategory, ToolName};
+use rmcp::model::{JsonObject, Tool, ToolAnnotations};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// A tool as `tools/list` shows it; none for one that is not served.
+pub fn described(tool: ToolName) -> Option<Tool> {
+    let (description, input, output) = match tool {
+        ToolName::StatusReport => (
+            "Tells people what you are doing now, in one short sentence.",
+            object(
+                json!({"status": {"type": "string", "minLength": 1, "maxLength": STATUS_LIMIT_CHARACTERS}}),
+                &["status"],
+            ),
+            object(
+                json!({"status": {"const": "ok"}, "reported_status": {"type": "string"}}),
+                &["status", "reported_status"],
+            ),
+        ),
+        ToolName::LabelsList => (
+            "Reads the labels of your Issue or pull request.",
+            object(json!({"issue_number": number()}), &[]),
+            labels_output(),
+        ),
+        ToolName::LabelsAdd => (
+            "Sets labels on your Issue or pull request.",
+            changing(json!({"labels": labels()}), &["labels"]),
+            labels_output(),
+        ),
+        ToolName::LabelsRemove => (
+            "Takes labels off your Issue or pull request.",
+            changing(json!({"labels": labels()}), &["labels"]),
+            labels_output(),
+        ),
+        ToolName::LabelsTransition => (
+            "Takes labels off your Issue or pull request and sets others in their place.",
+            changing(
+                json!({"add_labels": labels(), "remove_labels": labels()}),
+                &[],
+            ),
+            labels_output(),
+        ),
+        _ => return None,
+    };
+    let annotations = ToolAnnotations::new().read_only(tool.category() == ToolCategory::Read);
+    Some(
+        Tool::new(tool.as_str(), description, input)
+            .with_raw_output_schema(output)
+            .with_annotations(annotations),
+    )
+}
+
+fn object(properties: Value, required: &[&str]) -> Arc<JsonObject> {
+    let schema = json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    });
+    match schema {
+        Value::Object(schema) => Arc::new(schema),
+        _ => Arc::default(),
+    }
+}
+
+fn changing(mut properties: Value, required: &[&str]) -> Arc<JsonObject> {
+    properties["issue_number"] = number();
+    properties["idempotency_key"] =
+        json!({"type": "string", "pattern": "^[A-Za-z0-9._:/-]{1,128}$"});
+    properties["dry_run"] = json!({"type": "boolean"});
+    object(properties, required)
+}
+
+fn number() -> Value {
+    json!({"type": "integer", "minimum": 1})
+}
+
+fn labels() -> Value {
+    json!({"type": "array", "maxItems": 20, "items": {"type": "string", "minLength": 1, "maxLength": 50}})
+}
+
+fn labels_output() -> Arc<JsonObject> {
+    let names = json!({"type": "array", "items": {"type": "string"}});
+    let label = json!({"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"], "additionalProperties": false});
+    object(
+        json!({
+            "status": {"type": "string"},
+            "labels": {"type": "array", "items": label},
+            "applied": names,
+            "unchanged": names,
+            "request_id": {"type": "integer"},
+            "approval_state": {"type": "string"},
+            "message": {"type": "string"},
+            "reused": {"type": "boolean"},
+        }),
+        &["status"],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::stages::{Stage, TriggerKind};
+    use domain::tools::{ToolRun, effective};
+
+    use super::*;
+
+    #[test]
+    fn every_tool_that_a_run_may_call_is_described_with_closed_schemas() {
+        let run = ToolRun {
+            agent_key: "dev".to_owned(),
+            trigger_kind: TriggerKind::Work(Stage::Dev),
+            discussion: false,
+            runtime_mode: "full-env".to_owned(),
+        };
+        let tools = effective(&run);
+        assert!(!tools.is_empty());
+        for tool in tools {
+            let described = described(tool).unwrap_or_else(|| panic!("{tool} is described"));
+            let output = described.output_schema.expect("an output schema");
+            for schema in [described.input_schema, output] {
+                assert_eq!(schema["additionalProperties"], json!(false), "{tool}");
+            }
+        }
+    }
+}
