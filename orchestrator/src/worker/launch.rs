@@ -373,13 +373,18 @@ async fn prepare_namespace(
         let reused = ensured
             .previous_run
             .is_some_and(|previous| previous != run.id);
-        // the events tell of the namespace and its lease, its objects follow.
-        record_prepared(ctx, run, name, lease, reused, choice, reuse).await?;
-        // The receiver is gone only when the other half has failed, and then its error is the one that counts.
-        let _ = made.send(());
-        ctx.cluster
-            .ensure_run_objects(name, ensured.existed)
-            .await?;
+        let told = async {
+            record_prepared(ctx, run, name, lease, reused, choice, reuse).await?;
+            // The receiver is gone only when the other half has failed, and then its error is the one that counts.
+            let _ = made.send(());
+            Ok::<(), LaunchError>(())
+        };
+        let filled = async {
+            let filled = ctx.cluster.ensure_run_objects(name, ensured.existed).await;
+            filled.map_err(LaunchError::from)
+        };
+        // the events tell of the namespace and its lease; its objects need not wait for them.
+        tokio::try_join!(told, filled)?;
         Ok::<(), LaunchError>(())
     };
     let credentials = async {
