@@ -6,7 +6,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-const DEFAULT_FILTER: &str = "info,sqlx=warn,hyper=warn,kube=warn,octocrab=off,tower=warn";
+const DEFAULT_FILTER: &str =
+    "info,sqlx=warn,hyper=warn,kube=warn,octocrab=off,rmcp=warn,tower=warn";
 /// Seconds; the webhook promises an answer within two (L-22).
 const DURATION_BUCKETS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 30.0, 300.0,
