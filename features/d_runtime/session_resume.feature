@@ -12,6 +12,86 @@ Feature: Sessions of the agent
     And the same pull request has new commits
     And the run wrote "run.pr.updated" and not "run.pr.created"
 
+  @SE-06 @set-d @p0 @S3-12 @R-166 @R-22 @R-24 @needs-pods
+  Scenario: An agent that meets GitHub's limit leaves it to the platform
+    Given a bound repository with an open Issue
+    And GitHub limits the pull requests of the bot for 60 seconds
+    When the member sets "run:dev" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run waits for GitHub's limit with its timer paused
+    And its agent ended with exit code 0 after one turn, and its slot is free
+    And GitHub had to refuse 1 request
+
+  @SE-07 @set-d @p0 @S3-12 @R-24 @R-92 @R-95 @R-169 @needs-pods
+  Scenario: A run goes on once GitHub's limit is over
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And GitHub limits the pull requests of the bot for 60 seconds
+    When the member sets "run:dev" on the Issue
+    Then the run waits for GitHub's limit with its timer paused
+    When GitHub's limit is over
+    And the wait is due
+    Then one run goes on where it stopped, and the run before is canceled as continued
+    And its agent was told how the wait ended
+    And the run restored the session of the run before
+    And the run ends as succeeded
+    And the Issue and the pull request are in review without a trigger label
+    And the Issue has exactly two runs
+
+  @SE-08 @set-d @p1 @S3-12 @R-167 @R-169 @needs-pods
+  Scenario: A call of the platform that meets GitHub's limit is made once more, and its run goes on
+    Given a platform of its own
+    And a bound repository whose agent waits, with an open Issue
+    And GitHub limits the comments of the platform for 60 seconds
+    When the member sets "run:dev" on the Issue
+    Then the run goes on while its status comment waits for GitHub's limit
+    When GitHub's limit is over
+    And the wait is due
+    Then the status comment is written once, and the wait is resolved
+    When the agent may go on
+    Then the run ends as succeeded
+    And the run was seen as pending, running and succeeded, in this order
+
+  @SE-09 @set-d @p1 @S3-12 @R-168 @needs-pods
+  Scenario Outline: Each limit of GitHub is waited out in its own way
+    Given a bound repository with an open Issue
+    And GitHub answers the pull requests of the bot with its "<limit>" limit
+    When the member sets "run:dev" on the Issue
+    Then the wait is "<kind>" for <seconds> seconds with <attempts> attempts
+
+    Examples:
+      | limit                             | kind      | seconds | attempts |
+      | secondary, retry after 60 seconds | secondary | 75      | 2        |
+      | primary, reset in 900 seconds     | primary   | 905     | 2        |
+      | unclear                           | secondary | 60      | 3        |
+
+  @SE-09 @set-d @p1 @S3-12 @R-168 @R-18 @needs-pods
+  Scenario: Bad credentials are not waited out
+    Given a bound repository with an open Issue
+    And GitHub refuses the pull requests of the bot for bad credentials
+    When the member sets "run:dev" on the Issue
+    Then the run ends as failed because "kubernetes job failed"
+    And no wait for GitHub exists for the run
+
+  @SE-10 @set-d @p1 @S3-12 @R-170 @needs-pods
+  Scenario: A limit that outlasts every attempt is left to staff
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And GitHub limits the pull requests of the bot for 60 seconds
+    When the member sets "run:dev" on the Issue
+    And every attempt meets the limit again
+    Then staff sees that the run asks for a manual action
+    When GitHub's limit is over
+    And 2 hours pass
+    Then the run still waits for staff
+    When a reader lets the wait go on
+    Then the answer is 403 "forbidden"
+    And the run still waits for staff
+    When the owner lets the wait go on
+    Then the answer is 200 "auto_resume_scheduled"
+    And another run goes on where the run stopped
+    And the run ends as succeeded
+
   @SE-16 @set-d @p1 @S3-12 @R-80 @R-82 @needs-pods
   Scenario: An agent that names no pull request gets that of its branch
     Given a bound repository with an open Issue

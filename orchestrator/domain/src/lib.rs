@@ -26,4 +26,5 @@ pub mod runs;
 pub mod snapshot;
 pub mod stages;
 pub mod transitions;
+pub mod waits;
 pub mod write_scope;

@@ -16,6 +16,7 @@ pub mod health;
 pub mod labels;
 pub mod leases;
 pub mod leftovers;
+pub mod limits;
 pub mod lost_deliveries;
 pub mod namespaces;
 pub mod needs;
