@@ -1,6 +1,26 @@
 Feature: Sessions of the agent
   A run is a turn of a session: kept when it ends, continued by the run that revises it.
 
+  @SE-01 @set-d @p1 @S3-12 @R-89 @R-90 @R-91 @needs-pods
+  Scenario: A snapshot keeps its version until it changes
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And its session is saved, saved again as it is, and saved with a change
+    Then the answers are "200 version 1; 200 version 1; 200 version 2"
+    And version 2 of the session is stored, saved 2 times
+    When the agent may go on
+    Then its agent saves over it after one look at what is stored
+    And the run ends as succeeded
+
+  @SE-02 @set-d @p1 @S3-12 @R-91 @needs-pods
+  Scenario: A stale version changes nothing, unless it says what is stored
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And its session is saved, saved again as it is, and saved with a change
+    And a stale version saves something else, and then what is stored already
+    Then the answers are "200 version 1; 200 version 1; 200 version 2; 409 conflict expected 1 actual 2; 200 version 2"
+    And version 2 of the session is stored, saved 2 times
+
   @SE-03 @set-d @p0 @S2-2 @S3-12 @R-92 @R-82 @needs-pods
   Scenario: A review sends the work back into its session
     Given a bound repository with an open Issue
@@ -37,6 +57,32 @@ Feature: Sessions of the agent
     And the run ends as succeeded
     And the Issue and the pull request are in review without a trigger label
     And the Issue has exactly two runs
+
+  @SE-07 @set-d @p1 @S3-12 @R-166 @R-24 @R-92 @needs-pods
+  Scenario: A limit that a program of the agent meets interrupts its turn
+    Given a platform of its own
+    And a bound repository whose agent runs a program that meets GitHub's limit, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run waits for GitHub's limit with its timer paused
+    And its agent ended with exit code 0 after one turn, and its slot is free
+    When the agent may go on
+    And the wait is due
+    Then one run goes on where it stopped, and the run before is canceled as continued
+    And the run restored the session of the run before
+    And the run ends as succeeded
+
+  @SE-07 @set-d @p1 @S3-12 @R-166 @R-24 @R-92 @R-95 @needs-pods @needs-codex
+  Scenario: The real agent goes on in its session once GitHub's limit is over
+    Given a platform with the real agent
+    And a bound repository whose agent runs a program that meets GitHub's limit, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run waits for GitHub's limit with its timer paused
+    When the agent may go on
+    And the wait is due
+    Then one run goes on where it stopped, and the run before is canceled as continued
+    And the run ends as succeeded
+    And the run restored the session of the run before
+    And the model was asked in the session of the run before, which then had two turns
 
   @SE-08 @set-d @p1 @S3-12 @R-167 @R-169 @needs-pods
   Scenario: A call of the platform that meets GitHub's limit is made once more, and its run goes on
@@ -91,6 +137,24 @@ Feature: Sessions of the agent
     Then the answer is 200 "auto_resume_scheduled"
     And another run goes on where the run stopped
     And the run ends as succeeded
+
+  @SE-11 @set-d @p1 @S3-12 @R-171 @R-167 @needs-pods
+  Scenario: One limit is one wait, and of two waits the run shows the longer one
+    Given a bound repository whose agent waits, with an open Issue
+    And GitHub limits the comments of the platform for 600 seconds
+    When the member sets "run:dev" on the Issue
+    Then the run goes on while its status comment waits for GitHub's limit
+    When its agent tells twice of the same limit of 60 seconds
+    Then the run has two waits, and shows the one that goes on last
+
+  @SE-12 @set-d @p1 @S3-12 @R-176 @needs-pods
+  Scenario: A token opens nothing but its own run while that runs
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And the token of the run is kept, and staff cancels the run
+    And the member sets "run:dev" on the Issue again
+    And the token of the run is used for another run, and that of the ended run for its own
+    Then all but the callback of the run with its own token are refused and told of
 
   @SE-16 @set-d @p1 @S3-12 @R-80 @R-82 @needs-pods
   Scenario: An agent that names no pull request gets that of its branch

@@ -98,8 +98,11 @@ impl FromRequestParts<Services> for RunCaller {
             .find(|(name, _)| *name == "run_id")
             .map(|(_, value)| value);
         if named.and_then(|value| value.parse().ok()) != Some(claims.run_id) {
-            return Err(ApiError::forbidden("this token belongs to another run")
-                .with("reason", "identity_mismatch"));
+            let reason = "identity_mismatch";
+            record_rejection(services, &claims, reason).await?;
+            return Err(
+                ApiError::forbidden("this token belongs to another run").with("reason", reason)
+            );
         }
         Ok(Self {
             run_id: claims.run_id,
@@ -138,6 +141,18 @@ fn judge(claims: &RunTokenClaims, standing: Option<&RunTokenStanding>) -> Result
 }
 
 async fn reject(services: &Services, claims: &RunTokenClaims, reason: &str) -> ApiError {
+    match record_rejection(services, claims, reason).await {
+        Ok(()) => refused(),
+        Err(error) => error,
+    }
+}
+
+/// `mcp.auth.rejected`.
+async fn record_rejection(
+    services: &Services,
+    claims: &RunTokenClaims,
+    reason: &str,
+) -> Result<(), ApiError> {
     let payload = McpAccessPayload {
         reason: Some(reason.to_owned()),
         token_id: Some(claims.jti.to_string()),
@@ -150,14 +165,9 @@ async fn reject(services: &Services, claims: &RunTokenClaims, reason: &str) -> A
     )
     .run(RunId(claims.run_id))
     .project(claims.project_id.map(ProjectId));
-    let recorded = async {
-        let mut connection = services.pool().acquire().await?;
-        events::insert(&mut connection, &record).await
-    };
-    match recorded.await {
-        Ok(_) => refused(),
-        Err(error) => error.into(),
-    }
+    let mut connection = services.pool().acquire().await?;
+    events::insert(&mut connection, &record).await?;
+    Ok(())
 }
 
 #[cfg(test)]

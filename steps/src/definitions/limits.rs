@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use cucumber::{given, then, when};
-use fixtures::github::Limited;
+use fixtures::{github::Limited, stories};
 use reports::evidence::ObservationSource::{Github, Kubernetes, Orchestrator, Postgres};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use crate::{
         faults::announce,
         outcome::{await_event, current_run, exit_code},
         requests::{fence, known_user},
+        setup::{bind, signal_file},
     },
     place::email_of,
     wait::{DECISION_DEADLINE, RUN_DEADLINE, Reading, until},
@@ -68,6 +69,16 @@ async fn limits_comments(world: &mut GateWorld, seconds: u64) -> Step {
     };
     world.gate.github.limit_comments(&place.repository, limited);
     Ok(())
+}
+
+#[given(
+    "a bound repository whose agent runs a program that meets GitHub's limit, with an open Issue"
+)]
+async fn program_meets_limit(world: &mut GateWorld) -> Step {
+    let signal = signal_file(world);
+    world.remembered.insert("signal".to_owned(), signal.clone());
+    limited(world, "a program of the agent");
+    Ok(bind(world, stories::meets_limit_until(&signal)).await?)
 }
 
 /// Waits of a run, oldest first, with the span between their beginning and the next attempt.

@@ -32,6 +32,7 @@ pub mod refusals;
 pub mod registry;
 pub mod requests;
 pub mod revise;
+pub mod runner_routes;
 pub mod setup;
 pub mod special_runs;
 pub mod stages;

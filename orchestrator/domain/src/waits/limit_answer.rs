@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-/// GitHub's own words for its limits; the last two are those of older answers and of git over HTTP.
-const LIMIT_WORDS: [&str; 4] = [
+/// GitHub's own words for its limits; the last three are those of older answers and of git over HTTP.
+const LIMIT_WORDS: [&str; 5] = [
     "rate limit",
     "ratelimit",
     "abuse detection",
     "too many requests",
+    "returned error: 429",
 ];
 /// What only GitHub says: other services have limits too.
 const OF_GITHUB: [&str; 4] = [

@@ -298,7 +298,7 @@ mod tests {
             ),
             (
                 LimitAnswer::words(
-                    "fatal: unable to access: The requested URL returned error: 429 Too Many Requests",
+                    "fatal: unable to access: The requested URL returned error: 429",
                 ),
                 LimitKind::Secondary,
                 &[60, 120, 240],
