@@ -1,6 +1,26 @@
 Feature: Sessions of the agent
   A run is a turn of a session: kept when it ends, continued by the run that revises it.
 
+  @SE-01 @set-d @p1 @S3-12 @R-89 @R-90 @R-91 @needs-pods
+  Scenario: A snapshot keeps its version until it changes
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And its session is saved, saved again as it is, and saved with a change
+    Then the answers are "200 version 1; 200 version 1; 200 version 2"
+    And version 2 of the session is stored, saved 2 times
+    When the agent may go on
+    Then its agent saves over it after one look at what is stored
+    And the run ends as succeeded
+
+  @SE-02 @set-d @p1 @S3-12 @R-91 @needs-pods
+  Scenario: A stale version changes nothing, unless it says what is stored
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And its session is saved, saved again as it is, and saved with a change
+    And a stale version saves something else, and then what is stored already
+    Then the answers are "200 version 1; 200 version 1; 200 version 2; 409 conflict expected 1 actual 2; 200 version 2"
+    And version 2 of the session is stored, saved 2 times
+
   @SE-03 @set-d @p0 @S2-2 @S3-12 @R-92 @R-82 @needs-pods
   Scenario: A review sends the work back into its session
     Given a bound repository with an open Issue
@@ -11,6 +31,130 @@ Feature: Sessions of the agent
     And the run restored the session of the run before
     And the same pull request has new commits
     And the run wrote "run.pr.updated" and not "run.pr.created"
+
+  @SE-06 @set-d @p0 @S3-12 @R-166 @R-22 @R-24 @needs-pods
+  Scenario: An agent that meets GitHub's limit leaves it to the platform
+    Given a bound repository with an open Issue
+    And GitHub limits the pull requests of the bot for 60 seconds
+    When the member sets "run:dev" on the Issue
+    Then the delivery is answered as accepted with a run
+    And the run waits for GitHub's limit with its timer paused
+    And its agent ended with exit code 0 after one turn, and its slot is free
+    And GitHub had to refuse 1 request
+
+  @SE-07 @set-d @p0 @S3-12 @R-24 @R-92 @R-95 @R-169 @needs-pods
+  Scenario: A run goes on once GitHub's limit is over
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And GitHub limits the pull requests of the bot for 60 seconds
+    When the member sets "run:dev" on the Issue
+    Then the run waits for GitHub's limit with its timer paused
+    When GitHub's limit is over
+    And the wait is due
+    Then one run goes on where it stopped, and the run before is canceled as continued
+    And its agent was told how the wait ended
+    And the run restored the session of the run before
+    And the run ends as succeeded
+    And the Issue and the pull request are in review without a trigger label
+    And the Issue has exactly two runs
+
+  @SE-07 @set-d @p1 @S3-12 @R-166 @R-24 @R-92 @needs-pods
+  Scenario: A limit that a program of the agent meets interrupts its turn
+    Given a platform of its own
+    And a bound repository whose agent runs a program that meets GitHub's limit, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run waits for GitHub's limit with its timer paused
+    And its agent ended with exit code 0 after one turn, and its slot is free
+    When the agent may go on
+    And the wait is due
+    Then one run goes on where it stopped, and the run before is canceled as continued
+    And the run restored the session of the run before
+    And the run ends as succeeded
+
+  @SE-07 @set-d @p1 @S3-12 @R-166 @R-24 @R-92 @R-95 @needs-pods @needs-codex
+  Scenario: The real agent goes on in its session once GitHub's limit is over
+    Given a platform with the real agent
+    And a bound repository whose agent runs a program that meets GitHub's limit, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run waits for GitHub's limit with its timer paused
+    When the agent may go on
+    And the wait is due
+    Then one run goes on where it stopped, and the run before is canceled as continued
+    And the run ends as succeeded
+    And the run restored the session of the run before
+    And the model was asked in the session of the run before, which then had two turns
+
+  @SE-08 @set-d @p1 @S3-12 @R-167 @R-169 @needs-pods
+  Scenario: A call of the platform that meets GitHub's limit is made once more, and its run goes on
+    Given a platform of its own
+    And a bound repository whose agent waits, with an open Issue
+    And GitHub limits the comments of the platform for 60 seconds
+    When the member sets "run:dev" on the Issue
+    Then the run goes on while its status comment waits for GitHub's limit
+    When GitHub's limit is over
+    And the wait is due
+    Then the status comment is written once, and the wait is resolved
+    When the agent may go on
+    Then the run ends as succeeded
+    And the run was seen as pending, running and succeeded, in this order
+
+  @SE-09 @set-d @p1 @S3-12 @R-168 @needs-pods
+  Scenario Outline: Each limit of GitHub is waited out in its own way
+    Given a bound repository with an open Issue
+    And GitHub answers the pull requests of the bot with its "<limit>" limit
+    When the member sets "run:dev" on the Issue
+    Then the wait is "<kind>" for <seconds> seconds with <attempts> attempts
+
+    Examples:
+      | limit                             | kind      | seconds | attempts |
+      | secondary, retry after 60 seconds | secondary | 75      | 2        |
+      | primary, reset in 900 seconds     | primary   | 905     | 2        |
+      | unclear                           | secondary | 60      | 3        |
+
+  @SE-09 @set-d @p1 @S3-12 @R-168 @R-18 @needs-pods
+  Scenario: Bad credentials are not waited out
+    Given a bound repository with an open Issue
+    And GitHub refuses the pull requests of the bot for bad credentials
+    When the member sets "run:dev" on the Issue
+    Then the run ends as failed because "kubernetes job failed"
+    And no wait for GitHub exists for the run
+
+  @SE-10 @set-d @p1 @S3-12 @R-170 @needs-pods
+  Scenario: A limit that outlasts every attempt is left to staff
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And GitHub limits the pull requests of the bot for 60 seconds
+    When the member sets "run:dev" on the Issue
+    And every attempt meets the limit again
+    Then staff sees that the run asks for a manual action
+    When GitHub's limit is over
+    And 2 hours pass
+    Then the run still waits for staff
+    When a reader lets the wait go on
+    Then the answer is 403 "forbidden"
+    And the run still waits for staff
+    When the owner lets the wait go on
+    Then the answer is 200 "auto_resume_scheduled"
+    And another run goes on where the run stopped
+    And the run ends as succeeded
+
+  @SE-11 @set-d @p1 @S3-12 @R-171 @R-167 @needs-pods
+  Scenario: One limit is one wait, and of two waits the run shows the longer one
+    Given a bound repository whose agent waits, with an open Issue
+    And GitHub limits the comments of the platform for 600 seconds
+    When the member sets "run:dev" on the Issue
+    Then the run goes on while its status comment waits for GitHub's limit
+    When its agent tells twice of the same limit of 60 seconds
+    Then the run has two waits, and shows the one that goes on last
+
+  @SE-12 @set-d @p1 @S3-12 @R-176 @needs-pods
+  Scenario: A token opens nothing but its own run while that runs
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And the token of the run is kept, and staff cancels the run
+    And the member sets "run:dev" on the Issue again
+    And the token of the run is used for another run, and that of the ended run for its own
+    Then all but the callback of the run with its own token are refused and told of
 
   @SE-16 @set-d @p1 @S3-12 @R-80 @R-82 @needs-pods
   Scenario: An agent that names no pull request gets that of its branch

@@ -25,6 +25,7 @@ pub mod startup;
 pub mod store;
 pub mod telemetry;
 pub mod transition;
+pub mod waits;
 pub mod wakeups;
 pub mod web_console;
 pub mod worker;

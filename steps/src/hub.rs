@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, bail};
 use fixtures::github::{
     DeliveryEffect, DeliveryFault, Effect, EntryKind, Fault, FaultId, GithubClient, GithubHandle,
-    NewRepository, Permission, RawDelivery, Target, UserKind,
+    Limited, NewRepository, Permission, RawDelivery, Target, UserKind,
 };
 use reports::delivery_algebra::{Attempt, JournaledDelivery, TransformKind};
 use serde_json::{Value, json};
@@ -587,6 +587,54 @@ impl Hub {
                 Some((what, entry.status?))
             })
             .filter(|(what, _)| what == "labels" || what == "comments")
+            .collect()
+    }
+
+    /// The bot's pull requests meet a rate limit: those are opened by the agent.
+    pub fn limit_agent(&self, repository: &str, limited: Limited) {
+        let effect = Effect::RateLimit(limited);
+        let bot = self.accounts.bot_login.as_str();
+        self.fault(repository, Target::PullWrites, effect, Some(bot));
+    }
+
+    /// The bot's pull requests are refused as with a token that was revoked.
+    pub fn revoke_agent(&self, repository: &str) {
+        let bot = self.accounts.bot_login.as_str();
+        self.fault(
+            repository,
+            Target::PullWrites,
+            Effect::BadCredentials,
+            Some(bot),
+        );
+    }
+
+    /// The bot's comments meet a rate limit: those are written by the platform.
+    pub fn limit_comments(&self, repository: &str, limited: Limited) {
+        let effect = Effect::RateLimit(limited);
+        let bot = self.accounts.bot_login.as_str();
+        self.fault(repository, Target::CommentWrites, effect, Some(bot));
+    }
+
+    /// Requests that met a rate limit, as method and path after the repository, in order; also after its release.
+    #[must_use]
+    pub fn limited_requests(&self, repository: &str) -> Vec<String> {
+        self.handle
+            .journal(|entry| {
+                entry.kind == EntryKind::Fault
+                    && entry.repository.as_deref() == Some(repository)
+                    && entry
+                        .detail
+                        .as_ref()
+                        .is_some_and(|detail| detail["effect"]["rate_limit"] != Value::Null)
+            })
+            .into_iter()
+            .map(|entry| {
+                format!(
+                    "{} {}",
+                    entry.method.unwrap_or_default(),
+                    entry.path.unwrap_or_default()
+                )
+            })
             .collect()
     }
 

@@ -27,4 +27,5 @@ pub mod snapshot;
 pub mod stages;
 pub mod tools;
 pub mod transitions;
+pub mod waits;
 pub mod write_scope;

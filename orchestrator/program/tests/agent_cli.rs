@@ -60,6 +60,29 @@ fn says(message: &Value, input: u32, output: u32) -> String {
     format!("echo \"// by the CLI\" > cart.rs\necho '{message}'\necho '{usage}'\n")
 }
 
+#[tokio::test]
+async fn a_limit_that_the_cli_meets_stops_it_and_is_left_to_the_platform() {
+    let limited = json!({"type": "item.completed", "item": {
+        "id": "1", "type": "command_execution", "command": "gh pr list", "exit_code": 1,
+        "aggregated_output": "gh: You have exceeded a secondary rate limit. (HTTP 403)",
+    }});
+    // It would go on for longer than the test lasts.
+    let world = world(&[&format!("echo '{limited}'\nexec sleep 600\n")]).await;
+    let (code, log) = world.run(&[]).await;
+    assert_eq!(code, 0, "{log}");
+    let told = world.with(|seen| seen.limits.clone());
+    assert_eq!(
+        told[0]["answer"]["message"],
+        "gh: You have exceeded a secondary rate limit. (HTTP 403)"
+    );
+    let stored = world.last_session();
+    assert_eq!(
+        (&stored["status"], &stored["session_id"]),
+        (&json!("running"), &json!(SESSION_ID))
+    );
+    assert_eq!(stored["agent_session_json"]["file"], SESSION_FILE);
+}
+
 fn report() -> Value {
     json!({"summary": "A cart", "diagnosis": "", "action_items": [], "evidence_refs": [], "tool_gaps": []})
 }

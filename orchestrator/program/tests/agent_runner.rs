@@ -87,6 +87,85 @@ async fn a_second_run_updates_the_same_pull_request() {
 }
 
 #[tokio::test]
+async fn a_limit_of_github_is_left_to_the_platform_once() {
+    let world = World::new(WRITES_A_FILE).await;
+    world.with(|seen| seen.limited = 2);
+    let (code, log) = world.run(&[]).await;
+    assert_eq!(code, 0, "{log}");
+    let told = world.with(|seen| seen.limits.clone());
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        (
+            &told[0]["answer"]["status"],
+            &told[0]["answer"]["retry_after_seconds"]
+        ),
+        (&json!(403), &json!(60))
+    );
+    assert_eq!(world.with(|seen| (seen.limited, seen.pulls.len())), (1, 0));
+    let session = world.last_session();
+    assert_eq!(session["status"], "running");
+    assert_eq!(session["agent_session_json"]["runs"], json!([RUN_ID]));
+    assert_eq!(world.leftovers(), 0);
+}
+
+#[tokio::test]
+async fn a_limit_in_what_the_agent_runs_is_left_to_the_platform() {
+    let words = "gh: API rate limit exceeded for user ID 7. (HTTP 403)";
+    let fails = |words: &str| {
+        one_step(&format!(
+            "run: {{command: [sh, -c, \"echo '{words}' >&2; exit 1\"]}}"
+        ))
+    };
+    let world = World::new(&fails(words)).await;
+    let (code, log) = world.run(&[]).await;
+    assert_eq!(code, 0, "{log}");
+    let told = world.with(|seen| seen.limits.clone());
+    assert_eq!(told[0]["answer"]["message"], words);
+    assert_eq!(
+        world.last_session()["agent_session_json"]["runs"],
+        json!([RUN_ID])
+    );
+
+    let world = World::new(&fails("registry: 429 Too Many Requests")).await;
+    assert_eq!(world.run(&[]).await.0, 1);
+    assert!(world.with(|seen| seen.limits.is_empty()));
+}
+
+#[tokio::test]
+async fn a_limit_that_nobody_waits_out_fails_the_run() {
+    let world = World::new(WRITES_A_FILE).await;
+    world.with(|seen| (seen.limited, seen.limits_are_failures) = (1, true));
+    assert_eq!(world.run(&[]).await.0, 1);
+    assert_eq!(world.last_session()["status"], "failed");
+}
+
+#[tokio::test]
+async fn a_run_that_goes_on_is_told_how_its_wait_ended() {
+    let mut world = World::new(WRITES_A_FILE).await;
+    world.set("CORRELATION_ID", "github-rate-limit-resume:1");
+    let (code, log) = world.run(&[]).await;
+    assert_eq!(code, 1, "{log}");
+    assert!(log.contains("nothing is known of how that ended"), "{log}");
+
+    world.with(|seen| seen.resume_payload = Some(json!({"kind": "github_rate_limit"})));
+    assert_eq!(world.run(&[]).await.0, 5, "without a session");
+
+    world.with(|seen| {
+        seen.context["session"] = json!({
+            "snapshot_version": 1, "session_id": "s", "agent_session_json": {"adapter": "script", "runs": ["before"]},
+        });
+    });
+    let (code, log) = world.run(&[]).await;
+    assert_eq!(code, 0, "{log}");
+    let said = world.with(|seen| serde_json::to_string(&seen.logs).unwrap());
+    assert!(said.contains("goes on after github_rate_limit"), "{said}");
+    assert_eq!(
+        world.last_session()["agent_session_json"]["runs"],
+        json!(["before", RUN_ID])
+    );
+}
+
+#[tokio::test]
 async fn a_full_env_run_works_in_the_prepared_tree() {
     let mut world = World::new(WRITES_A_FILE).await;
     let start = world.remote(&["rev-parse", "main"]);

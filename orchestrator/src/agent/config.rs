@@ -194,6 +194,11 @@ impl AgentConfig {
         self.template_kind == "revise"
     }
 
+    /// Whether the run goes on after a wait.
+    pub(super) fn is_resume(&self) -> bool {
+        domain::waits::is_resume_correlation(&self.correlation_id)
+    }
+
     /// Whether the run talks under its Issue and changes nothing (L-109).
     pub(super) fn is_discussion(&self) -> bool {
         self.template_kind == "discussion"

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
+use domain::waits::LimitAnswer;
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -149,6 +150,30 @@ impl ControlPlane {
         self.call(&action, Method::POST, "events", Some(body), &[])
             .await
             .map(drop)
+    }
+
+    /// How the wait ended after which this run goes on; none if nothing is known of it.
+    pub(super) async fn resume_payload(&self) -> Result<Option<Value>, AgentError> {
+        let action = "read how the wait ended";
+        let not_found = [StatusCode::NOT_FOUND];
+        let (status, body) = self
+            .call(action, Method::GET, "resume-payload", None, &not_found)
+            .await?;
+        Ok((status != StatusCode::NOT_FOUND).then_some(body))
+    }
+
+    /// Tells of GitHub's limit. `true`: the platform waits it out, and this process may end.
+    pub(super) async fn github_limit(
+        &self,
+        signal_id: &str,
+        answer: &LimitAnswer,
+    ) -> Result<bool, AgentError> {
+        let action = "report GitHub's limit";
+        let body = json!({"signal_id": signal_id, "answer": answer});
+        let (_, taken) = self
+            .call(action, Method::POST, "github-limit", Some(body), &[])
+            .await?;
+        Ok(taken["outcome"] == "waiting")
     }
 
     /// Stores a part of the output.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use domain::waits::LimitAnswer;
+
 /// Any failure.
 pub(super) const EXIT_FAILURE: i32 = 1;
 /// The stored session could not be restored.
@@ -52,6 +54,18 @@ pub(super) enum AgentError {
     /// GitHub could not be reached, or refused.
     #[error("failed to {action} on GitHub: {detail}")]
     GitHub { action: String, detail: String },
+    /// GitHub's rate limit refused.
+    #[error("failed to {action} on GitHub: {}", .answer.message)]
+    GitHubLimit {
+        action: String,
+        answer: Box<LimitAnswer>,
+    },
+    /// A run that goes on knows nothing of the one before.
+    #[error("the run goes on after a wait, and nothing is known of how that ended")]
+    NoResumePayload,
+    /// A run that goes on has no session to go on with (G-92).
+    #[error("the run goes on after a wait, and its session was not kept")]
+    NoSnapshot,
     /// The agent itself failed.
     #[error(transparent)]
     Adapter(#[from] super::adapter::AdapterError),
@@ -124,11 +138,26 @@ impl std::fmt::Display for Precondition {
 }
 
 impl AgentError {
+    /// GitHub's limit, if that was the trouble.
+    pub(super) fn limit(&self) -> Option<LimitAnswer> {
+        match self {
+            Self::GitHubLimit { answer, .. } => Some((**answer).clone()),
+            // git says nothing of headers, and asks nobody but GitHub.
+            Self::Git { detail, .. } => {
+                Some(LimitAnswer::words(detail)).filter(LimitAnswer::is_limit)
+            }
+            Self::Adapter(super::adapter::AdapterError::GitHubLimit { answer, .. }) => {
+                Some((**answer).clone())
+            }
+            _ => None,
+        }
+    }
+
     /// The process exit code.
     pub(super) fn exit_code(&self) -> i32 {
         match self {
             Self::Precondition(_) => EXIT_FAILED_PRECONDITION,
-            Self::SessionRestore { .. } => EXIT_SESSION_NOT_RESTORED,
+            Self::SessionRestore { .. } | Self::NoSnapshot => EXIT_SESSION_NOT_RESTORED,
             _ => EXIT_FAILURE,
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backon::ExponentialBuilder;
+use domain::waits::LimitAnswer;
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -28,6 +29,8 @@ pub(super) struct GitHub {
 pub(super) struct Refusal {
     status: Option<StatusCode>,
     detail: String,
+    /// What GitHub said of its limits, if it was they that refused.
+    limit: Option<Box<LimitAnswer>>,
 }
 
 impl GitHub {
@@ -69,6 +72,7 @@ impl GitHub {
         let unreachable = |error: reqwest::Error| Refusal {
             status: None,
             detail: describe(&error),
+            limit: None,
         };
         let response = request
             .bearer_auth(self.token.expose_secret())
@@ -78,10 +82,12 @@ impl GitHub {
             .await
             .map_err(unreachable)?;
         let status = response.status();
+        let headers = response.headers().clone();
         let bytes = response.bytes().await.map_err(unreachable)?;
         let refused = |detail: String| Refusal {
             status: Some(status),
             detail,
+            limit: None,
         };
         if status.is_success() {
             return serde_json::from_slice(&bytes)
@@ -93,15 +99,19 @@ impl GitHub {
             .as_str()
             .map(|text| format!(" ({text})"))
             .unwrap_or_default();
-        Err(refused(format!("{status}: {message}{first}")))
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let told = LimitAnswer::read(status.as_u16(), message, header);
+        Err(Refusal {
+            limit: told.is_limit().then(|| Box::new(told)),
+            ..refused(format!("{status}: {message}{first}"))
+        })
     }
 }
 
 impl Refusal {
+    /// Whether asking again soon can help; a limit is waited out by the platform.
     pub(super) fn may_pass(&self) -> bool {
-        self.status.is_none_or(|status| {
-            status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
-        })
+        self.status.is_none_or(|status| status.is_server_error())
     }
 
     pub(super) fn is_not_found(&self) -> bool {
@@ -109,9 +119,13 @@ impl Refusal {
     }
 
     pub(super) fn into_error(self, action: &str) -> AgentError {
-        AgentError::GitHub {
-            action: action.to_owned(),
-            detail: self.detail,
+        let action = action.to_owned();
+        match self.limit {
+            Some(answer) => AgentError::GitHubLimit { action, answer },
+            None => AgentError::GitHub {
+                action,
+                detail: self.detail,
+            },
         }
     }
 }

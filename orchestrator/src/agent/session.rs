@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::adapter::{self, TurnUsage, Work};
+use super::adapter::{self, AdapterError, TurnUsage, Work};
 use super::config::AgentConfig;
 use super::context::{RunContext, SessionUpdate, StoredSession};
 use super::control_plane::{ControlPlane, Saved};
@@ -38,14 +38,15 @@ impl Session {
     ) -> Result<Self, AgentError> {
         // a replacement Pod finds what its predecessor stored.
         let own = control_plane.session().await?;
+        if config.is_resume() && own.is_none() && context.session.is_none() {
+            return Err(AgentError::NoSnapshot);
+        }
         let continued = own
             .clone()
             .filter(|session| session.agent_session_json.is_some())
             .or_else(|| {
-                let continues = matches!(
-                    config.template_kind.as_str(),
-                    "revise" | "discussion" | "resume"
-                );
+                let continues = config.is_resume()
+                    || matches!(config.template_kind.as_str(), "revise" | "discussion");
                 context
                     .session
                     .clone()
@@ -123,6 +124,24 @@ impl Session {
         if let Some((id, state)) = kept {
             self.id = id;
             self.agent_state = Some(output.redact_json(state));
+        }
+    }
+
+    /// Keeps what there is of the session of an agent that met GitHub's limit.
+    pub(super) fn keep_limited(
+        &mut self,
+        error: &AgentError,
+        config: &AgentConfig,
+        home: &Path,
+        output: &Output,
+    ) {
+        match error {
+            AgentError::Adapter(AdapterError::GitHubLimit {
+                state: Some(state), ..
+            }) => self.agent_state = Some(output.redact_json(state.clone())),
+            AgentError::Adapter(_) => self.keep_interrupted(config, home, output),
+            // The agent itself had ended, and what it left is kept.
+            _ => {}
         }
     }
 

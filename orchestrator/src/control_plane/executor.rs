@@ -5,6 +5,7 @@ use domain::audit::{Actor, AuditEvent, AuditRecord, EffectGivenUpPayload, System
 use domain::effects::Effect;
 use domain::ids::{CorrelationId, ProjectId, RunId};
 use domain::tools::restored_labels;
+use domain::waits::{Contour, Judgement, LimitAnswer, OperationClass, judge};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -18,6 +19,7 @@ use crate::store::effects::{self, ClaimedEffect, EffectInsertError, EffectOwner}
 use crate::store::errors::{self, NewRuntimeError};
 use crate::store::{clock, effect_context, events, wakeups};
 use crate::transition;
+use crate::waits::{self, LimitMet, LimitSignal};
 use crate::wakeups::{Channel, Woken};
 
 /// Effects of one process at the same time; they are mostly waits for GitHub.
@@ -160,6 +162,9 @@ async fn complete(app: &App, done: &[(ClaimedEffect, Performed)]) -> Result<(), 
     for (claimed, performed) in done {
         if effects::complete(&mut transaction, claimed).await? {
             performed.record(&mut transaction).await?;
+            if let Some(run_id) = claimed.run_id {
+                waits::settle(&mut transaction, run_id).await?;
+            }
             completed.push(claimed);
         } else {
             tracing::info!(effect.id = claimed.id, "another executor has the effect");
@@ -182,6 +187,11 @@ async fn handle_failure(
     error: &EffectError,
 ) -> Result<(), sqlx::Error> {
     let text = error.chain();
+    if let Some(answer) = error.limit()
+        && wait_out(app, claimed, answer, &text).await?
+    {
+        return Ok(());
+    }
     let too_old = clock::now(&app.pool).await? - claimed.created_at >= GIVE_UP_AFTER;
     if !error.is_permanent() && !too_old {
         tracing::warn!(error = text, "an effect failed, it is tried again");
@@ -235,6 +245,63 @@ async fn restore_labels(
         Err(EffectInsertError::Encode(error)) => return Err(sqlx::Error::Encode(error.into())),
     }
     wakeups::notify(connection, Channel::Effects).await?;
+    Ok(true)
+}
+
+/// A call that met GitHub's limit waits with the others of its run, and costs none of its own attempts. `false`:
+/// nobody waits for it any more.
+async fn wait_out(
+    app: &App,
+    claimed: &ClaimedEffect,
+    answer: &LimitAnswer,
+    text: &str,
+) -> Result<bool, sqlx::Error> {
+    let signal_id = format!("effect-{}-{}", claimed.id, claimed.attempts);
+    let mut transaction = app.pool.begin().await?;
+    let met = match (claimed.run_id, OperationClass::of_effect(&claimed.kind)) {
+        (Some(run_id), Some(operation)) => {
+            let signal = LimitSignal {
+                run_id,
+                contour: Contour::PlatformPat,
+                operation,
+                id: &signal_id,
+                answer,
+            };
+            waits::meet(&mut transaction, signal).await?
+        }
+        _ => LimitMet::RunOver,
+    };
+    match met {
+        LimitMet::Waiting(wait) => {
+            tracing::warn!(error = text, wait.id = %wait.id, wait.state, "an effect met GitHub's limit, its run's calls wait");
+            effects::await_limit(&mut transaction, claimed, text, wait.resume_not_before).await?;
+        }
+        // Labels and comments of a run that is over, and what belongs to no run, wait on their own.
+        LimitMet::RunOver => {
+            let too_old =
+                clock::now(&mut *transaction).await? - claimed.created_at >= GIVE_UP_AFTER;
+            let Judgement::Limited(limit) = judge(answer) else {
+                return Ok(false);
+            };
+            if too_old {
+                return Ok(false);
+            }
+            let used = (claimed.attempts - 1).max(0);
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a span of hours is exact as a float"
+            )]
+            let pause = limit.delay_seconds(used) as f64;
+            tracing::warn!(
+                error = text,
+                pause,
+                "an effect met GitHub's limit, it is tried again"
+            );
+            effects::postpone(&mut *transaction, claimed, text, pause).await?;
+        }
+        LimitMet::HardFailure => return Ok(false),
+    }
+    transition::commit(transaction, "effect.limit").await?;
     Ok(true)
 }
 

@@ -26,6 +26,20 @@ const PAGE_LIMIT: usize = 100;
 /// Tokens rotate seldom; a full cache is dropped rather than managed.
 const CACHED_CLIENTS: usize = 256;
 
+/// Turns a refusal into an error that knows the headers of the answer: GitHub tells of its limits there.
+macro_rules! checked {
+    ($response:expr) => {{
+        let response = $response;
+        let headers = match response.status().is_success() {
+            true => http::HeaderMap::new(),
+            false => response.headers().clone(),
+        };
+        octocrab::map_github_error(response)
+            .await
+            .map_err(|error| GithubError::refused(error, &headers))?
+    }};
+}
+
 /// Makes a client per token and keeps it, with its connections.
 pub struct GithubClients {
     base_uri: http::Uri,
@@ -41,7 +55,7 @@ impl GithubClients {
             .map_err(|error: http::uri::InvalidUri| GithubError::Refused {
                 status: http::StatusCode::BAD_REQUEST,
                 message: format!("CODEXK8S_GITHUB_API_BASE_URL: {error}"),
-                rate_limited: false,
+                limit: None,
             })?;
         Ok(Self {
             base_uri,
@@ -84,7 +98,7 @@ pub struct GithubClient(Octocrab);
 impl GithubClient {
     /// One object.
     pub async fn get<T: DeserializeOwned>(&self, route: &str) -> Result<T, GithubError> {
-        let response = octocrab::map_github_error(self.0._get(route).await?).await?;
+        let response = checked!(self.0._get(route).await?);
         parse(&self.0.body_to_string(response).await?)
     }
 
@@ -118,7 +132,7 @@ impl GithubClient {
             route.push_str("&cursor=");
             route.extend(url::form_urlencoded::byte_serialize(cursor.as_bytes()));
         }
-        let response = octocrab::map_github_error(self.0._get(route).await?).await?;
+        let response = checked!(self.0._get(route).await?);
         let header = |name| {
             response
                 .headers()
@@ -144,7 +158,7 @@ impl GithubClient {
         body: &(impl Serialize + Sync),
     ) -> Result<T, GithubError> {
         let write =
-            async { octocrab::map_github_error(self.0._post(route, Some(body)).await?).await };
+            async { Ok::<_, GithubError>(checked!(self.0._post(route, Some(body)).await?)) };
         let response = around(WriteName("create", route), write).await?;
         parse(&self.0.body_to_string(response).await?)
     }
@@ -156,7 +170,7 @@ impl GithubClient {
         body: &(impl Serialize + Sync),
     ) -> Result<T, GithubError> {
         let write =
-            async { octocrab::map_github_error(self.0._patch(route, Some(body)).await?).await };
+            async { Ok::<_, GithubError>(checked!(self.0._patch(route, Some(body)).await?)) };
         let response = around(WriteName("update", route), write).await?;
         parse(&self.0.body_to_string(response).await?)
     }
@@ -164,7 +178,7 @@ impl GithubClient {
     /// Deletes something; what the answer holds does not matter.
     pub async fn delete(&self, route: &str) -> Result<(), GithubError> {
         let write =
-            async { octocrab::map_github_error(self.0._delete(route, None::<&()>).await?).await };
+            async { Ok::<_, GithubError>(checked!(self.0._delete(route, None::<&()>).await?)) };
         around(WriteName("delete", route), write).await?;
         Ok(())
     }

@@ -1,4 +1,5 @@
 //! What a failed call means for whoever wants it done.
+use domain::waits::{Judgement, LimitAnswer, judge};
 use http::StatusCode;
 
 /// Whether doing it again can help.
@@ -19,7 +20,8 @@ pub enum GithubError {
     Refused {
         status: StatusCode,
         message: String,
-        rate_limited: bool,
+        /// What GitHub said of its rate limits, if it was they that refused.
+        limit: Option<Box<LimitAnswer>>,
     },
     #[error("failed to reach GitHub")]
     Unreachable(#[source] Box<octocrab::Error>),
@@ -33,9 +35,7 @@ impl GithubError {
     /// Whether doing it again can help.
     pub fn class(&self) -> FaultClass {
         match self {
-            Self::Refused {
-                rate_limited: true, ..
-            } => FaultClass::Transient,
+            Self::Refused { limit: Some(_), .. } => FaultClass::Transient,
             Self::Refused { status, .. }
                 if *status == StatusCode::NOT_FOUND || *status == StatusCode::GONE =>
             {
@@ -61,9 +61,7 @@ impl GithubError {
     /// `error_code` of `effect.given_up`.
     pub fn code(&self) -> String {
         match self {
-            Self::Refused {
-                rate_limited: true, ..
-            } => "github_rate_limited".to_owned(),
+            Self::Refused { limit: Some(_), .. } => "github_rate_limited".to_owned(),
             Self::Refused { status, .. } => format!("github_{}", status.as_u16()),
             Self::Unreachable(_) => "github_unreachable".to_owned(),
             Self::Shape(_) => "github_unexpected_answer".to_owned(),
@@ -72,20 +70,34 @@ impl GithubError {
     }
 }
 
+impl GithubError {
+    /// What GitHub said of its rate limits, if it was they that refused.
+    pub fn limit(&self) -> Option<&LimitAnswer> {
+        match self {
+            Self::Refused { limit, .. } => limit.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// A refusal with the headers of its answer.
+    pub(super) fn refused(error: octocrab::Error, headers: &http::HeaderMap) -> Self {
+        let octocrab::Error::GitHub { source, .. } = &error else {
+            return error.into();
+        };
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let answer = LimitAnswer::read(source.status_code.as_u16(), &source.message, header);
+        Self::Refused {
+            status: source.status_code,
+            message: source.message.clone(),
+            limit: matches!(judge(&answer), Judgement::Limited(_)).then(|| Box::new(answer)),
+        }
+    }
+}
+
 impl From<octocrab::Error> for GithubError {
     fn from(error: octocrab::Error) -> Self {
         match error {
-            octocrab::Error::GitHub { source, .. } => {
-                let limited = matches!(
-                    source.status_code,
-                    StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
-                ) && source.message.to_ascii_lowercase().contains("rate limit");
-                Self::Refused {
-                    status: source.status_code,
-                    message: source.message.clone(),
-                    rate_limited: limited,
-                }
-            }
+            octocrab::Error::GitHub { .. } => Self::refused(error, &http::HeaderMap::new()),
             other => Self::Unreachable(Box::new(other)),
         }
     }

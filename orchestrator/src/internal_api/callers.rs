@@ -74,28 +74,39 @@ impl RunCaller {
     /// # Errors
     /// 401, also when nothing but the purpose of the token is wrong (G-10).
     pub async fn authenticate(services: &Services, parts: &Parts) -> Result<Self, ApiError> {
-        let claims = match services.run_tokens().decode(bearer(parts)?) {
-            Ok(claims) => claims,
-            Err(RunTokenError::WrongScope(claims)) => {
-                return Err(reject(services, &claims, "wrong_scope").await);
-            }
-            Err(_) => {
-                metrics::counter!("codexk8s_run_token_refused_total").increment(1);
-                return Err(refused());
-            }
-        };
-        let standing = tokens::run_token_standing(services.pool(), claims.run_id).await?;
-        if let Err(reason) = judge(&claims, standing.as_ref()) {
-            return Err(reject(services, &claims, reason).await);
-        }
-        Ok(Self {
+        living_claims(services, parts).await.map(Self::from)
+    }
+}
+
+impl From<RunTokenClaims> for RunCaller {
+    fn from(claims: RunTokenClaims) -> Self {
+        Self {
             run_id: claims.run_id,
             correlation_id: claims.correlation_id,
             project_id: claims.project_id,
             namespace: claims.namespace,
             runtime_mode: claims.runtime_mode,
-        })
+        }
     }
+}
+
+/// What the token of a living run says; one that is wrong in anything is told of, if its signature holds.
+async fn living_claims(services: &Services, parts: &Parts) -> Result<RunTokenClaims, ApiError> {
+    let claims = match services.run_tokens().decode(bearer(parts)?) {
+        Ok(claims) => claims,
+        Err(RunTokenError::WrongScope(claims)) => {
+            return Err(reject(services, &claims, "wrong_scope").await);
+        }
+        Err(_) => {
+            metrics::counter!("codexk8s_run_token_refused_total").increment(1);
+            return Err(refused());
+        }
+    };
+    let standing = tokens::run_token_standing(services.pool(), claims.run_id).await?;
+    if let Err(reason) = judge(&claims, standing.as_ref()) {
+        return Err(reject(services, &claims, reason).await);
+    }
+    Ok(claims)
 }
 
 impl FromRequestParts<Services> for RunCaller {
@@ -105,7 +116,7 @@ impl FromRequestParts<Services> for RunCaller {
         parts: &mut Parts,
         services: &Services,
     ) -> Result<Self, Self::Rejection> {
-        let caller = Self::authenticate(services, parts).await?;
+        let claims = living_claims(services, parts).await?;
         // G-13: the token says which run this is; another one in the path is refused.
         let path = RawPathParams::from_request_parts(parts, services)
             .await
@@ -114,11 +125,14 @@ impl FromRequestParts<Services> for RunCaller {
             .iter()
             .find(|(name, _)| *name == "run_id")
             .map(|(_, value)| value);
-        if named.and_then(|value| value.parse().ok()) != Some(caller.run_id) {
-            return Err(ApiError::forbidden("this token belongs to another run")
-                .with("reason", "identity_mismatch"));
+        if named.and_then(|value| value.parse().ok()) != Some(claims.run_id) {
+            let reason = "identity_mismatch";
+            record_rejection(services, &claims, reason).await?;
+            return Err(
+                ApiError::forbidden("this token belongs to another run").with("reason", reason)
+            );
         }
-        Ok(caller)
+        Ok(Self::from(claims))
     }
 }
 
@@ -149,6 +163,18 @@ fn judge(claims: &RunTokenClaims, standing: Option<&RunTokenStanding>) -> Result
 }
 
 async fn reject(services: &Services, claims: &RunTokenClaims, reason: &str) -> ApiError {
+    match record_rejection(services, claims, reason).await {
+        Ok(()) => refused(),
+        Err(error) => error,
+    }
+}
+
+/// `mcp.auth.rejected`.
+async fn record_rejection(
+    services: &Services,
+    claims: &RunTokenClaims,
+    reason: &str,
+) -> Result<(), ApiError> {
     let payload = McpAccessPayload {
         reason: Some(reason.to_owned()),
         token_id: Some(claims.jti.to_string()),
@@ -161,14 +187,9 @@ async fn reject(services: &Services, claims: &RunTokenClaims, reason: &str) -> A
     )
     .run(RunId(claims.run_id))
     .project(claims.project_id.map(ProjectId));
-    let recorded = async {
-        let mut connection = services.pool().acquire().await?;
-        events::insert(&mut connection, &record).await
-    };
-    match recorded.await {
-        Ok(_) => refused(),
-        Err(error) => error.into(),
-    }
+    let mut connection = services.pool().acquire().await?;
+    events::insert(&mut connection, &record).await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod seeds;
 mod session;
 mod session_checksum;
 mod threads;
+mod waits;
 
 pub use callers::{RunCaller, ServiceCaller};
 pub use router::{ROUTES, router};

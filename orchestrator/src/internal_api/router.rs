@@ -4,13 +4,13 @@ use axum::routing::{get, post, put};
 
 use super::{
     context, credentials, deliveries, discussion, environment, run_events, run_logs, session,
-    threads,
+    threads, waits,
 };
 use crate::http_api::unknown_method;
 use crate::staff::Services;
 
 /// Every route of this module, for tests and documentation.
-pub const ROUTES: [(&str, &str); 13] = [
+pub const ROUTES: [(&str, &str); 15] = [
     ("POST", "/internal/v1/runs/{run_id}/mcp-token"),
     ("PUT", "/internal/v1/runs/{run_id}/credentials-owner"),
     ("POST", "/internal/v1/runs/{run_id}/environment"),
@@ -23,6 +23,8 @@ pub const ROUTES: [(&str, &str); 13] = [
     ("POST", "/internal/v1/runs/{run_id}/events"),
     ("POST", "/internal/v1/runs/{run_id}/logs"),
     ("POST", "/internal/v1/runs/{run_id}/token-usage"),
+    ("GET", "/internal/v1/runs/{run_id}/resume-payload"),
+    ("POST", "/internal/v1/runs/{run_id}/github-limit"),
     ("GET", "/internal/v1/webhook-deliveries/{delivery_id}"),
 ];
 
@@ -59,6 +61,14 @@ pub fn router(services: Services) -> Router {
         .route(
             "/internal/v1/runs/{run_id}/token-usage",
             post(run_logs::usage),
+        )
+        .route(
+            "/internal/v1/runs/{run_id}/resume-payload",
+            get(waits::resume_payload),
+        )
+        .route(
+            "/internal/v1/runs/{run_id}/github-limit",
+            post(waits::github_limit),
         )
         .route(
             "/internal/v1/webhook-deliveries/{delivery_id}",

@@ -29,6 +29,7 @@ mod sign_in;
 mod state;
 mod thread_requests;
 mod users;
+mod wait_queue;
 
 pub use body::{JsonBody, parse as parse_body, read as read_body};
 pub use principal::{AuthMethod, FORWARDED_ADDRESS_HEADER, Principal, bearer_value};

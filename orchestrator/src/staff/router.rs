@@ -10,12 +10,12 @@ use super::state::Services;
 use super::{
     agents, cancel, deliveries, evidence, github_tokens, labels, launch_profile, members,
     namespaces, next_steps, personal_tokens, projects, repositories, run_events, run_logs, runs,
-    sign_in, users,
+    sign_in, users, wait_queue,
 };
 use crate::http_api::{unknown_method, unknown_route};
 
 /// Every route with its methods, relative to `/api/v1`; `docs/openapi/staff.yaml` lists the same.
-pub const ROUTES: [(&str, &[Method]); 32] = [
+pub const ROUTES: [(&str, &[Method]); 34] = [
     ("/auth/token", &[Method::POST]),
     ("/auth/me", &[Method::GET]),
     ("/auth/logout", &[Method::POST]),
@@ -59,8 +59,13 @@ pub const ROUTES: [(&str, &[Method]); 32] = [
     ),
     ("/staff/runs", &[Method::GET]),
     ("/staff/runs/jobs", &[Method::GET]),
+    ("/staff/runs/waits", &[Method::GET]),
     ("/staff/runs/{run_id}", &[Method::GET]),
     ("/staff/runs/{run_id}/cancel", &[Method::POST]),
+    (
+        "/staff/runs/{run_id}/github-waits/{wait_id}/resume",
+        &[Method::POST],
+    ),
     ("/staff/runs/{run_id}/namespace", &[Method::DELETE]),
     ("/staff/runs/{run_id}/events", &[Method::GET]),
     ("/staff/runs/{run_id}/logs", &[Method::GET]),
@@ -126,8 +131,13 @@ pub fn router(services: Services) -> Router {
         ),
         ("/staff/runs".into(), get(runs::list)),
         ("/staff/runs/jobs".into(), get(runs::jobs)),
+        ("/staff/runs/waits".into(), get(wait_queue::list)),
         (run.into(), get(runs::show)),
         (format!("{run}/cancel"), post(cancel::cancel)),
+        (
+            format!("{run}/github-waits/{{wait_id}}/resume"),
+            post(wait_queue::resume_after_limit),
+        ),
         (format!("{run}/namespace"), delete(namespaces::delete)),
         (format!("{run}/events"), get(run_events::list)),
         (format!("{run}/logs"), get(run_logs::show)),

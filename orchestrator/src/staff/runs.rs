@@ -29,7 +29,7 @@ fn statuses() -> Vec<&'static str> {
 }
 
 /// Takes the filters of the run lists; what is not known is refused (DA-5, DA-6).
-fn filter(query: &mut Query, principal: &Principal) -> Result<RunFilter, ApiError> {
+pub(super) fn filter(query: &mut Query, principal: &Principal) -> Result<RunFilter, ApiError> {
     let wait_state = query
         .one_of("wait_state", &WAIT_STATES)?
         .map(|state| state.trim_start_matches("waiting_").to_owned());
@@ -48,13 +48,16 @@ fn filter(query: &mut Query, principal: &Principal) -> Result<RunFilter, ApiErro
         q: query.text("q")?,
         include_deploy: query.parsed("include_deploy")?.unwrap_or(false),
         with_job: false,
+        waits_only: false,
+        wait_reason: None,
+        older_than: None,
         id: None,
         member: (!principal.user.is_platform_admin).then_some(principal.user.id),
     })
 }
 
 /// Adds what is derived rather than stored.
-fn present(services: &Services, run: &RunView) -> Result<Value, ApiError> {
+pub(super) fn present(services: &Services, run: &RunView) -> Result<Value, ApiError> {
     let mut value = serde_json::to_value(run).map_err(|error| ApiError::internal(&error))?;
     let web = services.config().github.git_base_url.as_str();
     let link = |kind: &str, number: Option<i32>| {

@@ -10,6 +10,15 @@ pub const LEASE_SECONDS: f64 = 60.0;
 /// Claims take turns under this advisory lock, so that each sees the leases of the one before.
 const CLAIM_LOCK: i64 = 0x6566_6665_6374_7331;
 
+/// Calls of GitHub for a run whose limit is being waited out: they would only be refused like the first (R-167).
+macro_rules! awaits_limit {
+    () => {
+        "(e.kind IN ('status_comment', 'add_label', 'remove_label', 'create_comment', 'add_reaction') AND EXISTS (
+             SELECT 1 FROM github_rate_limit_waits w WHERE w.run_id = e.run_id AND w.contour_kind = 'platform_pat'
+                 AND w.state IN ('open', 'auto_resume_scheduled', 'manual_action_required')))"
+    };
+}
+
 /// What a plan belongs to.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct EffectOwner<'a> {
@@ -113,7 +122,7 @@ pub async fn claim(
         .bind(CLAIM_LOCK)
         .execute(&mut *connection)
         .await?;
-    let mut claimed: Vec<ClaimedEffect> = sqlx::query_as(
+    let mut claimed: Vec<ClaimedEffect> = sqlx::query_as(concat!(
         "UPDATE outbox_effects SET lease_owner = $1, lease_until = platform_now() + make_interval(secs => $2),
              attempts = attempts + 1, fence = fence + 1
          WHERE id IN (
@@ -125,9 +134,11 @@ pub async fn claim(
                    SELECT 1 FROM outbox_effects o WHERE o.run_id = e.run_id AND o.kind = e.kind AND o.id <> e.id
                      AND o.state = 'pending'
                      AND (o.lease_until > platform_now() OR (o.id < e.id AND o.next_attempt_at <= platform_now()))))
-             ORDER BY e.id LIMIT $3 FOR UPDATE OF e SKIP LOCKED)
+               AND NOT ",
+        awaits_limit!(),
+        " ORDER BY e.id LIMIT $3 FOR UPDATE OF e SKIP LOCKED)
          RETURNING id, idempotency_key, kind, delivery_id, run_id, project_id, payload, attempts, fence, created_at",
-    )
+    ))
     .bind(owner)
     .bind(LEASE_SECONDS)
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -254,12 +265,36 @@ pub async fn states(
 
 /// Seconds until the next effect is due, if any waits.
 pub async fn seconds_until_due(executor: impl PgExecutor<'_>) -> Result<Option<f64>, sqlx::Error> {
-    sqlx::query_scalar(
+    sqlx::query_scalar(concat!(
         "SELECT extract(epoch FROM min(greatest(e.next_attempt_at, coalesce(e.lease_until, e.next_attempt_at))) - platform_now())::float8
          FROM outbox_effects e
          WHERE e.state = 'pending'
-           AND (e.after_id IS NULL OR EXISTS (SELECT 1 FROM outbox_effects a WHERE a.id = e.after_id AND a.state = 'done'))",
-    )
+           AND (e.after_id IS NULL OR EXISTS (SELECT 1 FROM outbox_effects a WHERE a.id = e.after_id AND a.state = 'done'))
+           AND NOT ",
+        awaits_limit!()
+    ))
     .fetch_one(executor)
     .await
+}
+
+/// Gives an effect back until the limit of its run is over; none: until staff says so (R-167, R-170). It
+/// does not come before its turn, since the run's wait holds it.
+pub async fn await_limit(
+    connection: &mut PgConnection,
+    effect: &ClaimedEffect,
+    error: &str,
+    not_before: Option<DateTime<Utc>>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE outbox_effects SET lease_owner = NULL, lease_until = NULL, last_error = $3,
+             next_attempt_at = coalesce($4, platform_now())
+         WHERE id = $1 AND fence = $2 AND state = 'pending'",
+    )
+    .bind(effect.id)
+    .bind(effect.fence)
+    .bind(error.replace('\0', "\u{fffd}"))
+    .bind(not_before)
+    .execute(connection)
+    .await?;
+    Ok(())
 }

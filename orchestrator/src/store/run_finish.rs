@@ -108,7 +108,7 @@ pub fn is_waiting(status: &str) -> bool {
     status.starts_with("waiting_")
 }
 
-/// Frees the slot of a run whose agent ended while a wait is open.
+/// Frees the slot of a run whose agent ended while a wait is open, and remembers that it did.
 pub async fn park_waiting_run(
     conn: &mut PgConnection,
     run_id: Uuid,
@@ -124,6 +124,10 @@ pub async fn park_waiting_run(
     .await?;
     if owned.is_some() {
         super::slots::release(conn, run_id).await?;
+        sqlx::query("UPDATE agent_runs SET parked_at = platform_now() WHERE id = $1")
+            .bind(run_id)
+            .execute(conn)
+            .await?;
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 const HISTORY_LIMIT: i64 = 50;
 
 /// Columns of a run with what its events add; the caller appends the condition.
-const COLUMNS: &str = "SELECT r.id, r.correlation_id, r.project_id, r.repository_full_name, r.status, r.trigger_source, r.trigger_kind, r.trigger_label,
+const COLUMNS: &str = "SELECT r.id, r.correlation_id, r.project_id, r.repository_full_name, r.status, run_source(r) AS trigger_source, r.trigger_kind, r.trigger_label,
         r.agent_key, r.discussion_mode, r.deploy_only, r.issue_number::bigint AS issue_number,
         coalesce(r.pr_number::bigint, (pr.payload ->> 'pr_number')::bigint) AS pr_number,
         coalesce(r.runtime_mode, r.run_payload #>> '{runtime,mode}') AS runtime_mode,

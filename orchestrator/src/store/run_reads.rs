@@ -141,6 +141,8 @@ pub struct RunView {
     pub wait_target: Option<Value>,
     pub wait_since: Option<DateTime<Utc>>,
     pub wait_deadline_at: Option<DateTime<Utc>>,
+    /// The wait in words, where its reason leaves a question open.
+    pub wait_text: Option<String>,
     pub last_heartbeat_at: Option<DateTime<Utc>>,
     pub state_version: i64,
     pub created_at: DateTime<Utc>,
@@ -165,6 +167,11 @@ pub struct RunFilter {
     pub q: Option<String>,
     pub include_deploy: bool,
     pub with_job: bool,
+    /// Waiting runs, and pending ones that are known to wait for something (DA-7).
+    pub waits_only: bool,
+    pub wait_reason: Option<String>,
+    /// Has waited at least so many seconds.
+    pub older_than: Option<i64>,
     pub id: Option<Uuid>,
     /// The reader, unless they are a platform admin (DU-14).
     pub member: Option<Uuid>,
@@ -180,7 +187,13 @@ const RUN_COLUMNS: &str = "SELECT r.id, r.correlation_id, r.project_id, COALESCE
     CASE WHEN s.wait_state IS NOT NULL THEN 'waiting_' || s.wait_state END AS wait_state, r.wait_reason,
     CASE WHEN r.wait_target_kind IS NOT NULL
          THEN jsonb_build_object('kind', r.wait_target_kind, 'ref', r.wait_target_ref) END AS wait_target,
-    s.wait_since, r.wait_deadline_at, s.last_heartbeat_at, r.state_version, r.created_at, r.started_at, r.finished_at ";
+    s.wait_since, r.wait_deadline_at,
+    (SELECT CASE WHEN w.state = 'manual_action_required'
+            THEN 'Manual action required: GitHub''s limit was met by each attempt, staff lets it go on'
+            ELSE 'Goes on by itself when GitHub''s limit is over' END
+     FROM github_rate_limit_waits w
+     WHERE r.wait_target_kind = 'github_rate_limit_wait' AND w.id::text = r.wait_target_ref) AS wait_text,
+    s.last_heartbeat_at, r.state_version, r.created_at, r.started_at, r.finished_at ";
 
 const RUN_SOURCE: &str = " FROM agent_runs r
     LEFT JOIN projects p ON p.id = r.project_id
@@ -216,6 +229,17 @@ fn push_filter(builder: &mut QueryBuilder<Postgres>, filter: &RunFilter) {
     }
     if !filter.include_deploy {
         builder.push(" AND NOT r.deploy_only");
+    }
+    equal!(filter.wait_reason, " AND r.wait_reason = ");
+    if let Some(seconds) = filter.older_than {
+        builder
+            .push(" AND coalesce(s.wait_since, r.created_at) <= platform_now() - interval '1 second' * ")
+            .push_bind(seconds);
+    }
+    if filter.waits_only {
+        builder.push(
+            " AND (r.status LIKE 'waiting\\_%' OR (r.status = 'pending' AND r.queue_reason IS NOT NULL))",
+        );
     }
     if filter.with_job {
         builder.push(" AND r.job_name IS NOT NULL");

@@ -35,7 +35,7 @@ pub struct WorkerRun {
     pub project_id: Option<Uuid>,
     /// State.
     pub status: String,
-    /// What started it.
+    /// What started it, or the run that it goes on from (R-24).
     pub trigger_source: String,
     /// Kind.
     pub trigger_kind: String,
@@ -69,6 +69,8 @@ pub struct WorkerRun {
     pub started_at: Option<DateTime<Utc>>,
     /// Slot, if it leases one.
     pub slot_no: Option<i32>,
+    /// Its agent has ended while a wait is open (R-24).
+    pub is_parked: bool,
     /// Its budget is used up (R-21).
     pub timed_out: bool,
     /// Unpaused or not, how long ago it was claimed.
@@ -77,10 +79,10 @@ pub struct WorkerRun {
 
 macro_rules! worker_run_columns {
     () => {
-        "r.id, r.correlation_id, r.project_id, r.status, r.trigger_source, r.trigger_kind, r.trigger_label,
+        "r.id, r.correlation_id, r.project_id, r.status, run_source(r) AS trigger_source, r.trigger_kind, r.trigger_label,
          r.discussion_mode, r.repository_full_name, r.issue_number, r.pr_number, r.agent_key, r.runtime_mode, r.target_env,
          r.namespace, r.job_name, r.job_namespace, r.run_payload - 'raw_payload' AS run_payload, r.deploy_only, r.started_at,
-         (SELECT s.slot_no FROM slots s WHERE s.lease_owner = r.id::text) AS slot_no,
+         (SELECT s.slot_no FROM slots s WHERE s.lease_owner = r.id::text) AS slot_no, r.parked_at IS NOT NULL AS is_parked,
          coalesce(NOT r.timeout_paused AND r.timeout_at <= platform_now(), false) AS timed_out,
          coalesce(extract(epoch FROM platform_now() - r.started_at)::bigint, 0) AS age_seconds"
     };
@@ -171,7 +173,7 @@ pub async fn claim_next(
     sqlx::query(
         "UPDATE agent_runs SET status = 'running', queue_reason = NULL, lease_owner = $2, lease_until = platform_now() + $3,
              started_at = coalesce(started_at, platform_now()),
-             timeout_at = coalesce(timeout_at, platform_now() + $4),
+             timeout_at = coalesce(timeout_at, platform_now() + coalesce(timeout_remaining, $4)), timeout_remaining = NULL,
              runtime_mode = coalesce(runtime_mode, run_payload #>> '{runtime,mode}'),
              target_env = coalesce(target_env, run_payload #>> '{runtime,target_env}')
          WHERE id = $1",
@@ -517,7 +519,7 @@ pub struct RunSummary {
 pub async fn summary(conn: &mut PgConnection, run_id: Uuid) -> sqlx::Result<Option<RunSummary>> {
     sqlx::query_as(
         "SELECT r.id, r.correlation_id, r.project_id, r.status, r.repository_full_name, r.issue_number, r.pr_number,
-                r.trigger_source,
+                run_source(r) AS trigger_source,
                 EXISTS (SELECT 1 FROM runtime_deploy_tasks t WHERE t.run_id = r.id AND t.status IN ('pending', 'running')) AS deploy_active
          FROM agent_runs r WHERE r.id = $1",
     )

@@ -10,6 +10,7 @@ mod control_plane;
 mod debug_hold;
 mod environment;
 pub mod finish;
+mod github_waits;
 mod hygiene;
 mod in_flight;
 pub mod journal;

@@ -20,6 +20,8 @@ use uuid::Uuid;
 
 /// The runner ends with it when a precondition does not hold.
 const EXIT_FAILED_PRECONDITION: i32 = 42;
+/// Kubernetes' word for a Job that its backstop ended.
+const JOB_DEADLINE_REASON: &str = "DeadlineExceeded";
 /// How long a Job may be missing before its run fails.
 const JOB_MISSING_SECONDS: i64 = 30 * 60 + 5;
 /// A namespace lease is pushed once it lags by this much: pushing it on every wake-up would only load the API server.
@@ -80,6 +82,10 @@ pub fn drive(
     observations: &HashMap<Uuid, RunObservation>,
 ) {
     if ctx.app.conduct.acting(&run.repository_full_name) == Acting::NotAtAll {
+        return;
+    }
+    if run.is_parked && run_finish::is_waiting(&run.status) {
+        // Only the end of its wait moves it.
         return;
     }
     let seen = observations.get(&run.id).cloned();
@@ -154,12 +160,19 @@ async fn step(
         )
         .await
         .map(drop),
+        // A wait may outlast what Kubernetes lets a Job run.
+        RunObservation::Failed(failure)
+            if run_finish::is_waiting(&run.status) && failure.reason == JOB_DEADLINE_REASON =>
+        {
+            park(ctx, &run).await
+        }
         RunObservation::Failed(failure) => finish_failed(ctx, &run, failure).await,
         RunObservation::Active { .. } | RunObservation::Absent if run.timed_out => {
             time_out(ctx, &run).await
         }
         RunObservation::Active { .. } => Ok(()),
-        RunObservation::Absent if run_finish::is_waiting(&run.status) => Ok(()),
+        // Its Job has ended and was deleted before anybody saw that it had.
+        RunObservation::Absent if run_finish::is_waiting(&run.status) => park(ctx, &run).await,
         RunObservation::Absent => missing_job(ctx, &run).await,
     }
 }
@@ -296,7 +309,7 @@ async fn time_out(ctx: &WorkerContext, run: &WorkerRun) -> Result<(), LaunchErro
 
 /// The agent accepted a wait and ended: the run keeps its status and gives its slot back.
 async fn park(ctx: &WorkerContext, run: &WorkerRun) -> Result<(), LaunchError> {
-    if run.slot_no.is_none() {
+    if run.is_parked {
         return Ok(());
     }
     let mut tx = ctx.begin().await?;

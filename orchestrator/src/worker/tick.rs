@@ -1,10 +1,10 @@
-//! One pass in the fixed order of R-2: release stale leases, reconcile, sweep, launch. Interaction deliveries and
-//! GitHub waits come between reconcile and sweep as soon as they exist. A failing stage ends the pass.
+//! One pass in the fixed order of R-2: release stale leases, reconcile, due waits for GitHub, sweep, launch. Interaction
+//! deliveries come before the waits as soon as they exist. A failing stage ends the pass.
 
 use super::context::{WorkerContext, WorkerError};
 use super::journal::{self, Subject};
 use super::sweep::Command;
-use super::{hygiene, leases, reconcile, sweep};
+use super::{github_waits, hygiene, leases, reconcile, sweep};
 use crate::store::{runs, slots};
 use crate::transition;
 use domain::audit::{AuditEvent, HygieneLeakPayload};
@@ -32,6 +32,7 @@ pub async fn tick(ctx: &Arc<WorkerContext>, cause: Cause) -> Result<bool, Worker
     if cause == Cause::Periodic {
         reconcile::delete_outlived_jobs(ctx).await?;
     }
+    github_waits::try_due(ctx).await?;
     sweep_namespaces(ctx, cause).await?;
     launch_pending(ctx).await
 }

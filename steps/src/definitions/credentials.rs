@@ -19,7 +19,10 @@ use crate::{
 const SHORTEST_SECRET: usize = 8;
 
 /// Values in the Secrets of a namespace, by the names of Secret and key.
-async fn values_in(world: &GateWorld, namespace: &str) -> anyhow::Result<Vec<(String, String)>> {
+pub async fn values_in(
+    world: &GateWorld,
+    namespace: &str,
+) -> anyhow::Result<Vec<(String, String)>> {
     let secrets: Api<Secret> = Api::namespaced(world.gate.kube.clone(), namespace);
     let secrets = secrets
         .list(&ListParams::default())

@@ -7,7 +7,8 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Path as RoutePath, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -38,6 +39,14 @@ pub struct Seen {
     pub unavailable: usize,
     /// So many snapshots are refused as stale.
     pub conflicts: usize,
+    /// So many new pull requests meet GitHub's limit.
+    pub limited: usize,
+    /// What was told of GitHub's limit.
+    pub limits: Vec<Value>,
+    /// Nobody waits a limit out.
+    pub limits_are_failures: bool,
+    /// How the wait ended after which the run goes on.
+    pub resume_payload: Option<Value>,
 }
 
 #[derive(Clone)]
@@ -165,13 +174,42 @@ async fn create_pull(
     State(doubles): State<Doubles>,
     RoutePath((owner, name)): RoutePath<(String, String)>,
     Json(mut body): Json<Value>,
-) -> (StatusCode, Json<Value>) {
+) -> (StatusCode, HeaderMap, Json<Value>) {
     let mut seen = doubles.seen.lock().unwrap();
+    if seen.limited > 0 {
+        seen.limited -= 1;
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("60"))]);
+        let message = "You have exceeded a secondary rate limit.";
+        return (
+            StatusCode::FORBIDDEN,
+            headers,
+            Json(json!({"message": message})),
+        );
+    }
     let number = seen.pulls.len() + 10;
     body["number"] = json!(number);
     body["html_url"] = json!(format!("https://example.test/{owner}/{name}/pull/{number}"));
     seen.pulls.push(body.clone());
-    (StatusCode::CREATED, Json(body))
+    (StatusCode::CREATED, HeaderMap::new(), Json(body))
+}
+
+async fn github_limit(State(doubles): State<Doubles>, Json(body): Json<Value>) -> Json<Value> {
+    let mut seen = doubles.seen.lock().unwrap();
+    seen.limits.push(body);
+    Json(match seen.limits_are_failures {
+        true => json!({"outcome": "hard_failure"}),
+        false => json!({"outcome": "waiting"}),
+    })
+}
+
+async fn resume_payload(State(doubles): State<Doubles>) -> (StatusCode, Json<Value>) {
+    match doubles.seen.lock().unwrap().resume_payload.clone() {
+        Some(payload) => (StatusCode::OK, Json(payload)),
+        None => (
+            StatusCode::NOT_FOUND,
+            Json(json!({"code": "not_found", "message": "none"})),
+        ),
+    }
 }
 
 async fn discussion(State(doubles): State<Doubles>) -> Json<Value> {
@@ -274,6 +312,14 @@ impl World {
             .route(
                 &format!("/internal/v1/runs/{RUN_ID}/token-usage"),
                 post(token_usage),
+            )
+            .route(
+                &format!("/internal/v1/runs/{RUN_ID}/github-limit"),
+                post(github_limit),
+            )
+            .route(
+                &format!("/internal/v1/runs/{RUN_ID}/resume-payload"),
+                get(resume_payload),
             )
             .route(
                 "/api/v3/repos/{owner}/{name}/pulls",

@@ -6,6 +6,7 @@ mod story;
 
 use std::path::{Path, PathBuf};
 
+use domain::waits::LimitAnswer;
 use serde_json::Value;
 
 use super::config::{AdapterKind, AgentConfig};
@@ -42,6 +43,13 @@ pub(super) enum AdapterError {
     /// A step went wrong.
     #[error("step {number} of the story failed: {reason}")]
     Step { number: usize, reason: String },
+    /// What the agent did met GitHub's rate limit.
+    #[error("the agent met GitHub's rate limit: {}", .answer.message)]
+    GitHubLimit {
+        answer: Box<LimitAnswer>,
+        /// The session so far, where the agent does not keep it itself.
+        state: Option<Value>,
+    },
     /// The agent ended by itself with a code.
     #[error("the agent ended with exit code {0}")]
     Exited(i32),
@@ -62,6 +70,8 @@ pub(super) struct Task<'a> {
     pub(super) output: &'a Output,
     pub(super) control_plane: &'a ControlPlane,
     pub(super) namespace: Option<&'a str>,
+    /// Kind of the wait after which the run goes on, if it does.
+    pub(super) resumed_after: Option<&'a str>,
     /// What people said that this turn answers; none outside of a discussion.
     pub(super) remarks: &'a [Remark],
 }

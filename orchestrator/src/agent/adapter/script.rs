@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use domain::comments::result_marker;
+use domain::waits::LimitAnswer;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -47,6 +48,9 @@ pub(super) async fn run(task: &Task<'_>) -> Result<Work, AdapterError> {
         "agent",
         &format!("session {} on branch {}", task.session_id, task.branch),
     );
+    if let Some(kind) = task.resumed_after {
+        task.output.line("agent", &format!("goes on after {kind}"));
+    }
     tracing::debug!(
         prompt_bytes = task.prompt.len(),
         steps = story.steps.len(),
@@ -61,6 +65,10 @@ pub(super) async fn run(task: &Task<'_>) -> Result<Work, AdapterError> {
                     reason,
                 },
                 Stop::Exited(code) => AdapterError::Exited(code),
+                Stop::Limited(answer) => AdapterError::GitHubLimit {
+                    answer,
+                    state: Some(state(task)),
+                },
             })?;
     }
     let told = story.report.clone().unwrap_or_default();
@@ -152,6 +160,7 @@ fn state(task: &Task<'_>) -> Value {
 enum Stop {
     Failed(String),
     Exited(i32),
+    Limited(Box<LimitAnswer>),
 }
 
 async fn play(task: &Task<'_>, step: &Step, variables: &[(&str, String)]) -> Result<(), Stop> {
@@ -233,7 +242,15 @@ async fn submit_review(task: &Task<'_>, text: &str) -> Result<(), Stop> {
     };
     submitted
         .await
-        .map_err(|error: AgentError| Stop::Failed(error.to_string()))
+        .map_err(|error: AgentError| match error.limit() {
+            Some(answer) => Stop::Limited(Box::new(answer)),
+            None => Stop::Failed(error.to_string()),
+        })
+}
+
+fn output_of(output: &std::process::Output) -> String {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
 }
 
 async fn run_command(task: &Task<'_>, words: &[String]) -> Result<(), Stop> {
@@ -259,6 +276,8 @@ async fn run_command(task: &Task<'_>, words: &[String]) -> Result<(), Stop> {
         .text("agent", &String::from_utf8_lossy(&output.stderr));
     if output.status.success() {
         Ok(())
+    } else if let Some(answer) = LimitAnswer::in_output(&output_of(&output)) {
+        Err(Stop::Limited(Box::new(answer)))
     } else {
         Err(Stop::Failed(format!(
             "\"{program}\" ended with {}",

@@ -1,6 +1,7 @@
 //! Why an effect did not happen, and whether another attempt can help (D-31).
 use crate::github::{AccessError, FaultClass, GithubError};
 use crate::store::effects::EffectInsertError;
+use domain::waits::LimitAnswer;
 
 /// A failed attempt.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,14 @@ impl EffectError {
             | Self::Kubernetes(_)
             | Self::NoCluster
             | Self::TimedOut => false,
+        }
+    }
+
+    /// What GitHub said of its rate limits, if it was they that refused.
+    pub fn limit(&self) -> Option<&LimitAnswer> {
+        match self {
+            Self::Github(error) | Self::Access(AccessError::Github(error)) => error.limit(),
+            _ => None,
         }
     }
 

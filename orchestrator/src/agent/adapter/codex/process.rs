@@ -2,8 +2,10 @@
 
 use std::process::Stdio;
 
+use domain::waits::LimitAnswer;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
+use tokio::sync::Notify;
 
 use super::events::{Event, Item, Usage};
 use super::home::Home;
@@ -19,6 +21,7 @@ pub(super) struct Turn {
     pub(super) last_message: Option<String>,
     pub(super) usage: Usage,
     failure: Option<String>,
+    limit: Option<LimitAnswer>,
 }
 
 impl Turn {
@@ -64,11 +67,34 @@ impl Turn {
             drop(stdin);
             asked
         };
-        let (asked, (), ()) = tokio::join!(
-            ask,
-            each_line(stdout, |line| turn.take(task, line)),
-            each_line(stderr, |line| task.output.line("agent", line)),
-        );
+        let limited = Notify::new();
+        let talk = async {
+            tokio::join!(
+                ask,
+                each_line(stdout, |line| {
+                    turn.take(task, line);
+                    if turn.limit.is_some() {
+                        limited.notify_one();
+                    }
+                }),
+                each_line(stderr, |line| task.output.line("agent", line)),
+            )
+        };
+        let asked = tokio::select! {
+            (asked, (), ()) = talk => Some(asked),
+            // A model that sees the refusal would only ask again.
+            () = limited.notified() => None,
+        };
+        if let Some(answer) = turn.limit.take() {
+            child
+                .kill()
+                .await
+                .map_err(|error| failed("could not be stopped", &error))?;
+            return Err(AdapterError::GitHubLimit {
+                answer: Box::new(answer),
+                state: None,
+            });
+        }
         let status = child
             .wait()
             .await
@@ -79,7 +105,9 @@ impl Turn {
                 .unwrap_or_else(|| "it said nothing of why".to_owned());
             return Err(failed(&format!("ended with {status}"), &reason));
         }
-        asked.map_err(|error| failed("did not read its prompt", &error))?;
+        if let Some(Err(error)) = asked {
+            return Err(failed("did not read its prompt", &error));
+        }
         Ok(turn)
     }
 
@@ -99,6 +127,14 @@ impl Turn {
             Event::TurnCompleted { usage } => self.usage = usage,
             Event::TurnFailed { error } => self.failure = Some(error.message),
             Event::Error { message } => self.failure = Some(message),
+            Event::ItemCompleted {
+                item:
+                    Item::CommandExecution {
+                        aggregated_output,
+                        exit_code: Some(1..),
+                        ..
+                    },
+            } => self.limit = LimitAnswer::in_output(&aggregated_output),
             Event::ItemCompleted { .. } | Event::Other => {}
         }
     }
