@@ -20,6 +20,9 @@ const TRUNCATED: &str = "[output truncated]\n";
 pub(super) struct Output {
     redactor: Arc<Redactor>,
     streams: Arc<Mutex<HashMap<&'static str, Stream>>>,
+    /// What is being sent: whoever was stopped in the middle of it leaves it to the next, and the control plane stores a
+    /// part that comes twice once (D-26).
+    sending: Arc<Mutex<Option<Chunk>>>,
     grown: Arc<Notify>,
 }
 
@@ -31,6 +34,7 @@ struct Stream {
     truncated: bool,
 }
 
+#[derive(Debug, Clone)]
 struct Chunk {
     stream: &'static str,
     seq: u64,
@@ -43,6 +47,7 @@ impl Output {
         Self {
             redactor: Arc::new(redactor),
             streams: Arc::default(),
+            sending: Arc::default(),
             grown: Arc::default(),
         }
     }
@@ -103,14 +108,27 @@ impl Output {
 
     /// Sends everything that is pending. Lost output does not fail a run.
     pub(super) async fn flush(&self, control_plane: &ControlPlane) {
-        while let Some(chunk) = self.next_chunk() {
+        while let Some(chunk) = self.chunk_to_send() {
             if let Err(error) = control_plane
                 .log(chunk.stream, chunk.seq, &chunk.text)
                 .await
             {
                 tracing::warn!(%error, "a part of the output was not stored");
             }
+            self.sending().take();
         }
+    }
+
+    fn chunk_to_send(&self) -> Option<Chunk> {
+        let mut sending = self.sending();
+        if sending.is_none() {
+            *sending = self.next_chunk();
+        }
+        sending.clone()
+    }
+
+    fn sending(&self) -> std::sync::MutexGuard<'_, Option<Chunk>> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends output while it grows, until dropped.
@@ -136,6 +154,19 @@ mod tests {
         output.line("agent", "the token is bot-token-value.");
         let chunk = output.next_chunk().expect("a chunk");
         assert_eq!(chunk.text, "the token is [REDACTED].\n");
+    }
+
+    #[test]
+    fn what_was_being_sent_when_its_sender_stopped_is_sent_by_the_next() {
+        let output = output();
+        output.line("agent", "one");
+        let first = output.chunk_to_send().expect("a chunk");
+        output.line("agent", "two");
+        let again = output.chunk_to_send().expect("the same chunk");
+        assert_eq!((again.seq, again.text), (first.seq, first.text));
+        output.sending().take();
+        let next = output.chunk_to_send().expect("the next chunk");
+        assert_eq!((next.seq, next.text.as_str()), (1, "two\n"));
     }
 
     #[test]

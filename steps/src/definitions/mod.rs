@@ -42,5 +42,6 @@ pub mod states;
 pub mod sweeps;
 pub mod terminating;
 pub mod time;
+pub mod wait_queue;
 pub mod walks;
 pub mod workers;
