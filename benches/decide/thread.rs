@@ -1,6 +1,5 @@
 //! An Issue with a pull request and many runs behind it, and deliveries about them.
 
-
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::decide::{Undecided, decide};
 use domain::events::{self, Event};
