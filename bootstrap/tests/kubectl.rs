@@ -3,12 +3,16 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use bootstrap::progress::Silent;
 use bootstrap::{EmbeddedTarget, UpOptions};
 
 /// Objects of the day: a Deployment, a Job that succeeds, one that never does, and a CronJob.
 const DAY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kubectl/day.yaml");
+
+/// Longest wait until the first Pod of the day runs.
+const BEGIN_DEADLINE: Duration = Duration::from_secs(60);
 
 /// kubectl with the administrator's kubeconfig, in one namespace.
 struct Kubectl {
@@ -63,6 +67,23 @@ impl Kubectl {
             plain(expected.trim()),
             "kubectl {arguments}"
         );
+    }
+
+    /// Waits until the Pod of a Job has begun: as with any kubelet there is no log to ask for before that.
+    #[track_caller]
+    fn begins(&self, job: &str) {
+        let states = format!(
+            "get pods -l job-name={job} -o jsonpath={{.items[*].status.containerStatuses[*].state}}"
+        );
+        let asked = Instant::now();
+        let mut seen = String::new();
+        while !seen.contains("startedAt") {
+            assert!(
+                asked.elapsed() < BEGIN_DEADLINE,
+                "job {job} has not begun: {seen:?}"
+            );
+            seen = self.says(&states);
+        }
     }
 
     /// The line with which a rollout ends; how many lines of waiting come before it differs.
@@ -172,6 +193,7 @@ fn morning(kubectl: &Kubectl) {
          job.batch/stubborn created
          cronjob.batch/nightly created",
     );
+    kubectl.begins("count");
     // Follows from the first line to the end of the container.
     kubectl.must_say("logs -f job/count", "line 1\nline 2\nline 3");
     kubectl.rolls_out();
