@@ -104,6 +104,28 @@ async fn a_pass_that_follows_another_is_not_followed_by_a_third() {
 }
 
 #[tokio::test]
+async fn a_pass_that_a_start_asked_for_while_another_ran_may_be_followed_by_one_more() {
+    let TestDatabase { pool, .. } = TestDatabase::migrated().await;
+    bound(&pool).await;
+    hook_reads::make_all_due(&pool).await.unwrap();
+    let claim = async || hook_reads::claim(&pool, 1).await.unwrap().pop();
+    let first = claim().await.expect("due at the start of a process");
+    // Another process starts before the pass of the first is over.
+    hook_reads::make_all_due(&pool).await.unwrap();
+    let mut connection = pool.acquire().await.unwrap();
+    hook_reads::finish(&mut connection, &first, &end(true))
+        .await
+        .unwrap();
+    let second = claim().await.expect("due at the start of the other");
+    hook_reads::finish(&mut connection, &second, &end(true))
+        .await
+        .unwrap();
+    drop(connection);
+    pass_time(&pool, 16.0).await;
+    assert!(claim().await.is_some(), "what was young is looked at again");
+}
+
+#[tokio::test]
 async fn control_planes_side_by_side_ask_once_and_again_a_minute_later() {
     let TestDatabase { pool, .. } = TestDatabase::migrated().await;
     let id = bound(&pool).await;

@@ -89,7 +89,8 @@ pub async fn seconds_until_due(executor: impl PgExecutor<'_>) -> Result<Option<f
 }
 
 /// Writes down where a pass has come to. Only every other pass may follow up: where something is always young, that must
-/// not become a loop of passes.
+/// not become a loop of passes. A repository that was made due meanwhile is passed at once, and that pass follows up
+/// nothing.
 pub async fn finish(
     connection: &mut PgConnection,
     repository: &DueRepository,
@@ -97,7 +98,7 @@ pub async fn finish(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE hook_reads SET passed_at = platform_now(), read_until = $2, compared_until = coalesce($3, compared_until),
-             follows_up = $4, next_pass_at = CASE WHEN $4 THEN least(next_pass_at, platform_now() + make_interval(secs => $5)) ELSE next_pass_at END
+             follows_up = $4 AND next_pass_at > platform_now(), next_pass_at = CASE WHEN $4 THEN least(next_pass_at, platform_now() + make_interval(secs => $5)) ELSE next_pass_at END
          WHERE repository_id = $1",
     )
     .bind(repository.repository_id)
