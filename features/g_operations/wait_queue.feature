@@ -9,5 +9,7 @@ Feature: The queue of what waits
     And another open Issue without a label
     When its agent tells twice of the same limit of 60 seconds
     And the member sets "run:dev" on the Issue
-    Then the queue holds the run before because of "github_rate_limit" and the run because of "no_free_slot"
+    Then the run waits because "no_free_slot", without a Job
+    And the Issue has one status comment
+    And the queue holds the run before because of "github_rate_limit" and the run because of "no_free_slot"
     And both spellings of a wait state find the same runs, and an unknown one is refused
