@@ -111,10 +111,11 @@ Feature: Labels that an agent changes
     And "need:km" is the only label that the agent has changed
 
     Examples:
-      | label           |
-      | state:approved  |
-      | state:abandoned |
-      | run:debug       |
+      | label            |
+      | state:approved   |
+      | state:superseded |
+      | state:abandoned  |
+      | run:debug        |
 
   @ML-12 @set-c @p0 @S3-7 @S3-14 @G-37 @L-19 @needs-pods
   Scenario: The trigger label of other work stays

@@ -167,11 +167,23 @@ impl Staff {
         path: &str,
         body: Option<Value>,
     ) -> anyhow::Result<Value> {
-        let (status, answer) = self.call(method.clone(), path, body).await?;
-        if !status.is_success() {
-            bail!("the staff API answered {status} to {method} {path}: {answer}");
-        }
-        Ok(answer)
+        // What is not available at the moment (503) is asked for again, as its answer says: setting up asserts nothing,
+        // and a machine at a standstill must not make a scenario red. A call that stays unavailable fails.
+        until("an answer of the staff API", PATIENCE, async || {
+            let (status, answer) = self.call(method.clone(), path, body.clone()).await?;
+            if status == StatusCode::SERVICE_UNAVAILABLE {
+                tracing::warn!(%method, path, %answer, "the staff API was not available");
+                return Ok(Reading::NotYet(answer.to_string()));
+            }
+            Ok(Reading::Reached((status, answer)))
+        })
+        .await
+        .and_then(|(status, answer)| {
+            if !status.is_success() {
+                bail!("the staff API answered {status} to {method} {path}: {answer}");
+            }
+            Ok(answer)
+        })
     }
 
     /// Creates a platform user; returns its id.

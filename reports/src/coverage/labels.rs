@@ -13,8 +13,6 @@ pub enum CellState {
     Proven,
     /// The journals do not show it, or only half of it.
     Open,
-    /// The target cannot show it.
-    NotProvableHere,
 }
 
 /// One cell in this run.
@@ -96,10 +94,6 @@ pub(super) fn compute(journals: &Journals, specification: &Specification) -> Lab
     }
 }
 
-/// Who is refused there is an agent, and agents change labels through tools only (L-16, L-17).
-const WAITS_MCP: &str =
-    "an agent is refused by the MCP tools, which are not built yet (@waits-mcp)";
-
 /// What was found for a cell: journal lines, or what is missing.
 type Found = Result<Vec<String>, &'static str>;
 
@@ -112,11 +106,6 @@ fn reported(journals: &Journals, label: &Label, cell: &LabelCell) -> ReportedCel
     };
     let (state, evidence, reason) = match found {
         Ok(evidence) => (CellState::Proven, evidence, None),
-        Err(WAITS_MCP) => (
-            CellState::NotProvableHere,
-            Vec::new(),
-            Some(WAITS_MCP.to_owned()),
-        ),
         Err(reason) => (CellState::Open, Vec::new(), Some(reason.to_owned())),
     };
     ReportedCell {
@@ -228,7 +217,7 @@ fn holds(list: &Value, label: &Label) -> bool {
 
 fn refused(journals: &Journals, label: &Label, cell: &LabelCell) -> Found {
     if matches!(cell.rule.as_str(), "L-16" | "L-17") {
-        return Err(WAITS_MCP);
+        return refused_agent(journals, label);
     }
     if cell.rule == "L-76" {
         return refused_approval(journals, label);
@@ -256,6 +245,30 @@ fn refused(journals: &Journals, label: &Label, cell: &LabelCell) -> Found {
         (None, Some(_)) => Err("refused for an outsider, not yet for a bot"),
         (None, None) => Err("refused for nobody yet"),
     }
+}
+
+/// L-16, L-17: an agent asked its tools for the label, and the platform never applied it for an agent.
+fn refused_agent(journals: &Journals, label: &Label) -> Found {
+    let by_agent = |payload: &Value| payload["source"] == "mcp";
+    if applied(journals, label, "add", by_agent).is_some() {
+        return Err("it was applied for an agent");
+    }
+    journals
+        .lanes
+        .values()
+        .find_map(|lane| {
+            lane.events_of("label.rejected")
+                .find(|line| {
+                    let payload = &line.value["payload"];
+                    same(field_text(payload, "label"), &label.name)
+                        && payload["reason"] == "label_not_allowed"
+                        && payload["op"] == "add"
+                        && by_agent(payload)
+                })
+                .map(Line::pointer)
+        })
+        .map(|pointer| vec![pointer])
+        .ok_or("refused to no agent yet")
 }
 
 /// L-76: a bot's and an outsider's approval, each taken back.

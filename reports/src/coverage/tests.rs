@@ -152,3 +152,34 @@ fn deleting_a_scenario_lowers_the_coverage_of_labels() {
     assert_eq!(removal("need:qa"), CellState::Proven);
     assert_eq!(removal("need:sre"), CellState::Open);
 }
+
+#[test]
+fn a_label_is_refused_to_agents_until_one_of_them_set_it() {
+    let book = embedded();
+    let refusal = |journals: &Journals| {
+        let labels = compute(journals, &book).labels.labels;
+        let row = labels.iter().find(|row| row.label == "run:debug");
+        let cells = &row.expect("run:debug").cells;
+        let cell = cells
+            .iter()
+            .find(|cell| cell.kind == CellKind::RefusedActor);
+        cell.expect("a refused actor").state
+    };
+    let mut journals = green(&book);
+    assert_eq!(refusal(&journals), CellState::Open);
+    let event = |event_type: &str, reason: Option<&str>| {
+        json!({"event_type": event_type, "payload": {
+            "op": "add", "label": "run:debug", "source": "mcp", "reason": reason}})
+    };
+    let tell = |journals: &mut Journals, event: Value| {
+        let lane = journals.lanes.values_mut().next().expect("a lane");
+        lane.events.push(line("journals/events.ndjson", 900, event));
+    };
+    tell(
+        &mut journals,
+        event("label.rejected", Some("label_not_allowed")),
+    );
+    assert_eq!(refusal(&journals), CellState::Proven);
+    tell(&mut journals, event("label.applied", None));
+    assert_eq!(refusal(&journals), CellState::Open);
+}

@@ -95,7 +95,6 @@ fn cell(found: Option<&crate::coverage::ReportedCell>, demanded: bool) -> Cell {
                 cell.reason.as_deref().unwrap_or("open")
             ),
         ),
-        CellState::NotProvableHere => ("elsewhere", "–", "not provable here".into()),
     };
     Cell {
         class,
