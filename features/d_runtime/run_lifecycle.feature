@@ -203,3 +203,50 @@ Feature: The life of a run
     Then the answer says that the run was already over
     And a label set on another open Issue still starts a run
     And the run is still succeeded with one terminal event
+
+  @RL-24 @set-d @p1 @S3-16 @R-87 @needs-pods
+  Scenario: An agent that prints without end does not fill the platform
+    Given a bound repository whose agent prints 100 MB, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
+    And one pull request linked to the Issue exists, opened by the bot
+    And of what the agent printed 256 KiB are kept, and it says that the rest was cut
+
+  @RL-25 @set-d @p1 @S3-16 @R-18 @R-69 @needs-pods
+  Scenario: What an agent leaves running ends with its container
+    Given a bound repository whose agent leaves a process behind, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And the process runs
+    And the agent may go on
+    Then the run ends as succeeded
+    And the process is gone
+
+  @RL-26 @set-d @p1 @S3-16 @R-18 @R-82 @L-104 @needs-pods
+  Scenario Outline: Work that cannot be published says why
+    Given a bound repository <whose>, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as failed because "kubernetes job failed"
+    And the end and the status comment say "<why>"
+    And the branch of the Issue was never pushed
+
+    Examples:
+      | whose                      | why                        |
+      | whose agent deletes ".git" | deleted the git repository |
+      | that the bot may only read | failed to push the branch  |
+
+  @RL-27 @set-d @p1 @S3-16 @R-28 @R-88 @needs-pods
+  Scenario: An agent that ignores the order to end goes all the same
+    Given a bound repository whose agent ignores the order to end, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And the process runs
+    And staff cancels the run
+    Then the run ends as canceled because "canceled_by_staff"
+    And the Job, the slot and the credentials of the run are gone
+    And the process is gone
+
+  @RL-28 @set-d @p1 @S3-16 @R-82 @needs-pods
+  Scenario: Binary files arrive as the agent wrote them
+    Given a bound repository whose agent writes every byte there is into a file, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
+    And the file on the branch of the Issue has every byte there is, in order

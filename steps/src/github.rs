@@ -292,6 +292,24 @@ impl Person {
         Ok(())
     }
 
+    /// A file as it is on a branch.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn file_on_branch(
+        &self,
+        repository: &str,
+        branch: &str,
+        path: &str,
+    ) -> anyhow::Result<Value> {
+        self.done(
+            Method::GET,
+            &format!("/repos/{repository}/contents/{path}?ref={branch}"),
+            None,
+        )
+        .await
+    }
+
     /// Commit that a branch points to.
     ///
     /// # Errors

@@ -176,6 +176,17 @@ impl Hub {
         })
     }
 
+    /// Takes the bot's right to write to the repository.
+    ///
+    /// # Errors
+    /// When the stand-in refuses.
+    pub fn let_bot_only_read(&self, repository: &str) -> anyhow::Result<()> {
+        let bot = &self.accounts.bot_login;
+        self.handle
+            .add_collaborator(repository, bot, Permission::Read)?;
+        Ok(())
+    }
+
     /// One more account with write access to the repository.
     ///
     /// # Errors

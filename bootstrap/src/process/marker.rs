@@ -20,24 +20,45 @@ pub struct FoundProcess {
 #[must_use]
 pub fn processes_of(run_id: &str, folders: &[PathBuf]) -> Vec<FoundProcess> {
     let wanted = format!("{RUN_MARKER}={run_id}");
-    let own = std::process::id();
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
-        .filter(|pid| *pid != own)
-        .filter(|pid| {
-            let process = PathBuf::from(format!("/proc/{pid}"));
-            carries(&process, wanted.as_bytes()) || works_in(&process, folders)
-        })
-        .filter(|pid| !is_zombie(*pid))
+    living(|process| carries(process, wanted.as_bytes()) || works_in(process, folders))
         .map(|pid| FoundProcess {
             pid: pid.cast_signed(),
             command: command_of(pid),
         })
         .collect()
+}
+
+/// Kills every living process that carries `variable` with `value`, and those that they start meanwhile.
+pub(crate) fn kill_carriers(variable: &str, value: &str) {
+    /// A process that the kernel does not let go is not waited for.
+    const LONGEST: Duration = Duration::from_secs(1);
+    let wanted = format!("{variable}={value}");
+    let started = Instant::now();
+    while started.elapsed() < LONGEST {
+        let mut found = living(|process| carries(process, wanted.as_bytes())).peekable();
+        if found.peek().is_none() {
+            return;
+        }
+        for pid in found {
+            if let Some(pid) = Pid::from_raw(pid.cast_signed()) {
+                // Gone already is as good as ended.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+}
+
+/// The ids of the living processes, but this one, whose folder below `/proc` is wanted.
+fn living(wanted: impl Fn(&Path) -> bool) -> impl Iterator<Item = u32> {
+    let own = std::process::id();
+    std::fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter(move |pid| *pid != own)
+        .filter(move |pid| wanted(&PathBuf::from(format!("/proc/{pid}"))))
+        .filter(|pid| !is_zombie(*pid))
 }
 
 fn carries(process: &Path, wanted: &[u8]) -> bool {

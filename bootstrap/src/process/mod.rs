@@ -7,5 +7,6 @@ mod supervised;
 
 pub(crate) use connections::address_of;
 pub use connections::{Connection, connections_of};
+pub(crate) use marker::kill_carriers;
 pub use marker::{FoundProcess, RUN_MARKER, end_processes, processes_of};
 pub use supervised::{Launch, Owner, ProcessError, Supervised, last_lines};

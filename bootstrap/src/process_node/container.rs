@@ -200,6 +200,7 @@ async fn process_spec(pod: &PodRun<'_>, container: &Container) -> Result<Process
         arguments: words.collect(),
         environment: variables,
         working_directory,
+        marker: format!("{}-{}", pod.uid, uuid::Uuid::new_v4().simple()),
     })
 }
 

@@ -8,6 +8,11 @@ use std::process::{ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
+use crate::process::kill_carriers;
+
+/// Every process of a container carries this variable, so that one that left the group is found.
+const CONTAINER_MARKER: &str = "GONOGO_CONTAINER";
+
 /// What to run.
 #[derive(Debug, Clone)]
 pub(super) struct ProcessSpec {
@@ -15,6 +20,8 @@ pub(super) struct ProcessSpec {
     pub(super) arguments: Vec<String>,
     pub(super) environment: BTreeMap<String, String>,
     pub(super) working_directory: PathBuf,
+    /// Name of this run of the container, which no other has.
+    pub(super) marker: String,
 }
 
 /// A started process. Dropping it kills the whole group.
@@ -22,6 +29,7 @@ pub(super) struct ProcessSpec {
 pub(super) struct Process {
     child: Child,
     group: Option<Pid>,
+    marker: String,
 }
 
 impl Process {
@@ -31,6 +39,7 @@ impl Process {
             .args(&spec.arguments)
             .env_clear()
             .envs(&spec.environment)
+            .env(CONTAINER_MARKER, &spec.marker)
             .current_dir(&spec.working_directory)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -39,7 +48,11 @@ impl Process {
             .kill_on_drop(true)
             .spawn()?;
         let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        Ok(Self { child, group })
+        Ok(Self {
+            child,
+            group,
+            marker: spec.marker.clone(),
+        })
     }
 
     /// Both outputs, once.
@@ -52,11 +65,14 @@ impl Process {
         self.child.id()
     }
 
-    /// Waits for the leader, then kills what is left of its group, as a container ends with its first process.
+    /// Waits for the leader, then kills what it left, in its group or out of it, as a container ends with its first
+    /// process.
     pub(super) async fn wait(&mut self) -> std::io::Result<ExitStatus> {
         let status = self.child.wait().await?;
         self.signal(Signal::KILL);
         self.group = None;
+        let marker = self.marker.clone();
+        tokio::task::spawn_blocking(move || kill_carriers(CONTAINER_MARKER, &marker)).await?;
         Ok(status)
     }
 
@@ -102,6 +118,7 @@ mod tests {
             arguments: vec!["-c".to_owned(), script.to_owned()],
             environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
             working_directory: PathBuf::from("/"),
+            marker: uuid::Uuid::new_v4().to_string(),
         }
     }
 
@@ -120,9 +137,18 @@ mod tests {
 
     #[tokio::test]
     async fn children_end_with_the_leader() {
+        ends_with_the_leader("sleep 600 & exit 0").await;
+    }
+
+    #[tokio::test]
+    async fn children_in_a_session_of_their_own_end_with_the_leader() {
+        ends_with_the_leader("setsid sleep 600 & exit 0").await;
+    }
+
+    async fn ends_with_the_leader(script: &str) {
         use tokio::io::AsyncReadExt as _;
         // The child holds the pipe open; end of file proves that it is gone.
-        let mut process = Process::spawn(&shell("sleep 600 & exit 0")).expect("sh starts");
+        let mut process = Process::spawn(&shell(script)).expect("sh starts");
         let (stdout, _stderr) = process.take_outputs();
         process.wait().await.expect("sh ends");
         let mut text = String::new();

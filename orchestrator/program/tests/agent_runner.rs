@@ -166,6 +166,45 @@ async fn a_run_that_goes_on_is_told_how_its_wait_ended() {
 }
 
 #[tokio::test]
+async fn what_the_agent_leaves_running_cannot_hold_the_run_up() {
+    // It holds the output open; without its end the runner would wait for ten minutes.
+    let world = World::new(&one_step(
+        "run: {command: [sh, -c, \"sleep 600 & echo $! > left.txt\"]}",
+    ))
+    .await;
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(120), world.run(&[]));
+    let (code, log) = ended.await.expect("the run ends");
+    assert_eq!(code, 0, "{log}");
+    let left = world.remote(&["show", "codex/issue-7:left.txt"]);
+    let state = std::fs::read_to_string(format!("/proc/{left}/stat"));
+    assert!(
+        state.is_err() || state.is_ok_and(|stat| stat.contains(" Z ")),
+        "process {left} is alive"
+    );
+}
+
+#[tokio::test]
+async fn a_tree_without_its_repository_is_told_of() {
+    let world = World::new(&one_step("run: {command: [rm, -rf, .git]}")).await;
+    assert_eq!(world.run(&[]).await.0, 1);
+    let session = world.last_session();
+    assert_eq!(session["status"], "failed");
+    let error = session["error"].as_str().unwrap();
+    assert!(error.contains("deleted the git repository"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_told_of_a_failure_holds_no_secret() {
+    let world = World::new(&one_step(&format!("run: {{command: [\"{BOT_TOKEN}\"]}}"))).await;
+    assert_eq!(world.run(&[]).await.0, 1);
+    let error = world.last_session()["error"].as_str().unwrap().to_owned();
+    assert!(
+        error.contains("[REDACTED]") && !error.contains(BOT_TOKEN),
+        "{error}"
+    );
+}
+
+#[tokio::test]
 async fn a_full_env_run_works_in_the_prepared_tree() {
     let mut world = World::new(WRITES_A_FILE).await;
     let start = world.remote(&["rev-parse", "main"]);

@@ -101,9 +101,7 @@ impl Discussion<'_> {
             ..self.task
         };
         let work = adapter::run(&task).await?;
-        session
-            .take(&work, self.config, self.control_plane, self.output)
-            .await;
+        session.take(&work, self.config, self.control_plane).await;
         let changes = Changes::since(task.git, self.start).await?;
         scope::check(
             self.context.run.write_scope,

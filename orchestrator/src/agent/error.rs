@@ -69,6 +69,9 @@ pub(super) enum AgentError {
     /// The agent itself failed.
     #[error(transparent)]
     Adapter(#[from] super::adapter::AdapterError),
+    /// The agent deleted what its changes are told by.
+    #[error("the agent deleted the git repository of its tree, so nothing can be published")]
+    NoRepository,
     /// Nothing came out where a change was expected.
     #[error("the agent changed nothing and the branch {branch} has no open pull request")]
     NothingWritten { branch: String },

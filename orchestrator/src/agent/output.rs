@@ -71,16 +71,14 @@ impl Output {
         if text.is_empty() {
             return;
         }
-        let mut clean = self.redact(text);
-        if !clean.ends_with('\n') {
-            clean.push('\n');
-        }
-        // The Pod's own log shows the same, redacted.
-        print!("{clean}");
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = streams.entry(stream).or_default();
         if entry.truncated {
             return;
+        }
+        let mut clean = self.redact(text);
+        if !clean.ends_with('\n') {
+            clean.push('\n');
         }
         let room = STREAM_LIMIT_BYTES - TRUNCATED.len() - entry.taken_bytes;
         if clean.len() > room {
@@ -88,6 +86,8 @@ impl Output {
             clean.push_str(TRUNCATED);
             entry.truncated = true;
         }
+        // The Pod's own log shows the same, redacted and bounded.
+        print!("{clean}");
         entry.taken_bytes += clean.len();
         entry.pending.push_str(&clean);
         drop(streams);

@@ -30,6 +30,7 @@ const TITLE_LIMIT_CHARACTERS: usize = 200;
 /// Runs until done, or until told to end; answers the exit code.
 pub(super) async fn run(
     config: &AgentConfig,
+    output: &Output,
     terminated: impl Future<Output = ()>,
 ) -> Result<i32, AgentError> {
     let control_plane = ControlPlane::new(
@@ -37,17 +38,16 @@ pub(super) async fn run(
         &config.run_id,
         config.run_token.clone(),
     )?;
-    let output = Output::new(&config.secrets);
     let credentials = Credentials::create(config.git.bot_token.clone())?;
     let mut session = None;
     let result = tokio::select! {
-        result = work(config, &control_plane, &output, &credentials, &mut session) => result.map(|()| 0),
+        result = work(config, &control_plane, output, &credentials, &mut session) => result.map(|()| 0),
         never = output.ship(&control_plane) => match never {},
         () = terminated => {
             tracing::info!("asked to end");
             let hurried = control_plane.hurried();
             if let Some(session) = &mut session {
-                session.keep_interrupted(config, &credentials.private_folder(), &output);
+                session.keep_interrupted(config, &credentials.private_folder());
                 session.save(&hurried, "running", None).await?;
             }
             let stopped =
@@ -59,8 +59,8 @@ pub(super) async fn run(
     if let Err(error) = &result {
         output.line("runner", &describe(error));
         if let (Some(answer), Some(session)) = (error.limit(), session.as_mut()) {
-            session.keep_limited(error, config, &credentials.private_folder(), &output);
-            if leave_to_platform(&control_plane, session, &output, answer).await? {
+            session.keep_limited(error, config, &credentials.private_folder());
+            if leave_to_platform(&control_plane, session, output, answer).await? {
                 output.flush(&control_plane).await;
                 return Ok(0);
             }
@@ -128,7 +128,7 @@ async fn work(
     let branch = target_branch(config, context.run.target_branch.as_deref());
 
     let home = credentials.private_folder();
-    let session = Session::begin(config, &context, &branch, &home, control_plane).await?;
+    let session = Session::begin(config, &context, &branch, &home, control_plane, output).await?;
     let session = kept_session.insert(session);
 
     let github = GitHub::new(
@@ -183,7 +183,7 @@ async fn work(
         return discussion.run(session).await;
     }
     let work = adapter::run(&task).await?;
-    session.take(&work, config, control_plane, output).await;
+    session.take(&work, config, control_plane).await;
     let summary = work.report.summary.as_deref();
     session.log =
         output.redact_json(json!({"summary": summary, "branch": branch, "start": tree.start}));

@@ -21,6 +21,9 @@ impl Changes {
     }
 
     pub(super) async fn since(git: &Git<'_>, start: &str) -> Result<Self, AgentError> {
+        if !git.folder().join(".git").exists() {
+            return Err(AgentError::NoRepository);
+        }
         let action = "list the changed paths";
         let tree = git
             .run(

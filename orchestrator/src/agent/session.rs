@@ -25,6 +25,8 @@ pub(super) struct Session {
     /// The runner's own log of the session.
     pub(super) log: Value,
     pub(super) pull_request: Option<(u64, String)>,
+    /// Takes the secrets out of what is kept.
+    output: Output,
 }
 
 impl Session {
@@ -35,6 +37,7 @@ impl Session {
         branch: &str,
         home: &Path,
         control_plane: &ControlPlane,
+        output: &Output,
     ) -> Result<Self, AgentError> {
         // a replacement Pod finds what its predecessor stored.
         let own = control_plane.session().await?;
@@ -64,6 +67,7 @@ impl Session {
             agent_state: None,
             log: json!({}),
             pull_request: None,
+            output: output.clone(),
         };
         if let Some(stored) = continued {
             session.restore(config, stored, home, control_plane).await?;
@@ -102,9 +106,8 @@ impl Session {
         work: &Work,
         config: &AgentConfig,
         control_plane: &ControlPlane,
-        output: &Output,
     ) {
-        self.agent_state = Some(output.redact_json(work.state.clone()));
+        self.agent_state = Some(self.output.redact_json(work.state.clone()));
         if let Some(id) = &work.session_id {
             self.id.clone_from(id);
         }
@@ -119,27 +122,21 @@ impl Session {
     }
 
     /// Keeps what the agent has written of a turn that will not end.
-    pub(super) fn keep_interrupted(&mut self, config: &AgentConfig, home: &Path, output: &Output) {
+    pub(super) fn keep_interrupted(&mut self, config: &AgentConfig, home: &Path) {
         let kept = adapter::interrupted(config.adapter, home, self.agent_state.as_ref());
         if let Some((id, state)) = kept {
             self.id = id;
-            self.agent_state = Some(output.redact_json(state));
+            self.agent_state = Some(self.output.redact_json(state));
         }
     }
 
     /// Keeps what there is of the session of an agent that met GitHub's limit.
-    pub(super) fn keep_limited(
-        &mut self,
-        error: &AgentError,
-        config: &AgentConfig,
-        home: &Path,
-        output: &Output,
-    ) {
+    pub(super) fn keep_limited(&mut self, error: &AgentError, config: &AgentConfig, home: &Path) {
         match error {
             AgentError::Adapter(AdapterError::GitHubLimit {
                 state: Some(state), ..
-            }) => self.agent_state = Some(output.redact_json(state.clone())),
-            AgentError::Adapter(_) => self.keep_interrupted(config, home, output),
+            }) => self.agent_state = Some(self.output.redact_json(state.clone())),
+            AgentError::Adapter(_) => self.keep_interrupted(config, home),
             // The agent itself had ended, and what it left is kept.
             _ => {}
         }
@@ -167,7 +164,7 @@ impl Session {
             agent_session_json: self.agent_state.clone(),
             model: self.model.clone(),
             reasoning_effort: self.reasoning_effort.clone(),
-            error: failure.map(|error| super::error::describe(error)),
+            error: failure.map(|error| self.output.redact(&super::error::describe(error))),
             error_paths,
         };
         let saved = match control_plane.save_session(&update).await? {

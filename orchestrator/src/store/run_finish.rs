@@ -89,15 +89,17 @@ pub async fn close_dependents(
         .map(drop)
 }
 
-/// Error text and paths that a runner stored with its `failed_precondition` session.
-pub async fn stored_precondition(
+/// Error text that a runner stored with the session of its run, which ended so.
+pub async fn stored_error(
     conn: &mut PgConnection,
     run_id: Uuid,
+    status: &str,
 ) -> sqlx::Result<Option<String>> {
     let found: Option<Option<String>> = sqlx::query_scalar(
-        "SELECT session_json ->> 'error' FROM agent_sessions WHERE run_id = $1 AND status = 'failed_precondition'",
+        "SELECT session_json ->> 'error' FROM agent_sessions WHERE run_id = $1 AND status = $2",
     )
     .bind(run_id)
+    .bind(status)
     .fetch_optional(conn)
     .await?;
     Ok(found.flatten())

@@ -268,20 +268,26 @@ async fn finish_failed(
     run: &WorkerRun,
     failure: PodFailure,
 ) -> Result<(), LaunchError> {
-    let end = if failure.exit_code == Some(EXIT_FAILED_PRECONDITION) {
-        let mut conn = ctx.app.pool.acquire().await?;
-        let stored = run_finish::stored_precondition(&mut conn, run.id).await?;
-        let error = stored.unwrap_or_else(|| {
-            "the runner reported a failed precondition without a text".to_owned()
-        });
-        End::because(FinishReason::FailedPrecondition, error)
-    } else {
-        let error = match failure.exit_code {
-            Some(code) => format!("{}: exit code {code}", failure.reason),
-            None => failure.reason,
-        };
-        End::because(FinishReason::KubernetesJobFailed, error)
+    let mut conn = ctx.app.pool.acquire().await?;
+    let end = match failure.exit_code {
+        Some(EXIT_FAILED_PRECONDITION) => {
+            let stored = run_finish::stored_error(&mut conn, run.id, "failed_precondition").await?;
+            let error = stored.unwrap_or_else(|| {
+                "the runner reported a failed precondition without a text".to_owned()
+            });
+            End::because(FinishReason::FailedPrecondition, error)
+        }
+        Some(code) => {
+            let stored = run_finish::stored_error(&mut conn, run.id, "failed").await?;
+            let error = stored.map_or_else(
+                || format!("{}: exit code {code}", failure.reason),
+                |text| format!("{text} (exit code {code})"),
+            );
+            End::because(FinishReason::KubernetesJobFailed, error)
+        }
+        None => End::because(FinishReason::KubernetesJobFailed, failure.reason),
     };
+    drop(conn);
     let stuck = failure.exit_code.is_none();
     let ended = finish::finish(ctx, run, end).await?;
     if ended && stuck {

@@ -137,7 +137,7 @@ mod tests {
     fn the_counts_are_those_that_the_specification_states() {
         let book = book();
         assert_eq!(book.rows.len(), 32);
-        assert_eq!(book.scenarios.len(), 551);
+        assert_eq!(book.scenarios.len(), 556);
         assert_eq!(book.labels.len(), 54);
         assert_eq!(book.features.len(), 43);
         let severity = |wanted| {

@@ -2,6 +2,7 @@
 
 pub mod agent_labels;
 pub mod agent_reports;
+pub mod bad_inputs;
 pub mod catalogue;
 pub mod closing;
 pub mod comments;

@@ -1,6 +1,7 @@
 //! The agent behind a common face: the real CLI, or a script from the repository.
 
 mod codex;
+mod command;
 mod script;
 mod story;
 

@@ -1,8 +1,8 @@
 //! Plays a story from the checked out tree, so that a run can be fast and the same every time.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use domain::comments::result_marker;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::story::{CallTool, Step, Stories, expand};
-use super::{AdapterError, Task, Work};
+use super::{AdapterError, Task, Work, command};
 use crate::agent::error::AgentError;
 use crate::agent::github::GitHub;
 use crate::agent::mcp_tools::McpTools;
@@ -248,42 +248,33 @@ async fn submit_review(task: &Task<'_>, text: &str) -> Result<(), Stop> {
         })
 }
 
-fn output_of(output: &std::process::Output) -> String {
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    format!("{}\n{}", text(&output.stdout), text(&output.stderr))
-}
-
 async fn run_command(task: &Task<'_>, words: &[String]) -> Result<(), Stop> {
     let (program, arguments) = words
         .split_first()
         .ok_or_else(|| Stop::Failed("empty command".to_owned()))?;
-    let output = Command::new(program)
-        .args(arguments)
-        .current_dir(task.tree())
-        .envs(
-            task.environment
-                .iter()
-                .map(|(name, value)| (*name, value.as_str())),
-        )
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| Stop::Failed(format!("\"{program}\" could not be run: {error}")))?;
-    task.output
-        .text("agent", &String::from_utf8_lossy(&output.stdout));
-    task.output
-        .text("agent", &String::from_utf8_lossy(&output.stderr));
-    if output.status.success() {
-        Ok(())
-    } else if let Some(answer) = LimitAnswer::in_output(&output_of(&output)) {
-        Err(Stop::Limited(Box::new(answer)))
-    } else {
-        Err(Stop::Failed(format!(
-            "\"{program}\" ended with {}",
-            output.status
-        )))
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(task.tree()).envs(
+        task.environment
+            .iter()
+            .map(|(name, value)| (*name, value.as_str())),
+    );
+    let limit = OnceCell::new();
+    let status = command::run(command, |line| {
+        task.output.line("agent", line);
+        if let Some(answer) = LimitAnswer::in_output(line) {
+            // The first refusal tells enough.
+            drop(limit.set(answer));
+        }
+    })
+    .await
+    .map_err(|error| Stop::Failed(format!("\"{program}\" could not be run: {error}")))?;
+    if status.success() {
+        return Ok(());
     }
+    Err(match limit.into_inner() {
+        Some(answer) => Stop::Limited(Box::new(answer)),
+        None => Stop::Failed(format!("\"{program}\" ended with {status}")),
+    })
 }
 
 async fn call_tool(

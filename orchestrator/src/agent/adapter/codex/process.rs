@@ -3,12 +3,13 @@
 use std::process::Stdio;
 
 use domain::waits::LimitAnswer;
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::sync::Notify;
 
 use super::events::{Event, Item, Usage};
 use super::home::Home;
+use crate::agent::adapter::command::each_line;
 use crate::agent::adapter::{AdapterError, Task};
 
 /// The program, found on the image's path.
@@ -137,15 +138,5 @@ impl Turn {
             } => self.limit = LimitAnswer::in_output(&aggregated_output),
             Event::ItemCompleted { .. } | Event::Other => {}
         }
-    }
-}
-
-/// Lines that are no text lose what is none; a stream that breaks off has ended.
-async fn each_line(stream: impl AsyncRead + Unpin, mut take: impl FnMut(&str)) {
-    let mut reader = BufReader::new(stream);
-    let mut line = Vec::new();
-    while matches!(reader.read_until(b'\n', &mut line).await, Ok(1..)) {
-        take(String::from_utf8_lossy(&line).trim_end());
-        line.clear();
     }
 }
