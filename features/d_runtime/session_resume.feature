@@ -231,3 +231,39 @@ Feature: Sessions of the agent
     And the run ends as failed because "failed_precondition"
     And the branch of the Issue was never pushed
     And the Issue has no pull request
+
+  @SE-15 @set-d @p1 @S3-12 @R-81 @needs-pods
+  Scenario: A document stage that changes code pushes nothing
+    Given a bound repository whose agent changes "main.rs", with an open Issue
+    When the member sets "run:vision" on the Issue
+    Then the run ends as failed because "failed_precondition"
+    And the agent's container ended with exit code 42
+    And the event "run.failed.precondition" names the path "main.rs"
+    And the branch of the Issue was never pushed
+
+  @SE-15 @set-d @p1 @S3-12 @R-81 @needs-pods
+  Scenario: A reviewer that changes a file pushes nothing
+    Given a bound repository whose reviewer writes a file, with an open Issue
+    And a finished "run:plan" run with its pull request
+    When the member sets "need:reviewer" on the pull request
+    Then the run ends as failed because "failed_precondition"
+    And the agent's container ended with exit code 42
+    And the event "run.failed.precondition" names the path "review.md"
+    And the pull request still carries "need:reviewer" and has no new commit
+
+  @SE-20 @set-d @p1 @S3-12 @R-83 @R-84 @needs-pods
+  Scenario: A finished run is told of in one place and leaves its threads in review
+    Given a bound repository with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
+    And the Issue has one status comment, which was edited in place
+    And its phases only went forward and ended in "finished"
+    And the Issue and the pull request are in review without a trigger label
+
+  @SE-21 @set-d @p1 @S3-12 @R-85 @needs-pods
+  Scenario: A tool that the image lacks is recorded and fails nothing
+    Given a bound repository whose agent misses "jq-of-tomorrow" and reports "helm-of-tomorrow", with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
+    And "jq-of-tomorrow, helm-of-tomorrow" are on record as missing, once
+    And one pull request linked to the Issue exists, opened by the bot

@@ -106,3 +106,16 @@ Feature: Workers that die or race
     Then the run ends as succeeded
     And the run had exactly one Job
     And the Issue and the pull request are in review without a trigger label
+
+  @WR-10 @set-d @p1 @S3-12 @R-174 @R-93 @R-88 @needs-pods
+  Scenario: An evicted agent goes on in another Pod
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And the agent has begun to wait
+    And the Pod of the run is evicted
+    Then another Pod of the same Job goes on with the session of the first
+    When the agent may go on
+    Then the run ends as succeeded
+    And the run had exactly one Job
+    And the event "run.started" is written once
+    And one pull request linked to the Issue exists, opened by the bot

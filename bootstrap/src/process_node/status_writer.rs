@@ -59,8 +59,9 @@ async fn write_all(
             let Some(status) = newest.borrow_and_update().clone() else {
                 break;
             };
-            // The uid turns a write to a successor of the same name into a conflict.
-            let patch = Patch::Merge(json!({"metadata": {"uid": uid}, "status": status}));
+            // The uid turns a write to a successor of the same name into a conflict. As a kubelet's, the patch merges
+            // conditions by type, so that what others wrote meanwhile stays, such as that the Pod is being evicted.
+            let patch = Patch::Strategic(json!({"metadata": {"uid": uid}, "status": status}));
             match api
                 .patch_status(&name, &PatchParams::default(), &patch)
                 .await

@@ -184,6 +184,25 @@ async fn what_the_agent_leaves_running_cannot_hold_the_run_up() {
 }
 
 #[tokio::test]
+async fn a_tool_that_the_image_lacks_is_told_of_and_fails_nothing() {
+    let world = World::new(
+        "
+stories:
+  - steps:
+      - run: {command: [sh, -c, \"no-such-tool --version || echo none > docs.md\"]}
+    report: {summary: \"Done without it\", tool_gaps: [no-such-tool, helm]}
+",
+    )
+    .await;
+    let (code, log) = world.run(&[]).await;
+    assert_eq!(code, 0, "{log}");
+    assert_eq!(
+        world.event_payload("run.toolchain.gap_detected"),
+        json!({"tool_gaps": ["no-such-tool", "helm"], "sources": ["output", "report"]})
+    );
+}
+
+#[tokio::test]
 async fn a_tree_without_its_repository_is_told_of() {
     let world = World::new(&one_step("run: {command: [rm, -rf, .git]}")).await;
     assert_eq!(world.run(&[]).await.0, 1);
@@ -557,7 +576,9 @@ async fn sigterm_stores_the_session_and_removes_the_credentials() {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     let status = child.wait().await.unwrap();
     assert_eq!(status.code(), Some(143));
-    assert_eq!(world.last_session()["status"], "running");
+    let session = world.last_session();
+    assert_eq!(session["status"], "running");
+    assert_eq!(session["agent_session_json"]["runs"], json!([RUN_ID]));
     assert_eq!(world.leftovers(), 0);
 }
 

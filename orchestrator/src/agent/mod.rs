@@ -27,5 +27,6 @@ mod runner;
 mod scope;
 mod session;
 mod source;
+mod tool_gaps;
 
 pub use entry::main;

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Notify;
 
 use super::control_plane::ControlPlane;
+use super::tool_gaps::ToolGaps;
 
 /// Most that is kept of one stream.
 const STREAM_LIMIT_BYTES: usize = 256 * 1024;
@@ -24,6 +25,7 @@ pub(super) struct Output {
     /// part that comes twice once (D-26).
     sending: Arc<Mutex<Option<Chunk>>>,
     grown: Arc<Notify>,
+    tool_gaps: Arc<Mutex<ToolGaps>>,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +51,7 @@ impl Output {
             streams: Arc::default(),
             sending: Arc::default(),
             grown: Arc::default(),
+            tool_gaps: Arc::default(),
         }
     }
 
@@ -71,6 +74,9 @@ impl Output {
         if text.is_empty() {
             return;
         }
+        let mut tool_gaps = self.tool_gaps();
+        text.lines().for_each(|line| tool_gaps.look_at(line));
+        drop(tool_gaps);
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = streams.entry(stream).or_default();
         if entry.truncated {
@@ -92,6 +98,13 @@ impl Output {
         entry.pending.push_str(&clean);
         drop(streams);
         self.grown.notify_one();
+    }
+
+    /// What was seen of missing tools.
+    pub(super) fn tool_gaps(&self) -> std::sync::MutexGuard<'_, ToolGaps> {
+        self.tool_gaps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn next_chunk(&self) -> Option<Chunk> {

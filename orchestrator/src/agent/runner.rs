@@ -56,6 +56,7 @@ pub(super) async fn run(
             return Ok(if stopped { 0 } else { EXIT_TERMINATED });
         }
     };
+    tell_tool_gaps(&control_plane, output).await;
     if let Err(error) = &result {
         output.line("runner", &describe(error));
         if let (Some(answer), Some(session)) = (error.limit(), session.as_mut()) {
@@ -69,6 +70,16 @@ pub(super) async fn run(
     }
     output.flush(&control_plane).await;
     result
+}
+
+/// Tells of tools that the image lacks; that does not fail a run.
+async fn tell_tool_gaps(control_plane: &ControlPlane, output: &Output) {
+    let payload = output.tool_gaps().payload();
+    let Some(payload) = payload else { return };
+    let told = control_plane.event("run.toolchain.gap_detected", output.redact_json(payload));
+    if let Err(error) = told.await {
+        tracing::warn!(%error, "what is missing in the image was not stored");
+    }
 }
 
 /// Hands a run over that met GitHub's limit: session, signal, session. `false`: nobody waits it out.
@@ -184,6 +195,7 @@ async fn work(
     }
     let work = adapter::run(&task).await?;
     session.take(&work, config, control_plane).await;
+    output.tool_gaps().report(&work.report.tool_gaps);
     let summary = work.report.summary.as_deref();
     session.log =
         output.redact_json(json!({"summary": summary, "branch": branch, "start": tree.start}));

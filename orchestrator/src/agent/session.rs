@@ -123,7 +123,7 @@ impl Session {
 
     /// Keeps what the agent has written of a turn that will not end.
     pub(super) fn keep_interrupted(&mut self, config: &AgentConfig, home: &Path) {
-        let kept = adapter::interrupted(config.adapter, home, self.agent_state.as_ref());
+        let kept = adapter::interrupted(config, home, &self.id, self.agent_state.as_ref());
         if let Some((id, state)) = kept {
             self.id = id;
             self.agent_state = Some(self.output.redact_json(state));

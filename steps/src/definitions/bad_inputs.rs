@@ -60,6 +60,13 @@ async fn writes_every_byte(world: &mut GateWorld) -> Step {
     Ok(bind(world, stories::writes_every_byte()).await?)
 }
 
+#[given(
+    expr = "a bound repository whose agent misses {string} and reports {string}, with an open Issue"
+)]
+async fn misses_tools(world: &mut GateWorld, printed: String, reported: String) -> Step {
+    Ok(bind(world, stories::misses_tools(&printed, &reported)).await?)
+}
+
 fn remember(world: &mut GateWorld, key: &str) -> String {
     let file = signal_file(world);
     world.remembered.insert(key.to_owned(), file.clone());
@@ -223,6 +230,43 @@ async fn every_byte(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step
             found["size"],
             found["sha"].as_str().unwrap_or_default()
         ),
+    )?;
+    Ok(())
+}
+
+#[then(expr = "{string} are on record as missing, once")]
+async fn tools_are_missing(
+    world: &mut GateWorld,
+    tools: String,
+    #[step] step: &gherkin::Step,
+) -> Step {
+    world.then(step);
+    let run = current_run(world).await?;
+    let events = world
+        .platform()
+        .database
+        .events_of_run(&text(&run, "id")?)
+        .await?;
+    let told: Vec<String> = events
+        .iter()
+        .filter(|event| event["event_type"] == "run.toolchain.gap_detected")
+        .map(|event| {
+            let gaps = event["payload"]["tool_gaps"].as_array();
+            let gaps: Vec<&str> = gaps
+                .into_iter()
+                .flatten()
+                .filter_map(|gap| gap.as_str())
+                .collect();
+            gaps.join(", ")
+        })
+        .collect();
+    world.equal(
+        &["R-85"],
+        Postgres,
+        "tools that the image lacks",
+        "flow_events: run.toolchain.gap_detected",
+        tools,
+        told.join(" and again "),
     )?;
     Ok(())
 }

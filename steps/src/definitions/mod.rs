@@ -13,6 +13,7 @@ pub mod deliveries;
 pub mod delivery_play;
 pub mod discussions;
 pub mod events;
+pub mod evictions;
 pub mod faults;
 pub mod fences;
 pub mod health;

@@ -124,14 +124,18 @@ pub(super) fn restore(
     }
 }
 
-/// Name and state of the session in the middle of a turn, where the agent keeps them itself.
+/// Name and state of the session in the middle of a turn; none where the agent has not begun one.
 pub(super) fn interrupted(
-    kind: AdapterKind,
+    config: &AgentConfig,
     home: &Path,
+    session_id: &str,
     previous: Option<&Value>,
 ) -> Option<(String, Value)> {
-    match kind {
+    match config.adapter {
         AdapterKind::Codex => codex::interrupted(home, previous),
-        AdapterKind::Script => None,
+        AdapterKind::Script => Some((
+            session_id.to_owned(),
+            script::state_after(previous, &config.run_id),
+        )),
     }
 }

@@ -145,15 +145,18 @@ fn remarks(task: &Task<'_>) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The runs of the session so far: shows that a later run continued an earlier one.
 fn state(task: &Task<'_>) -> Value {
-    let mut runs = task
-        .previous
+    state_after(task.previous, &task.config.run_id)
+}
+
+/// The runs of the session so far: shows that a later run continued an earlier one.
+pub(super) fn state_after(previous: Option<&Value>, run_id: &str) -> Value {
+    let mut runs = previous
         .and_then(|previous| previous.get("runs"))
         .and_then(Value::as_array)
         .cloned()
         .unwrap_or_default();
-    runs.push(Value::String(task.config.run_id.clone()));
+    runs.push(Value::String(run_id.to_owned()));
     json!({"adapter": "script", "runs": runs})
 }
 
