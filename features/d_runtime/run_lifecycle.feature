@@ -203,3 +203,27 @@ Feature: The life of a run
     Then the answer says that the run was already over
     And a label set on another open Issue still starts a run
     And the run is still succeeded with one terminal event
+
+  @RL-22 @set-d @p1 @S3-9 @S3-16 @R-26 @needs-pods
+  Scenario: An environment that never becomes ready ends its run
+    Given a platform of its own
+    And a bound repository with a stack that never becomes ready, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run waits for its environment, without a Job
+    When 15 minutes pass
+    Then the run waits for its environment, without a Job
+    When 16 minutes pass
+    Then the run ends as failed because "runtime_deploy_failed"
+    And the end of the run and its status comment name "ready after"
+    And the run had no Job, and neither deploy task nor slot is left of it
+
+  @RL-22 @set-d @p1 @S3-9 @S3-16 @R-26 @needs-pods
+  Scenario: The whole preparation has its time, however it is spent
+    Given a platform that prepares an environment for at most 10 minutes
+    And a bound repository with a stack that never becomes ready, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run waits for its environment, without a Job
+    When 11 minutes pass
+    Then the run ends as failed because "runtime_deploy_failed"
+    And the end of the run and its status comment name "the environment was not ready after 10 minutes"
+    And the run had no Job, and neither deploy task nor slot is left of it

@@ -222,6 +222,26 @@ impl Person {
         Ok(answer.as_array().cloned().unwrap_or_default())
     }
 
+    /// Names of the branches of a repository.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn branches(&self, repository: &str) -> anyhow::Result<Vec<String>> {
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/branches?per_page=100"),
+                None,
+            )
+            .await?;
+        Ok(answer
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|branch| branch["name"].as_str().map(str::to_owned))
+            .collect())
+    }
+
     /// # Errors
     /// When GitHub refuses.
     pub async fn pull_requests(&self, repository: &str) -> anyhow::Result<Vec<Value>> {
