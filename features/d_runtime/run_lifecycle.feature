@@ -227,3 +227,13 @@ Feature: The life of a run
     Then the run ends as failed because "runtime_deploy_failed"
     And the end of the run and its status comment name "the environment was not ready after 10 minutes"
     And the run had no Job, and neither deploy task nor slot is left of it
+
+  @RL-21 @set-d @p1 @S3-9 @S3-16 @R-27 @R-107 @needs-pods
+  Scenario: A deployment that is cancelled leaves its environment alone
+    Given a bound repository with a stack that never becomes ready, with an open Issue
+    And the repository has a live environment
+    When the maintainer pushes a note to the default branch
+    Then a run without agent waits for the live environment to become ready
+    When the maintainer pushes a stack that becomes ready to the default branch
+    Then the run before is canceled because "runtime_deploy_canceled", and the new one succeeds
+    And the live environment was not taken away, and no Job was made in it

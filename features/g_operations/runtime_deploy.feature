@@ -20,3 +20,13 @@ Feature: Deploying what a repository describes
       | two-parts-of-one-name                  | spec.services                                  |
       | a-production-that-is-not-the-platforms | spec.environments.production.namespaceTemplate |
       | a-line-that-is-no-yaml                 | failed to read services.yaml                   |
+
+  @DP-12 @set-g @p1 @S3-9 @R-107 @R-104 @needs-pods
+  Scenario: A newer push takes the place of a deployment that is under way
+    Given a bound repository with a stack that never becomes ready, with an open Issue
+    And the repository has a live environment
+    When the maintainer pushes a note to the default branch
+    Then a run without agent waits for the live environment to become ready
+    When the maintainer pushes a stack that becomes ready to the default branch
+    Then the task of the run before was canceled by the system for the new one
+    And the run before is canceled because "runtime_deploy_canceled", and the new one succeeds

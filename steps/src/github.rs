@@ -312,6 +312,28 @@ impl Person {
         Ok(())
     }
 
+    /// Puts other content, in base64, in the place of a file.
+    ///
+    /// # Errors
+    /// When there is no such file, or GitHub refuses.
+    pub async fn replace_file(
+        &self,
+        repository: &str,
+        branch: &str,
+        path: &str,
+        content: &str,
+    ) -> anyhow::Result<()> {
+        let route = format!("/repos/{repository}/contents/{path}");
+        let found = self
+            .done(Method::GET, &format!("{route}?ref={branch}"), None)
+            .await?;
+        let message = format!("Change {path}");
+        let body =
+            json!({"message": message, "content": content, "branch": branch, "sha": found["sha"]});
+        self.done(Method::PUT, &route, Some(body)).await?;
+        Ok(())
+    }
+
     /// Commit that a branch points to.
     ///
     /// # Errors

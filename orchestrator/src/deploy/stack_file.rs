@@ -496,7 +496,7 @@ mod tests {
             ),
             (
                 "  environments: {party: {}}\n",
-                "spec.environments.party: unknown variant `party`",
+                "spec.environments.?: unknown variant `party`",
             ),
             (
                 "  environments: {staging: {}}\n  services: [{name: a}]\n",

@@ -101,12 +101,42 @@ pub async fn desire(
     .bind(desired.deploy_only)
     .execute(&mut *connection)
     .await?;
+    if desired.deploy_only {
+        supersede(&mut *connection, run_id, desired).await?;
+    }
     sqlx::query("SELECT pg_notify('codex_deploy_tasks', '')")
         .execute(&mut *connection)
         .await?;
     state(&mut *connection, run_id)
         .await?
         .ok_or(sqlx::Error::RowNotFound)
+}
+
+/// Cancels older deployments of another commit into the same environment, which nobody wants any more (R-107).
+async fn supersede(
+    connection: &mut PgConnection,
+    run_id: Uuid,
+    desired: &DesiredEnvironment,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE runtime_deploy_tasks t SET
+             status = 'canceled', terminal_status_source = 'system', terminal_event_seq = terminal_event_seq + 1,
+             cancel_requested_at = platform_now(), cancel_requested_by = 'system',
+             cancel_reason = 'superseded by run ' || $1::text, lease_owner = NULL, lease_until = NULL,
+             finished_at = platform_now()
+         FROM agent_runs older, agent_runs newer
+         WHERE older.id = t.run_id AND newer.id = $1 AND older.created_at < newer.created_at
+           AND t.deploy_only AND t.status IN ('pending', 'running')
+           AND (t.repository_full_name, t.target_env, t.namespace) = ($2, $3, $4) AND t.build_ref <> $5",
+    )
+    .bind(run_id)
+    .bind(&desired.repository_full_name)
+    .bind(&desired.target_env)
+    .bind(&desired.namespace)
+    .bind(&desired.build_ref)
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// How far the task of a run is.
@@ -116,7 +146,8 @@ pub async fn state(
 ) -> Result<Option<DeployTaskState>, sqlx::Error> {
     sqlx::query_as(
         "SELECT status, result_namespace, result_target_env,
-                NULLIF(build_ref_sha, '') AS build_ref_sha, NULLIF(manifest_hash, '') AS manifest_hash, last_error
+                NULLIF(build_ref_sha, '') AS build_ref_sha, NULLIF(manifest_hash, '') AS manifest_hash,
+                COALESCE(last_error, cancel_reason) AS last_error
          FROM runtime_deploy_tasks WHERE run_id = $1",
     )
     .bind(run_id)

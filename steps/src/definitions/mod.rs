@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod debug_hold;
 pub mod deliveries;
 pub mod delivery_play;
+pub mod deployments;
 pub mod discussions;
 pub mod events;
 pub mod faults;

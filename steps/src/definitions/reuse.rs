@@ -264,6 +264,7 @@ async fn refused(world: &mut GateWorld, reason: String, #[step] step: &gherkin::
 }
 
 #[then("the namespace of the run before was made anew for the run")]
+#[then("the run was deployed anew into the namespace of the run before")]
 async fn made_anew(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
     await_event(world, "run.started").await?;
@@ -282,6 +283,15 @@ async fn made_anew(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step 
         "agent_runs.job_namespace; audit log: create namespaces, 2xx",
         format!("{namespace}; 2"),
         format!("{}; {made}", text(&run, "job_namespace")?),
+    )?;
+    let tasks = tasks(world, &[&run]).await?;
+    world.equal(
+        &["R-54", "R-103", "L-66"],
+        Postgres,
+        "deploy task of the run",
+        "runtime_deploy_tasks by run id",
+        "succeeded",
+        tasks,
     )?;
     let prepared = await_event(world, "run.namespace.prepared").await?;
     world.equal(
