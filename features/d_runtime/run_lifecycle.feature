@@ -204,6 +204,40 @@ Feature: The life of a run
     And a label set on another open Issue still starts a run
     And the run is still succeeded with one terminal event
 
+  @RL-22 @set-d @p1 @S3-9 @S3-16 @R-26 @needs-pods
+  Scenario: An environment that never becomes ready ends its run
+    Given a platform of its own
+    And a bound repository with a stack that never becomes ready, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run waits for its environment, without a Job
+    When 15 minutes pass
+    Then the run waits for its environment, without a Job
+    When 16 minutes pass
+    Then the run ends as failed because "runtime_deploy_failed"
+    And the end of the run and its status comment name "ready after"
+    And the run had no Job, and neither deploy task nor slot is left of it
+
+  @RL-22 @set-d @p1 @S3-9 @S3-16 @R-26 @needs-pods
+  Scenario: The whole preparation has its time, however it is spent
+    Given a platform that prepares an environment for at most 10 minutes
+    And a bound repository with a stack that never becomes ready, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run waits for its environment, without a Job
+    When 11 minutes pass
+    Then the run ends as failed because "runtime_deploy_failed"
+    And the end of the run and its status comment name "the environment was not ready after 10 minutes"
+    And the run had no Job, and neither deploy task nor slot is left of it
+
+  @RL-21 @set-d @p1 @S3-9 @S3-16 @R-27 @R-107 @needs-pods
+  Scenario: A deployment that is cancelled leaves its environment alone
+    Given a bound repository with a stack that never becomes ready, with an open Issue
+    And the repository has a live environment
+    When the maintainer pushes a note to the default branch
+    Then a run without agent waits for the live environment to become ready
+    When the maintainer pushes a stack that becomes ready to the default branch
+    Then the run before is canceled because "runtime_deploy_canceled", and the new one succeeds
+    And the live environment was not taken away, and no Job was made in it
+
   @RL-24 @set-d @p1 @S3-16 @R-87 @needs-pods
   Scenario: An agent that prints without end does not fill the platform
     Given a bound repository whose agent prints 100 MB, with an open Issue
@@ -226,7 +260,7 @@ Feature: The life of a run
     Given a bound repository <whose>, with an open Issue
     When the member sets "run:dev" on the Issue
     Then the run ends as failed because "kubernetes job failed"
-    And the end and the status comment say "<why>"
+    And the end of the run and its status comment name "<why>"
     And the branch of the Issue was never pushed
 
     Examples:

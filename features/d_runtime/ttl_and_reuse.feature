@@ -121,3 +121,90 @@ Feature: How long a namespace lives
     And 25 hours pass
     Then the namespace of the run is deleted because "ttl_expired"
     And its lease was reckoned by "created_at_fallback"
+
+  @TR-05 @set-d @p1 @S3-12 @S3-16 @R-46 @R-50 @needs-pods
+  Scenario: A stack that is what it should be is used as it is
+    Given a bound repository with a stack, whose agent changes nothing when it revises, with an open Issue
+    And a finished "run:dev" run with its pull request
+    And a finished "run:dev:revise" run with its pull request
+    When the member sets "run:dev:revise" on the Issue
+    Then the run ends as succeeded
+    And the run worked in the namespace of the run before
+    And the stack was used as it was, 2 times deployed, because "fingerprint_match"
+    And the blue stack is up in the namespace of the run
+    And the lease of its namespace was extended to 24 hours from now
+
+  @TR-05 @set-d @p1 @S3-12 @S3-16 @R-49 @R-50 @R-46 @needs-pods
+  Scenario: A stage without a candidate finds the namespace of its agent by itself
+    Given a bound repository with a stack, whose agent changes nothing when it revises, with an open Issue
+    And a finished "run:arch" run with its pull request
+    And a finished "run:arch:revise" run with its pull request
+    When the member sets "run:arch:revise" on the Issue
+    Then the run ends as succeeded
+    And the run worked in the namespace of the run before
+    And the stack was used as it was, 2 times deployed, because "fingerprint_match"
+    And the lease of its namespace was extended to 24 hours from now
+
+  @TR-06 @set-d @p1 @S3-12 @S3-16 @R-51 @R-52 @R-53 @needs-pods
+  Scenario: Other manifests are deployed into the same namespace
+    Given a bound repository with a stack, whose agent changes nothing when it revises, with an open Issue
+    And a finished "run:dev" run with its pull request
+    And a finished "run:dev:revise" run with its pull request
+    When the owner binds the repository again, with its other services.yaml
+    And the member sets "run:dev:revise" on the Issue
+    Then the run ends as succeeded
+    And the run worked in the namespace of the run before
+    And the stack was deployed again, for the 3. time in the namespace of the run before, because "fingerprint_mismatch"
+    And the green stack is up in the namespace of the run
+
+  @TR-07 @set-d @p1 @S3-12 @S3-16 @R-52 @R-53 @needs-pods
+  Scenario: A namespace on its way out is left for a new one
+    Given a bound repository with a stack, whose agent changes nothing when it revises, with an open Issue
+    And a finished "run:dev" run with its pull request
+    And the namespace of the run is being deleted and does not end
+    When the member sets "run:dev:revise" on the Issue
+    Then the run worked in another namespace than the run before
+    And the run says that the namespace of the run before was refused because "namespace_terminating"
+    And the blue stack is up in the namespace of the run
+    And the run ends as succeeded
+
+  @TR-07 @set-d @p1 @S3-12 @S3-16 @R-49 @R-53 @needs-pods
+  Scenario: A stage without a candidate does not find a namespace on its way out
+    Given a bound repository with a stack, whose agent changes nothing when it revises, with an open Issue
+    And a finished "run:arch" run with its pull request
+    And the namespace of the run is being deleted and does not end
+    When the member sets "run:arch:revise" on the Issue
+    Then the run worked in another namespace than the run before
+    And the blue stack is up in the namespace of the run
+    And the run ends as succeeded
+
+  @TR-08 @set-d @p1 @S3-12 @S3-16 @R-52 @R-53 @needs-pods
+  Scenario: What a branch stands for may change, so it is deployed
+    Given a bound repository with a stack, whose agent changes nothing when it revises, with an open Issue
+    And a finished "run:dev" run with its pull request
+    When a review that requests changes and tells no commit arrives
+    Then the delivery is answered as accepted with a run
+    And the run was asked for at the branch of the pull request
+    And the run ends as succeeded
+    And the run worked in the namespace of the run before
+    And the stack was deployed again, for the 2. time in the namespace of the run before, because "build_ref_not_immutable"
+
+  @TR-09 @set-d @p1 @S3-12 @S3-16 @R-54 @needs-pods
+  Scenario: A candidate whose namespace is gone is made anew under its name
+    Given a bound repository with a stack, whose agent changes nothing when it revises, with an open Issue
+    And a finished "run:dev" run with its pull request
+    And the namespace of the run has been deleted
+    When the member sets "run:dev:revise" on the Issue
+    Then the run ends as succeeded
+    And the namespace of the run before was made anew for the run
+    And the blue stack is up in the namespace of the run
+
+  @TR-09 @set-d @p1 @S3-12 @S3-16 @R-54 @needs-pods
+  Scenario: A stage without a candidate begins under a new name
+    Given a bound repository with a stack, whose agent changes nothing when it revises, with an open Issue
+    And a finished "run:arch" run with its pull request
+    And the namespace of the run has been deleted
+    When the member sets "run:arch:revise" on the Issue
+    Then the run ends as succeeded
+    And the run worked in a namespace of its own with exactly one Job
+    And the blue stack is up in the namespace of the run

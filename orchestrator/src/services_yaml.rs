@@ -24,6 +24,8 @@ pub enum ServicesYamlError {
         value: String,
         allowed: String,
     },
+    #[error("failed to read services.yaml: {field}: {problem}")]
+    Invalid { field: String, problem: String },
     #[error(transparent)]
     Github(#[from] GithubError),
 }
@@ -45,26 +47,41 @@ pub async fn read(
     path: &str,
     git_ref: &str,
 ) -> Result<Option<ServicesYaml>, ServicesYamlError> {
+    let text = read_text(client, repository, path, git_ref).await?;
+    text.as_deref().map(ServicesYaml::parse).transpose()
+}
+
+/// Text of any file of a repository; none when there is no such path at `git_ref`.
+pub async fn read_text(
+    client: &GithubClient,
+    repository: &str,
+    path: &str,
+    git_ref: &str,
+) -> Result<Option<String>, ServicesYamlError> {
     let route = format!(
         "/repos/{repository}/contents/{}?ref={}",
         escape(path),
         escape(git_ref)
     );
     match client.get::<ContentObject>(&route).await {
-        Ok(content) => ServicesYaml::decode(&content.content).map(Some),
+        Ok(content) => decode(&content.content).map(Some),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error.into()),
     }
 }
 
+fn decode(content: &str) -> Result<String, ServicesYamlError> {
+    let compact: String = content.split_whitespace().collect();
+    let bytes = STANDARD
+        .decode(compact)
+        .map_err(|_| ServicesYamlError::Encoding)?;
+    String::from_utf8(bytes).map_err(|_| ServicesYamlError::Encoding)
+}
+
 impl ServicesYaml {
-    fn decode(content: &str) -> Result<Self, ServicesYamlError> {
-        let compact: String = content.split_whitespace().collect();
-        let bytes = STANDARD
-            .decode(compact)
-            .map_err(|_| ServicesYamlError::Encoding)?;
-        let text = String::from_utf8(bytes).map_err(|_| ServicesYamlError::Encoding)?;
-        Self::parse(&text)
+    /// The file as it stands, for the stack that it lists.
+    pub(crate) fn value(&self) -> &Value {
+        &self.0
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self, ServicesYamlError> {
@@ -75,18 +92,6 @@ impl ServicesYaml {
 
     fn section(&self, name: &str) -> Option<&Value> {
         self.0.get("spec").and_then(|spec| spec.get(name))
-    }
-
-    /// Whether it lists something to build or apply.
-    pub fn lists_a_stack(&self) -> bool {
-        let lists_something = |section: &str| match self.section(section) {
-            Some(Value::Sequence(items)) => !items.is_empty(),
-            Some(Value::Mapping(entries)) => !entries.is_empty(),
-            _ => false,
-        };
-        ["services", "infrastructure", "images", "imports"]
-            .into_iter()
-            .any(lists_something)
     }
 
     /// Modes and lease times of its `webhookRuntime`.
@@ -192,24 +197,15 @@ mod tests {
 
     #[test]
     fn the_lines_of_githubs_base64_are_one_file() {
-        let whole = STANDARD.encode("spec:\n  services:\n    - name: api\n");
+        let file = "spec:\n  services:\n    - name: api\n";
+        let whole = STANDARD.encode(file);
         let (head, tail) = whole.split_at(whole.len() / 2);
-        let read = ServicesYaml::decode(&format!("{head}\n{tail}\n")).unwrap();
-        assert!(read.lists_a_stack());
-        assert!(matches!(
-            ServicesYaml::decode("%"),
-            Err(ServicesYamlError::Encoding)
-        ));
+        assert_eq!(decode(&format!("{head}\n{tail}\n")).unwrap(), file);
+        assert!(matches!(decode("%"), Err(ServicesYamlError::Encoding)));
         assert!(matches!(
             ServicesYaml::parse("a: ["),
             Err(ServicesYamlError::Yaml(_))
         ));
-    }
-
-    #[test]
-    fn a_file_without_services_lists_no_stack() {
-        let policy_only = "apiVersion: codex-k8s.dev/v1alpha1\nspec:\n  webhookRuntime:\n    defaultMode: full-env\n  services: []\n";
-        assert!(!ServicesYaml::parse(policy_only).unwrap().lists_a_stack());
     }
 
     #[test]

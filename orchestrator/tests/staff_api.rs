@@ -674,13 +674,30 @@ async fn an_environment_is_prepared_at_one_commit_and_answered_at_once() {
         .expect(200);
     assert_eq!(unknown.body["status"], "failed");
     lab.github.change(|repository| {
-        repository.services_yaml = Some("spec:\n  services:\n    - name: api\n".to_owned())
+        repository.services_yaml = Some(
+            "apiVersion: codex-k8s.dev/v1alpha1\nkind: ServiceStack\nmetadata: {name: shop}\nspec:\n  galaxies: []\n"
+                .to_owned(),
+        )
     });
-    let stack = lab
+    let refused = lab
         .send(Method::POST, &path, &worker, Some(desired("main")))
         .await
         .expect(200);
-    assert_eq!(stack.body["last_error"], "stack deploy is not built yet");
+    let error = refused.body["last_error"].as_str().unwrap();
+    assert!(
+        error.starts_with("failed to read services.yaml: spec.galaxies: unknown field"),
+        "{error}"
+    );
+    let planned = lab
+        .send(
+            Method::POST,
+            &format!("{path}/plan"),
+            &worker,
+            Some(desired("main")),
+        )
+        .await
+        .expect(200);
+    assert_eq!(planned.body, json!({"services_config": false}));
     lab.send(
         Method::POST,
         &path,

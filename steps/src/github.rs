@@ -222,6 +222,26 @@ impl Person {
         Ok(answer.as_array().cloned().unwrap_or_default())
     }
 
+    /// Names of the branches of a repository.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn branches(&self, repository: &str) -> anyhow::Result<Vec<String>> {
+        let answer = self
+            .done(
+                Method::GET,
+                &format!("/repos/{repository}/branches?per_page=100"),
+                None,
+            )
+            .await?;
+        Ok(answer
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|branch| branch["name"].as_str().map(str::to_owned))
+            .collect())
+    }
+
     /// # Errors
     /// When GitHub refuses.
     pub async fn pull_requests(&self, repository: &str) -> anyhow::Result<Vec<Value>> {
@@ -308,6 +328,30 @@ impl Person {
             None,
         )
         .await
+    }
+
+    /// Puts other content, in base64, in the place of a file.
+    ///
+    /// # Errors
+    /// When there is no such file, or GitHub refuses.
+    pub async fn replace_file(
+        &self,
+        repository: &str,
+        branch: &str,
+        path: &str,
+        content: &str,
+    ) -> anyhow::Result<()> {
+        let found = self.file_on_branch(repository, branch, path).await?;
+        let message = format!("Change {path}");
+        let body =
+            json!({"message": message, "content": content, "branch": branch, "sha": found["sha"]});
+        self.done(
+            Method::PUT,
+            &format!("/repos/{repository}/contents/{path}"),
+            Some(body),
+        )
+        .await?;
+        Ok(())
     }
 
     /// Commit that a branch points to.

@@ -254,9 +254,25 @@ impl Staff {
         name: &str,
         token: &str,
     ) -> anyhow::Result<Value> {
+        self.bind_repository_with(project, owner, name, token, "services.yaml")
+            .await
+    }
+
+    /// Binds a repository whose services.yaml lies at a path.
+    ///
+    /// # Errors
+    /// When the API refuses.
+    pub async fn bind_repository_with(
+        &self,
+        project: &str,
+        owner: &str,
+        name: &str,
+        token: &str,
+        services_yaml_path: &str,
+    ) -> anyhow::Result<Value> {
         let body = json!({
             "provider": "github", "owner": owner, "name": name, "token": token,
-            "services_yaml_path": "services.yaml",
+            "services_yaml_path": services_yaml_path,
         });
         self.expect_success(
             Method::POST,

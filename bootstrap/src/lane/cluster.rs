@@ -129,15 +129,20 @@ pub(super) fn worker_rules() -> Value {
     ])
 }
 
-/// The control-plane: the only account that writes Secrets; it also removes what a closed Issue leaves.
+/// The control-plane: the only account that writes Secrets; it also applies the stacks of projects, which are of these
+/// kinds only, and removes what a closed Issue leaves.
 pub(super) fn control_plane_rules() -> Value {
+    const DEPLOY: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
     json!([
+        {"apiGroups": [""], "resources": ["configmaps", "persistentvolumeclaims", "services"], "verbs": DEPLOY},
+        {"apiGroups": ["apps"], "resources": ["daemonsets", "deployments", "statefulsets"], "verbs": DEPLOY},
+        {"apiGroups": ["batch"], "resources": ["cronjobs", "jobs"], "verbs": DEPLOY},
+        {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": DEPLOY},
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"]},
         {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch", "patch", "delete"]},
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"]},
         {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
         {"apiGroups": [""], "resources": ["events"], "verbs": ["get", "list"]},
-        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list", "watch", "delete", "patch"]},
     ])
 }
 

@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod comments;
 pub mod decide;
+pub mod deploy;
 pub mod discussion;
 pub mod effects;
 pub mod events;

@@ -1,10 +1,12 @@
 //! Claims preparation tasks, does them, and stores how they ended (R-104..R-106).
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::source::{self, Stack};
+use super::apply::{apply, retried};
+use super::fault::Fault;
+use super::plan::{Plan, plan};
+use super::task_log::TaskLog;
 use crate::app::SharedApp;
 use crate::store::deploy_tasks::{self, ClaimedDeployTask, DeployOutcome};
 use crate::transition;
@@ -61,49 +63,28 @@ async fn reconcile(app: &SharedApp, owner: &str) {
 }
 
 async fn perform(app: &SharedApp, owner: &str, task: &ClaimedDeployTask) {
-    let mut log = vec![line(
-        "reconcile",
-        "info",
-        &format!("attempt {}", task.attempts),
-    )];
-    let renewal = async {
-        loop {
-            tokio::time::sleep(RENEW_INTERVAL).await;
-            match deploy_tasks::renew(&app.pool, task, owner, LEASE).await {
-                Ok(true) => {}
-                Ok(false) => return,
-                Err(error) => tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    run.id = %task.run_id,
-                    "failed to renew the lease of a preparation task"
-                ),
-            }
-        }
-    };
+    let mut log = TaskLog::default();
+    log.info("reconcile", format!("attempt {}", task.attempts));
     let outcome = tokio::select! {
-        outcome = prepare(app, task) => outcome,
-        // The lease went to somebody else: what is done here no longer counts.
-        () = renewal => return,
+        outcome = prepare(app, task, &mut log) => outcome,
+        // Somebody else has the task or it is over: what is done here no longer counts.
+        () = lost(app, owner, task) => return,
     };
     let outcome = match &outcome {
-        Ok(commit) => {
-            log.push(line(
-                "source",
-                "info",
-                &format!("{} is {commit}", task.build_ref),
-            ));
-            DeployOutcome::Succeeded {
-                build_ref_sha: commit,
+        Ok(plan) => DeployOutcome::Succeeded {
+            build_ref_sha: &plan.commit,
+            manifest_hash: &plan.manifest_hash,
+        },
+        Err(fault) => {
+            log.error(fault);
+            DeployOutcome::Failed {
+                error: &fault.message,
             }
-        }
-        Err(error) => {
-            log.push(line("source", "error", error));
-            DeployOutcome::Failed { error }
         }
     };
     let stored = async {
         let mut connection = app.pool.acquire().await?;
-        let finish = deploy_tasks::finish(&mut connection, task, owner, &outcome, &log);
+        let finish = deploy_tasks::finish(&mut connection, task, owner, &outcome, log.lines());
         transition::around("environment.finish", finish).await
     };
     match stored.await {
@@ -116,42 +97,42 @@ async fn perform(app: &SharedApp, owner: &str, task: &ClaimedDeployTask) {
     }
 }
 
-/// Answers the commit the environment stands on, or one sentence why there is none.
-async fn prepare(app: &SharedApp, task: &ClaimedDeployTask) -> Result<String, String> {
-    let client = source::client(app, &task.repository_full_name)
-        .await
-        .map_err(|error| chain(&error))?;
-    let snapshot = source::snapshot(
-        &client,
-        &task.repository_full_name,
-        &task.build_ref,
-        &task.services_yaml_path,
-    )
-    .await
-    .map_err(|error| chain(&error))?;
-    match snapshot.stack {
-        Stack::Empty => Ok(snapshot.commit),
-        Stack::Services => Err("stack deploy is not built yet".to_owned()),
+/// Renews the lease until it cannot be renewed. It is looked at again with each change of a task, which may be its
+/// cancel, and with each move of the clock, which may end it.
+async fn lost(app: &SharedApp, owner: &str, task: &ClaimedDeployTask) {
+    let mut waiter = app
+        .wakeups
+        .waiter(&[Channel::DeployTasks, Channel::Clock], &app.shutdown);
+    loop {
+        if waiter.wait(RENEW_INTERVAL).await == Woken::Shutdown {
+            // The loop that claimed the task ends, and gives it back.
+            std::future::pending::<()>().await;
+        }
+        match deploy_tasks::renew(&app.pool, task, owner, LEASE).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                run.id = %task.run_id,
+                "failed to renew the lease of a preparation task"
+            ),
+        }
     }
 }
 
-/// Provider bodies are never echoed (G-124): our own errors only name what failed.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
+/// Answers what the environment stands on, or why there is none.
+async fn prepare(
+    app: &SharedApp,
+    task: &ClaimedDeployTask,
+    log: &mut TaskLog,
+) -> Result<Plan, Fault> {
+    let plan = retried(app, log, || plan(app, &task.desired)).await?;
+    log.info(
+        "source",
+        format!("{} is {}", task.desired.build_ref, plan.commit),
+    );
+    if !plan.parts.is_empty() {
+        apply(app, task, &plan, log).await?;
     }
-    text
-}
-
-fn line(stage: &str, level: &str, message: &str) -> Value {
-    json!({
-        "stage": stage,
-        "level": level,
-        "message": message,
-        "created_at": chrono::Utc::now().to_rfc3339(),
-    })
+    Ok(plan)
 }

@@ -1,10 +1,11 @@
-//! The source snapshot of a task: one commit, and the stack that its services.yaml describes.
+//! Where the source of a task is read: the client of its repository, and the one commit that it is fixed to.
+use domain::deploy::TemplateError;
 use serde::Deserialize;
 
 use crate::app::App;
 use crate::credentials::{GithubTokensError, resolve_for_repository};
 use crate::github::{GithubClient, GithubError};
-use crate::services_yaml::{self, ServicesYaml, ServicesYamlError, escape};
+use crate::services_yaml::{ServicesYamlError, escape};
 use crate::store::repositories;
 
 /// A full SHA-1 commit id.
@@ -17,6 +18,16 @@ pub enum SourceError {
     UnknownRef(String),
     #[error(transparent)]
     ServicesYaml(#[from] ServicesYamlError),
+    #[error("failed to read services.yaml: {field}: there is no file {path:?}")]
+    NoManifest { field: String, path: String },
+    #[error("failed to render manifest {path}")]
+    Template {
+        path: String,
+        #[source]
+        error: TemplateError,
+    },
+    #[error("failed to read manifest {path}: {problem}")]
+    Manifest { path: String, problem: String },
     #[error("failed to read the source: repository {0} is not bound")]
     NotBound(String),
     #[error("failed to look up the repository")]
@@ -25,22 +36,6 @@ pub enum SourceError {
     Tokens(#[from] GithubTokensError),
     #[error(transparent)]
     Github(#[from] GithubError),
-}
-
-/// The commit with what it asks to be deployed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceSnapshot {
-    pub commit: String,
-    pub stack: Stack,
-}
-
-/// What is to be deployed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stack {
-    /// No services.yaml, or one that lists nothing.
-    Empty,
-    /// Something to build or apply.
-    Services,
 }
 
 #[derive(Deserialize)]
@@ -66,30 +61,8 @@ pub async fn client(app: &App, full_name: &str) -> Result<GithubClient, SourceEr
     Ok(app.github.with_token(&token.token)?)
 }
 
-/// Resolves a ref and reads the stack at exactly that commit.
-pub async fn snapshot(
-    client: &GithubClient,
-    repository: &str,
-    build_ref: &str,
-    services_yaml_path: &str,
-) -> Result<SourceSnapshot, SourceError> {
-    let commit = resolve(client, repository, build_ref).await?;
-    let read = services_yaml::read(client, repository, services_yaml_path, &commit).await?;
-    let stack = read.as_ref().map_or(Ok(Stack::Empty), stack_of)?;
-    Ok(SourceSnapshot { commit, stack })
-}
-
-/// A file with a field that the platform does not understand is refused before anything is written.
-fn stack_of(file: &ServicesYaml) -> Result<Stack, ServicesYamlError> {
-    file.webhook_runtime()?;
-    Ok(if file.lists_a_stack() {
-        Stack::Services
-    } else {
-        Stack::Empty
-    })
-}
-
-async fn resolve(
+/// The commit that a ref stands for now.
+pub async fn resolve(
     client: &GithubClient,
     repository: &str,
     build_ref: &str,
@@ -115,25 +88,7 @@ fn is_commit_id(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn a_file_that_is_not_understood_has_no_stack() {
-        let stack = |text: &str| stack_of(&ServicesYaml::parse(text).unwrap());
-        assert_eq!(stack("spec:\n  services: []\n").unwrap(), Stack::Empty);
-        assert_eq!(
-            stack("spec:\n  services:\n    - name: api\n").unwrap(),
-            Stack::Services
-        );
-        let refused = stack("spec:\n  webhookRuntime:\n    defaultMode: fast\n").unwrap_err();
-        assert!(
-            refused
-                .to_string()
-                .contains("spec.webhookRuntime.defaultMode"),
-            "{refused}"
-        );
-    }
 
     #[test]
     fn only_forty_hexadecimal_digits_are_a_commit() {

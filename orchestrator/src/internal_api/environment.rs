@@ -3,11 +3,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use domain::deploy::FaultKind;
+use serde::Serialize;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::ServiceCaller;
 use crate::credentials::Service;
+use crate::deploy;
 use crate::http_api::ApiError;
 use crate::staff::{JsonBody, Services};
 use crate::store::deploy_tasks::{self, DeployTaskState, DesiredEnvironment};
@@ -58,6 +61,41 @@ pub(super) async fn show(
 ) -> Result<Json<DeployTaskState>, ApiError> {
     caller.require(&[Service::Worker])?;
     read(&services, run_id).await.map(Json)
+}
+
+/// What a preparation would apply, as far as a reuse needs it.
+#[derive(Debug, Serialize)]
+pub(super) struct PlannedEnvironment {
+    /// Whether services.yaml can be used; the repository may also rightly have none.
+    services_config: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifest_hash: Option<String>,
+}
+
+/// Renders what is wanted without applying it.
+pub(super) async fn plan(
+    State(services): State<Services>,
+    caller: ServiceCaller,
+    Path(_run_id): Path<Uuid>,
+    JsonBody(desired): JsonBody<DesiredEnvironment>,
+) -> Result<Json<PlannedEnvironment>, ApiError> {
+    caller.require(&[Service::Worker])?;
+    match deploy::plan(&services.app, &desired).await {
+        Ok(plan) => Ok(Json(PlannedEnvironment {
+            services_config: true,
+            namespace: Some(plan.namespace),
+            manifest_hash: Some(plan.manifest_hash),
+        })),
+        Err(fault) if fault.kind == FaultKind::InvalidSource => Ok(Json(PlannedEnvironment {
+            services_config: false,
+            namespace: None,
+            manifest_hash: None,
+        })),
+        Err(fault) if fault.kind.is_retried() => Err(ApiError::unavailable(fault.message)),
+        Err(fault) => Err(ApiError::failed_precondition(fault.message)),
+    }
 }
 
 async fn read(services: &Services, run_id: Uuid) -> Result<DeployTaskState, ApiError> {

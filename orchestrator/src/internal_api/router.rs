@@ -10,11 +10,12 @@ use crate::http_api::unknown_method;
 use crate::staff::Services;
 
 /// Every route of this module, for tests and documentation.
-pub const ROUTES: [(&str, &str); 15] = [
+pub const ROUTES: [(&str, &str); 16] = [
     ("POST", "/internal/v1/runs/{run_id}/mcp-token"),
     ("PUT", "/internal/v1/runs/{run_id}/credentials-owner"),
     ("POST", "/internal/v1/runs/{run_id}/environment"),
     ("GET", "/internal/v1/runs/{run_id}/environment"),
+    ("POST", "/internal/v1/runs/{run_id}/environment/plan"),
     ("GET", "/internal/v1/runs/{run_id}/threads"),
     ("GET", "/internal/v1/runs/{run_id}/context"),
     ("GET", "/internal/v1/runs/{run_id}/discussion"),
@@ -42,6 +43,10 @@ pub fn router(services: Services) -> Router {
         .route(
             "/internal/v1/runs/{run_id}/environment",
             post(environment::desire).get(environment::show),
+        )
+        .route(
+            "/internal/v1/runs/{run_id}/environment/plan",
+            post(environment::plan),
         )
         .route("/internal/v1/runs/{run_id}/threads", get(threads::show))
         .route("/internal/v1/runs/{run_id}/context", get(context::show))

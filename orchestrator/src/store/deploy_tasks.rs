@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 /// What a run needs prepared.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, sqlx::FromRow)]
 #[serde(deny_unknown_fields)]
 pub struct DesiredEnvironment {
     pub runtime_mode: String,
@@ -30,6 +30,9 @@ pub struct DeployTaskState {
     pub result_target_env: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub build_ref_sha: Option<String>,
+    /// Hash of the manifests that were applied (R-51); none before they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest_hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
 }
@@ -45,21 +48,21 @@ impl DeployTaskState {
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct ClaimedDeployTask {
     pub run_id: Uuid,
-    pub runtime_mode: String,
-    pub namespace: String,
-    pub target_env: String,
-    pub repository_full_name: String,
-    pub services_yaml_path: String,
-    pub build_ref: String,
-    pub deploy_only: bool,
+    #[sqlx(flatten)]
+    pub desired: DesiredEnvironment,
     pub attempts: i32,
 }
 
 /// How a claimed task ends.
 #[derive(Debug)]
 pub enum DeployOutcome<'a> {
-    Succeeded { build_ref_sha: &'a str },
-    Failed { error: &'a str },
+    Succeeded {
+        build_ref_sha: &'a str,
+        manifest_hash: &'a str,
+    },
+    Failed {
+        error: &'a str,
+    },
 }
 
 /// The last lines of a task's log that are kept.
@@ -80,7 +83,7 @@ pub async fn desire(
          ON CONFLICT (run_id) DO UPDATE SET
              runtime_mode = $2, namespace = $3, target_env = $4, repository_full_name = $5,
              services_yaml_path = $6, build_ref = $7, slot_no = $8, deploy_only = $9,
-             status = 'pending', lease_owner = NULL, lease_until = NULL, last_error = NULL, build_ref_sha = '',
+             status = 'pending', lease_owner = NULL, lease_until = NULL, last_error = NULL, build_ref_sha = '', manifest_hash = '',
              result_namespace = NULL, result_target_env = NULL, terminal_status_source = NULL,
              started_at = NULL, finished_at = NULL
          WHERE t.status = 'failed' OR (t.status <> 'canceled'
@@ -98,12 +101,42 @@ pub async fn desire(
     .bind(desired.deploy_only)
     .execute(&mut *connection)
     .await?;
+    if desired.deploy_only {
+        supersede(&mut *connection, run_id, desired).await?;
+    }
     sqlx::query("SELECT pg_notify('codex_deploy_tasks', '')")
         .execute(&mut *connection)
         .await?;
     state(&mut *connection, run_id)
         .await?
         .ok_or(sqlx::Error::RowNotFound)
+}
+
+/// Cancels older deployments of another commit into the same environment, which nobody wants any more (R-107).
+async fn supersede(
+    connection: &mut PgConnection,
+    run_id: Uuid,
+    desired: &DesiredEnvironment,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE runtime_deploy_tasks t SET
+             status = 'canceled', terminal_status_source = 'system', terminal_event_seq = terminal_event_seq + 1,
+             cancel_requested_at = platform_now(), cancel_requested_by = 'system',
+             cancel_reason = 'superseded by run ' || $1::text, lease_owner = NULL, lease_until = NULL,
+             finished_at = platform_now()
+         FROM agent_runs older, agent_runs newer
+         WHERE older.id = t.run_id AND newer.id = $1 AND older.created_at < newer.created_at
+           AND t.deploy_only AND t.status IN ('pending', 'running')
+           AND (t.repository_full_name, t.target_env, t.namespace) = ($2, $3, $4) AND t.build_ref <> $5",
+    )
+    .bind(run_id)
+    .bind(&desired.repository_full_name)
+    .bind(&desired.target_env)
+    .bind(&desired.namespace)
+    .bind(&desired.build_ref)
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// How far the task of a run is.
@@ -113,7 +146,8 @@ pub async fn state(
 ) -> Result<Option<DeployTaskState>, sqlx::Error> {
     sqlx::query_as(
         "SELECT status, result_namespace, result_target_env,
-                NULLIF(build_ref_sha, '') AS build_ref_sha, last_error
+                NULLIF(build_ref_sha, '') AS build_ref_sha, NULLIF(manifest_hash, '') AS manifest_hash,
+                COALESCE(last_error, cancel_reason) AS last_error
          FROM runtime_deploy_tasks WHERE run_id = $1",
     )
     .bind(run_id)
@@ -147,7 +181,7 @@ pub async fn claim(
              ORDER BY t.created_at, t.run_id
              FOR UPDATE SKIP LOCKED LIMIT 1)
          RETURNING run_id, runtime_mode, namespace, target_env, repository_full_name,
-                   services_yaml_path, build_ref, deploy_only, attempts",
+                   services_yaml_path, build_ref, slot_no, deploy_only, attempts",
     )
     .bind(owner)
     .bind(lease.num_seconds() as f64)
@@ -189,17 +223,20 @@ pub async fn finish(
     outcome: &DeployOutcome<'_>,
     log: &[Value],
 ) -> Result<bool, sqlx::Error> {
-    let (status, sha, error) = match outcome {
-        DeployOutcome::Succeeded { build_ref_sha } => ("succeeded", *build_ref_sha, None),
+    let (status, sha, hash, error) = match outcome {
+        DeployOutcome::Succeeded {
+            build_ref_sha,
+            manifest_hash,
+        } => ("succeeded", *build_ref_sha, *manifest_hash, None),
         DeployOutcome::Failed { error } => {
             let cut: String = error.chars().take(MAX_ERROR_CHARACTERS).collect();
-            ("failed", "", Some(cut))
+            ("failed", "", "", Some(cut))
         }
     };
     let done = sqlx::query(
         "WITH notified AS (SELECT pg_notify('codex_deploy_tasks', ''))
          UPDATE runtime_deploy_tasks SET
-             status = $4, build_ref_sha = $5, last_error = $6, terminal_status_source = 'worker',
+             status = $4, build_ref_sha = $5, manifest_hash = $9, last_error = $6, terminal_status_source = 'worker',
              terminal_event_seq = terminal_event_seq + 1, lease_owner = NULL, lease_until = NULL,
              result_namespace = CASE WHEN $4 = 'succeeded' THEN namespace END,
              result_target_env = CASE WHEN $4 = 'succeeded' THEN target_env END,
@@ -218,6 +255,7 @@ pub async fn finish(
     .bind(error)
     .bind(json!(log))
     .bind(KEPT_LOG_LINES)
+    .bind(hash)
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -253,6 +291,27 @@ pub async fn cancel(
     )
     .bind(run_id)
     .bind(requested_by)
+    .bind(reason)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends a preparation that nobody waits for any more; `true` when there was one.
+pub async fn abandon(
+    connection: &mut PgConnection,
+    run_id: Uuid,
+    reason: &str,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query(
+        "WITH notified AS (SELECT pg_notify('codex_deploy_tasks', ''))
+         UPDATE runtime_deploy_tasks SET
+             status = 'canceled', terminal_status_source = 'system', terminal_event_seq = terminal_event_seq + 1,
+             cancel_reason = COALESCE(cancel_reason, $2), lease_owner = NULL, lease_until = NULL,
+             finished_at = platform_now()
+         FROM notified WHERE run_id = $1 AND status IN ('pending', 'running')",
+    )
+    .bind(run_id)
     .bind(reason)
     .execute(connection)
     .await?;

@@ -117,9 +117,25 @@ pub struct EnvironmentState {
     /// The commit that was checked out.
     #[serde(default)]
     pub build_ref_sha: Option<String>,
+    /// Hash of the manifests that were applied.
+    #[serde(default)]
+    pub manifest_hash: Option<String>,
     /// Why it failed.
     #[serde(default)]
     pub last_error: Option<String>,
+}
+
+/// What a preparation would apply.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PlannedEnvironment {
+    /// services.yaml can be used, or is rightly absent.
+    pub services_config: bool,
+    /// Namespace that the configuration gives.
+    #[serde(default)]
+    pub namespace: Option<String>,
+    /// Hash of the manifests.
+    #[serde(default)]
+    pub manifest_hash: Option<String>,
 }
 
 /// Where the run's credentials are.
@@ -207,6 +223,21 @@ impl ControlPlane {
             Method::GET,
             &format!("runs/{run_id}/environment"),
             None::<&()>,
+        )
+        .await
+    }
+
+    /// What a preparation would apply.
+    pub async fn plan(
+        &self,
+        run_id: Uuid,
+        request: &EnvironmentRequest,
+    ) -> Result<PlannedEnvironment, CallError> {
+        self.call(
+            "the plan of the environment",
+            Method::POST,
+            &format!("runs/{run_id}/environment/plan"),
+            Some(request),
         )
         .await
     }

@@ -7,7 +7,7 @@ use super::launch::LaunchError;
 use crate::store::run_finish::{self, RunEndRow};
 use crate::store::runs::WorkerRun;
 use crate::store::wakeups::notify;
-use crate::store::{links, run_history, snapshots, thread_states};
+use crate::store::{deploy_tasks, links, run_history, snapshots, thread_states};
 use crate::transition;
 use crate::wakeups::Channel;
 use domain::audit::{AuditEvent, RunCanceledPayload, RunFinishedPayload};
@@ -68,6 +68,10 @@ pub async fn finish(ctx: &WorkerContext, run: &WorkerRun, end: End) -> Result<bo
     let facts = run_history::of_run(&mut *tx, run.id).await?;
     if !run_finish::end_owned_run(&mut tx, run.id, ctx.worker_id(), from, row).await? {
         return Ok(false);
+    }
+    if status != RunStatus::Succeeded {
+        // Nobody waits for what is still being prepared.
+        deploy_tasks::abandon(&mut tx, run.id, "the run has ended").await?;
     }
     let subject = Subject::from(run);
     if let Some(event) = end.extra.clone() {

@@ -214,7 +214,7 @@ async fn full_env(
                 .await?;
             let prepared = environment::prepare(ctx, &run, name).await?;
             let ready = Ready {
-                prepared,
+                prepared: prepared.commit,
                 issued: issue_token(ctx, &run, name).await?,
             };
             let place = Place::full_env(name, AgentAccount::Readonly);
@@ -389,9 +389,15 @@ async fn prepare_namespace(
     };
     let credentials = async {
         let fast = matches!(reuse, Some(Reuse::FastPath { .. }));
-        let prepared = match fast {
-            true => namespace::text(&run.run_payload, "/runtime/build_ref"),
-            false => environment::prepare(ctx, run, name).await?,
+        let (prepared, manifest_hash) = match fast {
+            true => {
+                let build_ref = namespace::text(&run.run_payload, "/runtime/build_ref");
+                (build_ref, String::new())
+            }
+            false => {
+                let prepared = environment::prepare(ctx, run, name).await?;
+                (prepared.commit, prepared.manifest_hash)
+            }
         };
         if namespace_made.await.is_err() {
             // The other half failed and says why.
@@ -399,7 +405,7 @@ async fn prepare_namespace(
         }
         let fingerprint = async {
             if !fast {
-                store_fingerprint(ctx, run, name, prepared.as_deref()).await;
+                store_fingerprint(ctx, run, name, prepared.as_deref(), &manifest_hash).await;
             }
         };
         let (issued, ()) = tokio::join!(issue_token(ctx, run, name), fingerprint);
@@ -489,9 +495,10 @@ async fn store_fingerprint(
     run: &WorkerRun,
     name: &str,
     build_ref: Option<&str>,
+    manifest_hash: &str,
 ) {
     let Some(build_ref) = build_ref else { return };
-    let fingerprint = namespace::fingerprint(run, name, build_ref);
+    let fingerprint = namespace::fingerprint(run, name, build_ref, manifest_hash);
     let stored = async {
         let now = crate::store::clock::now(&ctx.app.pool).await?;
         let annotations = json!({

@@ -1,15 +1,18 @@
 //! Which namespace a run works in, and whether what is there can be used as it is (R-32, R-33, R-49..R-54).
 
 use super::context::WorkerContext;
+use super::control_plane::PlannedEnvironment;
+use super::environment;
 use super::launch::LaunchError;
 use crate::cluster::{NamespaceView, keys};
 use crate::store::namespace_leases::{self, ReuseKey};
 use crate::store::runs::WorkerRun;
 use domain::fingerprint::{
-    FINGERPRINT_VERSION, Fingerprint, ReuseFacts, ReuseRefusal, manifest_hash, may_reuse,
+    FINGERPRINT_VERSION, Fingerprint, ReuseFacts, ReuseRefusal, is_immutable_ref, may_reuse,
 };
 use domain::ids::{NamespaceName, ProjectId, RunId};
 use domain::namespaces::run_namespace;
+use domain::runs::FinishReason;
 use domain::stages::TriggerKind;
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -167,7 +170,24 @@ async fn facts(
     let view: Option<NamespaceView> = ctx.cluster.get_namespace(choice.name.as_str()).await?;
     let task = namespace_leases::last_preparation(conn, choice.name.as_str(), run.id).await?;
     let build_ref = text(&run.run_payload, "/runtime/build_ref").unwrap_or_default();
-    let wanted = fingerprint(run, choice.name.as_str(), &build_ref);
+    // Only what stands still can be compared; before that the checks refuse in any case.
+    let planned = if view.is_some() && is_immutable_ref(&build_ref) {
+        let request = environment::request(run, choice.name.as_str());
+        let planned = ctx.control_plane.plan(run.id, &request).await;
+        planned.map_err(|error| LaunchError::from_call(error, FinishReason::RuntimeDeployFailed))?
+    } else {
+        PlannedEnvironment {
+            services_config: true,
+            namespace: None,
+            manifest_hash: None,
+        }
+    };
+    let wanted = fingerprint(
+        run,
+        choice.name.as_str(),
+        &build_ref,
+        planned.manifest_hash.as_deref().unwrap_or_default(),
+    );
     let annotation = |key: &str| {
         view.as_ref()
             .and_then(|view| view.annotations.get(key))
@@ -181,9 +201,8 @@ async fn facts(
         terminating: view.as_ref().is_some_and(|view| view.terminating),
         active_deploy_task: task.as_ref().is_some_and(|task| task.active),
         snapshot_ref: task.as_ref().and_then(|task| task.build_ref_sha.as_deref()),
-        // A repository without services.yaml has an empty stack, which is a configuration like any other.
-        services_config: true,
-        configured_namespace: choice.name.as_str(),
+        services_config: planned.services_config,
+        configured_namespace: planned.namespace.as_deref().unwrap_or(choice.name.as_str()),
         stored_hash: annotation(keys::FINGERPRINT_HASH),
         stored_json: annotation(keys::FINGERPRINT_JSON),
     };
@@ -193,8 +212,13 @@ async fn facts(
     })
 }
 
-/// The fingerprint of a run in a namespace at a commit. Nothing is deployed yet, so no manifest is rendered.
-pub fn fingerprint(run: &WorkerRun, namespace: &str, build_ref: &str) -> Fingerprint {
+/// The fingerprint of a run in a namespace at a commit with its manifests.
+pub fn fingerprint(
+    run: &WorkerRun,
+    namespace: &str,
+    build_ref: &str,
+    manifest_hash: &str,
+) -> Fingerprint {
     Fingerprint {
         version: FINGERPRINT_VERSION,
         runtime_mode: run.runtime_mode.clone().unwrap_or_default(),
@@ -210,7 +234,7 @@ pub fn fingerprint(run: &WorkerRun, namespace: &str, build_ref: &str) -> Fingerp
         services_yaml_path: services_yaml_path(run),
         build_ref: build_ref.to_owned(),
         deploy_only: run.deploy_only,
-        manifest_hash: manifest_hash([]),
+        manifest_hash: manifest_hash.to_owned(),
     }
 }
 

@@ -9,7 +9,6 @@ use reports::evidence::ObservationSource::{Github, Postgres, Process};
 
 use crate::{
     definitions::{
-        comments::{body, status_comments},
         outcome::{current_run, run_at_hand},
         setup::{bind, signal_file},
     },
@@ -149,60 +148,6 @@ async fn output_is_cut(world: &mut GateWorld, #[step] step: &gherkin::Step) -> S
             kept["bytes"],
             kept["end"].as_str().unwrap_or_default().trim_end()
         ),
-    )?;
-    Ok(())
-}
-
-#[then(expr = "the end and the status comment say {string}")]
-async fn end_says(world: &mut GateWorld, why: String, #[step] step: &gherkin::Step) -> Step {
-    world.then(step);
-    let run = current_run(world).await?;
-    let events = world
-        .platform()
-        .database
-        .events_of_run(&text(&run, "id")?)
-        .await?;
-    let error = events
-        .iter()
-        .find(|event| event["event_type"] == "run.failed")
-        .and_then(|event| event["payload"]["error"].as_str())
-        .unwrap_or_default()
-        .to_owned();
-    world.holds(
-        &["R-18"],
-        Postgres,
-        "error of the run's end",
-        "flow_events: run.failed",
-        &why,
-        &error,
-        error.contains(&why),
-    )?;
-    let shown = until(
-        "the error in the status comment",
-        RUN_DEADLINE,
-        async || {
-            let comments = status_comments(world).await?;
-            let shown = comments.iter().map(body).find(|text| text.contains(&why));
-            Ok(match shown {
-                Some(text) => Reading::Reached(text.to_owned()),
-                None => Reading::NotYet(format!("{} status comments", comments.len())),
-            })
-        },
-    )
-    .await
-    .unwrap_or_default();
-    let line = shown
-        .lines()
-        .find(|line| line.contains(&why))
-        .unwrap_or("nothing of it");
-    world.holds(
-        &["L-104"],
-        Github,
-        "error in the status comment",
-        "GET /repos/…/issues/…/comments",
-        &why,
-        line,
-        line.contains(&why),
     )?;
     Ok(())
 }

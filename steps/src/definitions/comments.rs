@@ -6,7 +6,7 @@ use reports::evidence::ObservationSource::{Github, Postgres};
 use serde_json::Value;
 
 use crate::{
-    definitions::outcome::current_run,
+    definitions::outcome::{await_end, current_run},
     wait::{DECISION_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
@@ -415,6 +415,66 @@ async fn shows_all(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step 
         expected.join(", "),
         format!("missing: [{}]", missing.join(", ")),
         missing.is_empty(),
+    )?;
+    Ok(())
+}
+
+#[then(expr = "the end of the run and its status comment name {string}")]
+async fn end_names(world: &mut GateWorld, why: String, #[step] step: &gherkin::Step) -> Step {
+    world.then(step);
+    let run = await_end(world).await?;
+    let events = world
+        .platform()
+        .database
+        .events_of_run(&text(&run, "id")?)
+        .await?;
+    let end = events
+        .iter()
+        .rev()
+        .find(|event| event["payload"]["error"].is_string());
+    let event_type = end.and_then(|end| end["event_type"].as_str());
+    let error = end
+        .and_then(|end| end["payload"]["error"].as_str())
+        .unwrap_or("no error")
+        .to_owned();
+    let rules: &[&str] = match event_type {
+        Some("run.failed.launch_error") => &["R-97", "R-116"],
+        _ => &["R-18"],
+    };
+    world.holds(
+        rules,
+        Postgres,
+        &format!("error of {}", event_type.unwrap_or("the end")),
+        "flow_events by run id",
+        &why,
+        &error,
+        error.contains(&why),
+    )?;
+    let shown = until(
+        "the error in the status comment",
+        DECISION_DEADLINE,
+        async || {
+            let comments = status_comments(world).await?;
+            let shown = comments.iter().map(body).find(|text| text.contains(&why));
+            Ok(match shown {
+                Some(text) => Reading::Reached(text.to_owned()),
+                None => Reading::NotYet(format!("{} status comments", comments.len())),
+            })
+        },
+    )
+    .await;
+    let seen = match &shown {
+        Ok(text) => text.clone(),
+        Err(error) => format!("{error:#}"),
+    };
+    world.holds(
+        &["L-103", "L-104"],
+        Github,
+        "text of the status comment",
+        "GET /repos/…/issues/…/comments",
+        &why,
+        seen,
+        shown.is_ok(),
     )?;
     Ok(())
 }

@@ -285,6 +285,11 @@ async fn all_labels(world: &GateWorld) -> anyhow::Result<Vec<Value>> {
 }
 
 async fn rebind(world: &mut GateWorld) -> anyhow::Result<()> {
+    bind_again(world, "services.yaml").await
+}
+
+/// Ends the binding of the repository and binds it anew, with its services.yaml at this path.
+pub async fn bind_again(world: &mut GateWorld, services_yaml_path: &str) -> anyhow::Result<()> {
     let place = world.place()?;
     let staff = world.platform().staff.clone();
     let token = world.gate.github.platform_token();
@@ -296,7 +301,7 @@ async fn rebind(world: &mut GateWorld) -> anyhow::Result<()> {
         .unbind_repository(&place.project_id, &place.repository)
         .await?;
     staff
-        .bind_repository(&place.project_id, owner, name, &token)
+        .bind_repository_with(&place.project_id, owner, name, &token, services_yaml_path)
         .await?;
     Ok(())
 }

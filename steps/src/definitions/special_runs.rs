@@ -101,7 +101,8 @@ pub async fn remove_live_environment(world: &GateWorld) -> anyhow::Result<()> {
     .await
 }
 
-fn live(world: &GateWorld) -> anyhow::Result<String> {
+/// Name of the repository's live environment.
+pub fn live(world: &GateWorld) -> anyhow::Result<String> {
     world
         .remembered
         .get("live")
