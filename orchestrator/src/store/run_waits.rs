@@ -105,15 +105,20 @@ pub async fn set_target(
     .map(drop)
 }
 
-/// Lets a waiting run go on; its timer counts what was left (R-23, D-12).
-pub async fn resume_live(conn: &mut PgConnection, run_id: Uuid) -> sqlx::Result<()> {
+/// Lets a waiting run go on; its timer counts what was left (R-23, D-12). Its agent may read how the wait ended (G-92).
+pub async fn resume_live(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    payload: &Value,
+) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE agent_runs SET status = 'running', wait_reason = NULL, wait_target_kind = NULL, wait_target_ref = NULL,
              wait_deadline_at = NULL, timeout_paused = false, timeout_at = platform_now() + timeout_remaining,
-             timeout_remaining = NULL
+             timeout_remaining = NULL, run_payload = run_payload || jsonb_build_object('resume', $2::jsonb)
          WHERE id = $1 AND status LIKE 'waiting\\_%'",
     )
     .bind(run_id)
+    .bind(payload)
     .execute(&mut *conn)
     .await?;
     sqlx::query(
