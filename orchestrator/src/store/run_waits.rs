@@ -121,6 +121,15 @@ pub async fn resume_live(
     .bind(payload)
     .execute(&mut *conn)
     .await?;
+    // G-7: the token's life moves by the length of the wait, and its own `exp` bounds it.
+    sqlx::query(
+        "UPDATE run_mcp_tokens t SET expires_at = t.expires_at + (platform_now() - s.wait_since)
+         FROM agent_sessions s
+         WHERE s.run_id = $1 AND s.wait_since IS NOT NULL AND t.run_id = $1 AND t.revoked_at IS NULL",
+    )
+    .bind(run_id)
+    .execute(&mut *conn)
+    .await?;
     sqlx::query(
         "UPDATE agent_sessions SET wait_state = NULL, wait_since = NULL, timeout_guard_disabled = false WHERE run_id = $1",
     )

@@ -2,6 +2,7 @@
 
 pub mod agent_labels;
 pub mod agent_reports;
+pub mod approvals;
 pub mod catalogue;
 pub mod closing;
 pub mod comments;
@@ -13,6 +14,7 @@ pub mod delivery_play;
 pub mod discussions;
 pub mod events;
 pub mod faults;
+pub mod feedback;
 pub mod fences;
 pub mod health;
 pub mod labels;
