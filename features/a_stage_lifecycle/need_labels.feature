@@ -134,6 +134,8 @@ Feature: Need labels
   @ND-11 @set-a @p1 @S3-14 @L-16 @L-18 @needs-pods
   Scenario: An agent asks for a trigger label, and gets it
     Given a finished "run:dev" run whose agent has asked for "run:qa"
+    And the approver has approved the pull request in a review
+    And the Issue has come to carry "state:approved"
     When the owner approves the label
     Then the bot's "run:qa" is accepted once, and one run starts with the owner as its actor
 

@@ -8,6 +8,7 @@ Feature: Approvals
     Then the decision is answered with "200 applied"
     And the same run goes on, and its agent reads "answered option opt-2"
     And the run went on only once the request was applied
+    And "need:km" is the only label that the agent has changed
 
   @AP-03 @set-c @p0 @S2-4 @S3-11 @G-76 @G-93 @needs-pods
   Scenario: Who refuses says why
@@ -18,6 +19,7 @@ Feature: Approvals
     When the owner declines
     Then the decision is answered with "200 applied"
     And the same run goes on, and its agent reads "denied none ask me tomorrow"
+    And "need:km" is the only label that the agent has changed
 
   @AP-04 @set-c @p0 @S3-11 @G-29 @needs-pods
   Scenario: A denied key stays denied
@@ -77,6 +79,20 @@ Feature: Approvals
     When 24 hours pass
     Then the request comes to be "expired", by "requested system, expired system ttl"
     And the same run goes on, and its agent reads "expired none"
+    And "need:km" is the only label that the agent has changed
+
+  @AP-10 @set-c @p0 @S3-11 @G-85 @needs-pods
+  Scenario: What was approved is done though its executor dies
+    Given a platform of its own
+    And a finished "run:dev" run whose agent has asked for "run:qa"
+    And GitHub keeps the platform waiting for labels
+    When the owner approves the label
+    And the platform has begun to carry it out
+    And the control planes are killed and start again
+    And GitHub tells labels again
+    And 2 minutes pass
+    Then the request comes to be "applied", by "requested system, approved human, applied system"
+    And GitHub set "run:qa" once, and it is on record once
 
   @AP-11 @set-c @p0 @S2-14 @S3-11 @G-94 @G-87 @needs-pods
   Scenario: The end of a waiting run is the end of its request
@@ -116,6 +132,7 @@ Feature: Approvals
     Then the run still waits
     When the owner answers
     Then the same run goes on, and its agent reads "answered option opt-2"
+    And "need:km" is the only label that the agent has changed
 
   @AP-15 @set-c @p0 @S3-11 @G-92 @G-26 @needs-pods
   Scenario: A run goes on for one whose agent has ended
@@ -125,3 +142,15 @@ Feature: Approvals
     Then one run goes on from where the run ended, in the namespace of the run before
     And its agent is told "status:answered, selected_option_id:opt-2, reused:true" by the call that it repeats
     And the run ends as succeeded
+
+  @AP-22 @set-c @p0 @S3-11 @G-73 @needs-pods
+  Scenario: Where nobody could decide nobody is asked
+    Given a platform of its own
+    And a bound repository whose agent waits, with an open Issue
+    And a running "run:dev" run
+    And the member has taken "run:dev" off the Issue
+    And the platform has lost its owner
+    When the agent adds "run:release" to the Issue
+    Then the tool refuses with "failed_precondition no_approver_configured"
+    And the run has asked 0 times
+    And "need:km" is the only label that the agent has changed

@@ -58,6 +58,8 @@ Feature: Labels that an agent changes
   @ML-06 @set-c @p0 @S3-7 @S3-14 @G-35 @G-38 @needs-pods
   Scenario: An approved label starts one run
     Given a finished "run:dev" run whose agent has asked for "run:qa"
+    And the approver has approved the pull request in a review
+    And the Issue has come to carry "state:approved"
     When the owner approves the label
     Then the bot's "run:qa" is accepted once, and one run starts with the owner as its actor
     And the request comes to be "applied", by "requested system, approved human, applied system"
@@ -65,6 +67,8 @@ Feature: Labels that an agent changes
   @ML-07 @set-c @p1 @S3-7 @S3-14 @G-38 @needs-pods
   Scenario: A grant is good once
     Given a finished "run:dev" run whose agent has asked for "run:qa"
+    And the approver has approved the pull request in a review
+    And the Issue has come to carry "state:approved"
     And the owner has approved the label
     And the label has started a run that was cancelled, and is off again
     When the agent sets "run:qa" with its own token for GitHub

@@ -74,6 +74,7 @@ Feature: How long a namespace lives
   Scenario: A run that goes on waits its turn and reuses what is there
     Given a bound repository whose agent asks its owner and ends, with an open Issue
     And a "run:dev" run that waits for the answer without a Pod
+    And the member has taken "run:dev" off the Issue
     When the member sets "run:dev:revise" on the Issue
     Then the delivery is answered as ignored because "issue_active_run_exists"
     When the owner answers

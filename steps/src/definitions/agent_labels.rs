@@ -383,6 +383,7 @@ async fn only_change(world: &mut GateWorld, label: String, #[step] step: &gherki
     let mut expected = world
         .remembered
         .get(BEFORE)
+        .filter(|labels| !labels.is_empty())
         .map(|labels| listed(labels))
         .unwrap_or_default();
     expected.push(label.clone());

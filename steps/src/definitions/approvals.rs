@@ -13,6 +13,7 @@ use crate::{
     definitions::{
         agent_labels::{call, remembered},
         faults::announce,
+        labels::await_labels_settled,
         outcome::{await_end, await_event, current_run, run_at_hand},
         requests::fence,
         setup::{a_running_run_with, agent_waits_for_signal},
@@ -198,6 +199,8 @@ async fn finished_and_asked(world: &mut GateWorld, label: String, asked: String)
     if run["status"] != "succeeded" {
         return Err(anyhow::anyhow!("the run that asked did not succeed: {run}").into());
     }
+    world.pull_request = run["pr_number"].as_u64();
+    await_labels_settled(world, &run).await?;
     world.previous_run = Some(run);
     Ok(())
 }
@@ -908,5 +911,39 @@ async fn one_decision(world: &mut GateWorld, #[step] step: &gherkin::Step) -> St
         carried.join(", "),
         carried.iter().any(|label| label == "need:km"),
     )?;
+    Ok(())
+}
+
+#[when("the platform has begun to carry it out")]
+async fn begun(world: &mut GateWorld) -> Step {
+    let platform = world.platform();
+    let id = number(&request(world).await?);
+    until("an attempt at the request", DECISION_DEADLINE, async || {
+        let found = platform
+            .database
+            .rows(
+                "SELECT to_jsonb(attempts) FROM outbox_effects WHERE kind = 'apply_request' AND payload ->> 'request_id' = $1",
+                &[&id.to_string()],
+            )
+            .await?;
+        let attempts = found.first().and_then(Value::as_i64).unwrap_or_default();
+        Ok(if attempts > 0 {
+            Reading::Reached(())
+        } else {
+            Reading::NotYet("none".to_owned())
+        })
+    })
+    .await?;
+    Ok(())
+}
+
+/// By hand: no route takes the owner away (G-105).
+#[given("the platform has lost its owner")]
+async fn lost_owner(world: &mut GateWorld) -> Step {
+    let platform = world.platform();
+    sqlx::query("UPDATE users SET is_platform_owner = false WHERE is_platform_owner")
+        .execute(platform.database.pool())
+        .await
+        .context("failed to take the owner away")?;
     Ok(())
 }

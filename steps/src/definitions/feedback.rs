@@ -1,8 +1,11 @@
 //! Questions to the owner: the run waits, and its agent hears the answer (2.5, 3.4).
 
+use anyhow::Context;
 use cucumber::{given, then, when};
 use fixtures::stories;
-use reports::evidence::ObservationSource::{Orchestrator, Postgres};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use reports::evidence::ObservationSource::{Kubernetes, Orchestrator, Postgres};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -629,5 +632,54 @@ async fn token_works(world: &mut GateWorld, minutes: i64, #[step] step: &gherkin
 async fn agent_ends(world: &mut GateWorld) -> Step {
     signal(world).await?;
     await_wait(world, true).await?;
+    Ok(())
+}
+
+/// The lease is what the sweep goes by, and the namespace is what the run needs.
+#[then("the namespace of the run that waits is there, with a lease that is not over")]
+async fn namespace_kept(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
+    world.then(step);
+    let run = current_run(world).await?;
+    let namespace = text(&run, "namespace")?;
+    let leases = world
+        .platform()
+        .database
+        .rows(
+            "SELECT jsonb_build_object('state', state, 'lasts', expires_at > platform_now())
+             FROM namespace_leases WHERE namespace = $1",
+            &[&namespace],
+        )
+        .await?;
+    let lease = leases.first().cloned().unwrap_or_default();
+    world.equal(
+        &["R-47", "G-90"],
+        Postgres,
+        "the run; its lease",
+        "agent_runs.status; namespace_leases",
+        "waiting_owner_review; active, lasts: true",
+        format!(
+            "{}; {}, lasts: {}",
+            run["status"].as_str().unwrap_or("-"),
+            lease["state"].as_str().unwrap_or("-"),
+            lease["lasts"]
+        ),
+    )?;
+    let namespaces: Api<Namespace> = Api::all(world.gate.kube.clone());
+    let found = namespaces
+        .get_opt(&namespace)
+        .await
+        .context("failed to read a namespace")?;
+    world.equal(
+        &["R-47"],
+        Kubernetes,
+        "the namespace of the run",
+        "GET namespaces",
+        "there",
+        match found {
+            Some(found) if found.metadata.deletion_timestamp.is_none() => "there",
+            Some(_) => "going",
+            None => "gone",
+        },
+    )?;
     Ok(())
 }
