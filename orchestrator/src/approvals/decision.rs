@@ -56,16 +56,21 @@ pub async fn decide(app: &App, id: i64, decider: &Decider) -> Result<Option<Deci
     };
     let now = clock::now(&mut *transaction).await?;
     let standing = row.standing()?;
-    let classification = classify(standing, decider.decision, decider.seen_version, now);
-    match classification {
-        Classification::Applied => {
-            if !take(app, &mut transaction, &row, decider).await? {
+    let mut classification = classify(standing, decider.decision, decider.seen_version, now);
+    if classification == Classification::Applied {
+        match take(app, &mut transaction, &row, decider).await? {
+            Taken::Counts => {}
+            Taken::Dropped => {
                 return Ok(Some(Decided {
                     request: row,
                     classification,
                 }));
             }
+            Taken::Late => classification = Classification::Expired,
         }
+    }
+    match classification {
+        Classification::Applied => {}
         Classification::Expired if standing.state == ApprovalState::Requested => {
             expire(app, &mut transaction, &row).await?;
             tell_ignored(&mut transaction, &row, decider, Ignored::RequestExpired).await?;
@@ -90,13 +95,21 @@ pub async fn decide(app: &App, id: i64, decider: &Decider) -> Result<Option<Deci
     }))
 }
 
-/// `false`: nothing of it is committed.
+/// What became of a decision that was in time when it was looked at.
+enum Taken {
+    Counts,
+    /// Nothing of it is committed: this process does not go so far.
+    Dropped,
+    /// The deadline came between the look and the write.
+    Late,
+}
+
 async fn take(
     app: &App,
     connection: &mut sqlx::PgConnection,
     row: &ApprovalRow,
     decider: &Decider,
-) -> Result<bool, DecideError> {
+) -> Result<Taken, DecideError> {
     let facts = row.facts()?;
     let mut plan = EffectPlan::default();
     let mut audit = match decider.decision {
@@ -120,8 +133,11 @@ async fn take(
         reason: decider.reason.as_deref(),
         answer: decider.answer.as_ref(),
     };
-    if consequences.audit.is_empty() || !approvals::decide(connection, row.id, new).await? {
-        return Ok(false);
+    if consequences.audit.is_empty() {
+        return Ok(Taken::Dropped);
+    }
+    if !approvals::decide(connection, row.id, new).await? {
+        return Ok(Taken::Late);
     }
     let owner = EffectOwner {
         run_id: row.run_id,
@@ -139,7 +155,7 @@ async fn take(
     {
         resume(connection, &ended).await?;
     }
-    Ok(true)
+    Ok(Taken::Counts)
 }
 
 async fn tell_ignored(
