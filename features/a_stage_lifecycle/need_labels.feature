@@ -131,13 +131,20 @@ Feature: Need labels
     And the event "run.failed.precondition" names the path "review.md"
     And the pull request still carries "need:reviewer" and has no new commit
 
-  @ND-11 @set-a @p1 @S3-14 @L-16 @L-18 @needs-pods @waits-mcp @waits-approvals
-  Scenario: An agent asks for a trigger label
-    Given a bound repository with an open Issue
-    When the agent of a run asks for "run:qa" on the Issue
-    Then an approval of the label is pending
-    When the approver allows the label
-    Then the Issue gets one run as that approver
+  @ND-11 @set-a @p1 @S3-14 @L-16 @L-18 @needs-pods
+  Scenario: An agent asks for a trigger label, and gets it
+    Given a finished "run:dev" run whose agent has asked for "run:qa"
+    And the approver has approved the pull request in a review
+    And the Issue has come to carry "state:approved"
+    When the owner approves the label
+    Then the bot's "run:qa" is accepted once, and one run starts with the owner as its actor
+
+  @ND-11 @set-a @p1 @S3-14 @L-16 @needs-pods
+  Scenario: An agent asks for a trigger label, and does not get it
+    Given a running "run:dev" run whose agent has asked for "run:qa"
+    When the owner denies the label
+    Then "run:qa" is on record as refused because "approval_denied"
+    And "need:km" is the only label that the agent has changed
 
   @ND-12 @set-a @p1 @S3-14 @L-16 @L-17 @L-19 @needs-pods
   Scenario: What an agent may label by itself

@@ -44,40 +44,60 @@ Feature: Labels that an agent changes
     And "need:qa" is on record as refused because "foreign_thread"
     And "need:km" is the only label that the agent has changed
 
-  @ML-05 @set-c @p0 @S3-7 @S3-14 @G-35 @G-70 @needs-pods @waits-approvals
+  @ML-05 @set-c @p0 @S2-4 @S3-7 @S3-14 @G-35 @G-70 @needs-pods
   Scenario: A trigger label is asked for and not set
     Given a bound repository whose agent waits, with an open Issue
     And a running "run:dev" run
+    And the member has taken "run:dev" off the Issue
     When the agent adds "run:qa" to the Issue
     Then the tool answers that an approval is needed
     And the Issue lacks "run:qa", by "" of the agent
     And the run goes on working
+    And "need:km" is the only label that the agent has changed
 
-  @ML-06 @set-c @p0 @S3-7 @S3-14 @G-35 @G-38 @needs-pods @waits-approvals
+  @ML-06 @set-c @p0 @S3-7 @S3-14 @G-35 @G-38 @needs-pods
   Scenario: An approved label starts one run
-    Given a running "run:dev" run whose agent has asked for "run:qa"
+    Given a finished "run:dev" run whose agent has asked for "run:qa"
+    And the approver has approved the pull request in a review
+    And the Issue has come to carry "state:approved"
     When the owner approves the label
-    Then the Issue carries "run:qa", by "add" of the agent
-    And one run starts, with the owner as its actor
+    Then the bot's "run:qa" is accepted once, and one run starts with the owner as its actor
+    And the request comes to be "applied", by "requested system, approved human, applied system"
 
-  @ML-07 @set-c @p1 @S3-7 @S3-14 @G-38 @waits-approvals
-  Scenario: A grant is good once and for ten minutes
-    Given a grant that was consumed, and one that is 11 minutes old
-    When the bot sets the label of each
-    Then both deliveries are ignored, and no run starts
+  @ML-07 @set-c @p1 @S3-7 @S3-14 @G-38 @needs-pods
+  Scenario: A grant is good once
+    Given a finished "run:dev" run whose agent has asked for "run:qa"
+    And the approver has approved the pull request in a review
+    And the Issue has come to carry "state:approved"
+    And the owner has approved the label
+    And the label has started a run that was cancelled, and is off again
+    When the agent sets "run:qa" with its own token for GitHub
+    Then the delivery of the bot's label is ignored, and the Issue has no further run
 
-  @ML-08 @set-c @p0 @S3-7 @G-76 @G-35 @needs-pods @waits-approvals
+  @ML-07 @set-c @p1 @S3-7 @S3-14 @G-38 @needs-pods
+  Scenario: A grant is good for ten minutes
+    Given a platform of its own
+    And a finished "run:dev" run whose agent has asked for "run:qa"
+    And GitHub fails whenever the bot sets a label
+    When the owner approves the label
+    And the label has failed once, 11 minutes pass and GitHub works again
+    Then the delivery of the bot's label is ignored, and the Issue has no further run
+
+  @ML-08 @set-c @p0 @S3-7 @G-76 @G-35 @needs-pods
   Scenario: A denied label is not set
     Given a running "run:dev" run whose agent has asked for "run:qa"
     When the owner denies the label
-    Then the Issue lacks "run:qa", by "" of the agent
+    Then the request comes to be "denied", by "requested system, denied human"
+    And the Issue lacks "run:qa", by "" of the agent
     And "run:qa" is on record as refused because "approval_denied"
+    And "need:km" is the only label that the agent has changed
 
-  @ML-09 @set-c @p1 @S3-7 @G-35 @G-77 @needs-pods @waits-approvals
+  @ML-09 @set-c @p1 @S3-7 @G-35 @G-77 @needs-pods
   Scenario: A request outlives the success of its run
     Given a finished "run:dev" run whose agent has asked for "run:qa"
     When the owner approves the label
     Then the Issue carries "run:qa", by "add" of the agent
+    And the request comes to be "applied", by "requested system, approved human, applied system"
 
   @ML-10 @set-c @p0 @S3-7 @S3-14 @G-38 @G-106
   Scenario: A trigger label that an agent sets past the tools starts nothing
@@ -137,8 +157,10 @@ Feature: Labels that an agent changes
     And the Issue carries "need:qa", by "remove, add" of the agent
     And "need:km" is on record as refused because "github_error"
 
-  @ML-14 @set-c @p1 @S3-7 @G-24 @needs-pods @waits-approvals
+  @ML-14 @set-c @p1 @S3-7 @G-24 @needs-pods
   Scenario: Five requests of a run are open at most
     Given a running "run:dev" run whose agent has asked for five labels
     When the agent adds "run:qa" to the Issue
     Then the tool refuses with "resource_exhausted label_requests_open"
+    And the run has asked 5 times
+    And "need:km" is the only label that the agent has changed

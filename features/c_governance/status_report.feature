@@ -8,12 +8,13 @@ Feature: Agents report what they do
     When the agent reports 100 characters
     Then the tool takes the report, and it is on record as the agent's with its call
 
-  @SR-01 @set-c @p0 @S3-7 @G-39 @needs-pods @waits-approvals
+  @SR-01 @set-c @p0 @S3-7 @G-39 @needs-pods
   Scenario: A report while the run waits for an approval
     Given a run that waits for an approval
     When the agent reports 100 characters
     Then the tool takes the report, and it is on record as the agent's with its call
     And the run still waits
+    And "need:km" is the only label that the agent has changed
 
   @SR-02 @set-c @p1 @S3-7 @G-39 @G-5 @needs-pods
   Scenario: A report that is too long, blank or unknown in a part

@@ -58,7 +58,7 @@ Feature: How long a namespace lives
     When 2 hours pass
     Then the namespace of the run is deleted because "ttl_expired"
 
-  @TR-04 @set-d @p1 @S3-12 @S3-16 @R-47 @needs-pods @waits-mcp
+  @TR-04 @set-d @p1 @S3-12 @S3-16 @R-47 @needs-pods
   Scenario: A run that waits keeps its namespace
     Given a platform of its own
     And a bound repository whose agent asks its owner, with an open Issue
@@ -67,12 +67,14 @@ Feature: How long a namespace lives
     And the sweep of the CronJob runs 1 times
     Then the namespace of the run that waits is there, with a lease that is not over
     When the owner answers
+    And the agent may go on
     Then the run ends as succeeded
 
-  @TR-10 @set-d @p1 @S3-12 @S3-16 @R-55 @R-7 @needs-pods @waits-mcp
+  @TR-10 @set-d @p1 @S3-12 @S3-16 @R-55 @R-7 @needs-pods
   Scenario: A run that goes on waits its turn and reuses what is there
     Given a bound repository whose agent asks its owner and ends, with an open Issue
     And a "run:dev" run that waits for the answer without a Pod
+    And the member has taken "run:dev" off the Issue
     When the member sets "run:dev:revise" on the Issue
     Then the delivery is answered as ignored because "issue_active_run_exists"
     When the owner answers

@@ -3,6 +3,7 @@
 //! `domain` decides; everything here carries out, stores, or speaks a protocol.
 pub mod agent;
 pub mod app;
+pub mod approvals;
 pub mod build_info;
 pub mod cluster;
 pub mod command_line;

@@ -81,14 +81,29 @@ impl AgentTools {
             .unwrap_or_default()
             .remove("CODEXK8S_MCP_BEARER_TOKEN")
             .context("the run has no token")?;
+        let token = String::from_utf8(token.0).context("the token is no text")?;
+        Self::with_token(&world.platform().lane().mcp_url, &token)
+    }
+
+    /// An agent that holds this token.
+    ///
+    /// # Errors
+    /// When no client can be built.
+    pub fn with_token(url: &str, token: &str) -> anyhow::Result<Self> {
         Ok(Self {
             http: reqwest::Client::builder()
                 .no_proxy()
                 .build()
                 .context("failed to build the HTTP client")?,
-            url: world.platform().lane().mcp_url.clone(),
-            token: String::from_utf8(token.0).context("the token is no text")?,
+            url: url.to_owned(),
+            token: token.to_owned(),
         })
+    }
+
+    /// The token, for a call after the run and its Secret are gone.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// The same agent at another replica.
@@ -147,6 +162,46 @@ impl AgentTools {
             .await
             .context("the MCP server did not answer")?;
         answer(response).await
+    }
+
+    /// How the wait ended, as the agent may read it of the platform (G-92): status and body.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn resume_payload(
+        &self,
+        internal_url: &str,
+        run_id: &str,
+    ) -> anyhow::Result<(u16, Value)> {
+        let response = self
+            .http
+            .get(format!(
+                "{internal_url}/internal/v1/runs/{run_id}/resume-payload"
+            ))
+            .bearer_auth(&self.token)
+            .send()
+            .await
+            .context("the control plane did not answer")?;
+        let status = response.status().as_u16();
+        Ok((status, response.json().await.unwrap_or_default()))
+    }
+
+    /// Decides a request as no agent may: over the staff API, with the token of the run.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn decide(&self, public_url: &str, request: i64) -> anyhow::Result<u16> {
+        let response = self
+            .http
+            .post(format!(
+                "{public_url}/api/v1/staff/approvals/{request}/decision"
+            ))
+            .bearer_auth(&self.token)
+            .json(&json!({"decision": "approved"}))
+            .send()
+            .await
+            .context("the staff API did not answer")?;
+        Ok(response.status().as_u16())
     }
 
     /// Asks with another verb than POST.

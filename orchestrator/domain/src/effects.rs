@@ -225,6 +225,11 @@ pub enum Effect {
     CancelDiscussion { run_id: RunId, stop: DiscussionStop },
     /// Deletes the Job of a run that was cancelled with the decision (L-83). Cannot be undone.
     StopRun { run_id: RunId },
+    /// Begins what somebody approved (G-75, G-85), unless it is no longer what was approved (G-86): its steps are effects
+    /// of their own, with [`Effect::FinishRequest`] after the last. A request that is not `approved` stays as it is (G-80).
+    ApplyRequest { request_id: i64 },
+    /// Tells that the steps of a request are done (G-78). Given up with the step that it waits for (G-79).
+    FinishRequest { request_id: i64 },
 }
 
 impl Effect {
@@ -243,6 +248,8 @@ impl Effect {
             Effect::DeleteNamespace { .. } => "delete_namespace",
             Effect::CancelDiscussion { .. } => "cancel_discussion",
             Effect::StopRun { .. } => "stop_run",
+            Effect::ApplyRequest { .. } => "apply_request",
+            Effect::FinishRequest { .. } => "finish_request",
         }
     }
 
@@ -306,6 +313,8 @@ impl Effect {
             }
             Effect::CancelDiscussion { run_id, .. } => format!("cancel_discussion:{run_id}"),
             Effect::StopRun { run_id } => format!("stop_run:{run_id}"),
+            Effect::ApplyRequest { request_id } => format!("apply_request:{request_id}"),
+            Effect::FinishRequest { request_id } => format!("finish_request:{request_id}"),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! fresh identifiers as arguments. What shall happen goes out as data: a [`decide::Decision`].
 //! It is a crate of its own so that the compiler keeps every IO crate out of reach.
 
+pub mod approvals;
 pub mod audit;
 pub mod comments;
 pub mod decide;

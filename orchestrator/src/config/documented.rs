@@ -28,9 +28,8 @@ const DOCUMENTED_PREFIXES: [&str; 25] = [
     "SHARED_",
     "WORKER_",
 ];
-const DOCUMENTED_KEYS: [&str; 17] = [
+const DOCUMENTED_KEYS: [&str; 16] = [
     "ALLOW_SMALL_HOST",
-    "APPROVALS_TTL",
     "FLOW_EVENTS_RETENTION_DAYS",
     "GITHUB_SYNC_TIMEOUT",
     "GITHUB_SYNC_WORKERS",

@@ -57,6 +57,8 @@ pub struct Config {
     pub github: GithubConfig,
     pub keys: KeyConfig,
     pub mcp: McpConfig,
+    /// How long somebody may decide a request (G-83).
+    pub approvals_ttl: Duration,
     pub staff: StaffConfig,
     pub worker: WorkerConfig,
     pub agent: AgentConfig,
@@ -64,6 +66,8 @@ pub struct Config {
 
 /// Default of `WORKER_POLL_INTERVAL`.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
+/// Default of `APPROVALS_TTL` (G-83).
+const APPROVALS_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// 1 MiB, GitHub's own payloads are mostly far below (L-21).
 const WEBHOOK_MAX_BODY_BYTES: usize = 1_048_576;
 /// a DNS label short enough to be a suffix of every name.
@@ -100,6 +104,7 @@ impl Config {
             github: GithubConfig::load(process, environment)?,
             keys: KeyConfig::load(process, environment)?,
             mcp: McpConfig::load(environment)?,
+            approvals_ttl: environment.duration("APPROVALS_TTL", APPROVALS_TTL)?,
             staff: StaffConfig::load(process, environment)?,
             worker: WorkerConfig::load(&instance, environment)?,
             agent: AgentConfig::load(process, environment)?,

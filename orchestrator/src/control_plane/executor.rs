@@ -212,6 +212,11 @@ async fn handle_failure(
             "predecessor_given_up".to_owned()
         };
         tell_given_up(&mut transaction, app, &given_up, &code, &text).await?;
+        if let Ok(effect) = Effect::deserialize(&given_up.payload) {
+            let is_permanent = error.is_permanent();
+            world::give_up_request(&mut transaction, given_up.id, &effect, is_permanent, &text)
+                .await?;
+        }
     }
     let restores = restore_labels(&mut transaction, claimed).await?;
     transition::commit(transaction, "effect.give_up").await?;

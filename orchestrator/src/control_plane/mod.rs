@@ -26,6 +26,7 @@ mod snapshot_loader;
 pub(crate) use commit::{CommitError, write_consequences};
 pub use intake::{IntakeError, IntakeRequest};
 pub use outcomes::{Answer, AnswerStatus};
+pub(crate) use parts::pause_until;
 pub use parts::{ControlPlane, prepare};
 pub(crate) use person_steps::apply_pending;
 pub use person_steps::{Asking, StepError};

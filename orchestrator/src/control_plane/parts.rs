@@ -73,6 +73,10 @@ impl ControlPlane {
             "lost deliveries",
             Box::pin(lost_deliveries::run(self.app.clone())),
         ));
+        parts.push((
+            "approvals",
+            Box::pin(crate::approvals::expire_overdue(self.app.clone())),
+        ));
         parts.push(("gauges", Box::pin(metrics::run(self.app.clone()))));
         parts.push(("deploy", Box::pin(crate::deploy::run(self.app.clone()))));
         parts
@@ -114,7 +118,7 @@ pub async fn prepare(app: &SharedApp) -> anyhow::Result<()> {
 }
 
 /// How long a loop may sleep: until something is due, and never beyond the fallback.
-pub(super) fn pause_until(due_seconds: Option<f64>, fallback: Duration) -> Duration {
+pub(crate) fn pause_until(due_seconds: Option<f64>, fallback: Duration) -> Duration {
     let due = due_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
     due.map_or(fallback, |due| due.min(fallback))
         .max(SHORTEST_PAUSE)

@@ -114,6 +114,16 @@ impl Call {
         }))
     }
 
+    /// `mcp.tool.approval_pending`.
+    pub fn pending(&self, reused: bool) -> AuditRecord {
+        self.told(AuditEvent::McpToolApprovalPending(McpToolPayload {
+            status: Some("approval_required".to_owned()),
+            approval_state: Some("requested".to_owned()),
+            reused: reused.then_some(true),
+            ..self.payload()
+        }))
+    }
+
     /// `mcp.tool.failed`.
     pub fn failed(&self, failure: &ToolFailure, reused: bool) -> AuditRecord {
         self.told(AuditEvent::McpToolFailed(McpToolPayload {

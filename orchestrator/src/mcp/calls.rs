@@ -3,7 +3,7 @@ use domain::tools::{FailureCode, LabelOperation, ToolFailure, ToolName};
 use serde_json::{Map, Value};
 
 use super::call::{Call, CallError, failure_body};
-use super::{label_calls, status_calls};
+use super::{feedback_calls, label_calls, status_calls};
 
 /// What a call came to: its output, or its failure.
 pub type Outcome = Result<Value, ToolFailure>;
@@ -24,8 +24,8 @@ pub async fn answer(
         ToolName::LabelsTransition => {
             label_calls::change(call, LabelOperation::Transition, arguments).await
         }
+        ToolName::OwnerFeedback => feedback_calls::ask(call, arguments).await,
         ToolName::DatabaseLifecycle
-        | ToolName::OwnerFeedback
         | ToolName::SecretSync
         | ToolName::SelfImproveRunLookup
         | ToolName::SelfImproveRunsList

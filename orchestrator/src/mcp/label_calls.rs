@@ -7,21 +7,20 @@ use domain::effects::is_issue;
 use domain::events::Thread;
 use domain::ids::ProjectId;
 use domain::tools::{
-    FailureCode, FailureReason, IdempotencyKey, LabelArguments, LabelCall, LabelOperation,
-    ToolFailure, change_labels, label_arguments, label_query, own_thread, rejection, restoring_key,
+    FailureCode, FailureReason, IdempotencyKey, LabelArguments, LabelCall, LabelDecision,
+    LabelOperation, ToolFailure, change_labels, label_arguments, label_query, own_thread,
+    rejection, restoring_key,
 };
-use hmac::{Hmac, KeyInit, Mac};
-use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use sha2::Sha256;
 use uuid::Uuid;
 
 use super::call::{Call, CallError};
 use super::calls::Outcome;
+use super::requests::{self, fingerprint, scoped};
 use crate::control_plane::apply_pending;
 use crate::github::{self, AccessError};
-use crate::store::tool_calls::{self, CallKey, KnownCall};
+use crate::store::tool_calls::{self, KnownCall};
 use crate::store::{clock, effects, snapshots};
 use crate::wakeups::Channel;
 
@@ -125,8 +124,11 @@ pub async fn change(
         Ok(thread) => thread,
         Err(failure) => return refuse_foreign(call, &arguments, failure).await,
     };
-    let fingerprint = fingerprint(call, &arguments)?;
+    let fingerprint = fingerprint(call, &serde_json::to_vec(&arguments)?);
     for _ in 0..STALE_LIMIT {
+        if let Some(asked) = requests::standing(call, arguments.key.as_ref(), &fingerprint).await? {
+            return Ok(asked);
+        }
         if let Some(key) = &arguments.key
             && let Some(known) = tool_calls::find(call.services.pool(), scoped(call, key)).await?
         {
@@ -142,17 +144,35 @@ pub async fn change(
         };
         apply_pending(&mut current, &pending);
         let scope = Uuid::new_v4().to_string();
-        let changes = match change_labels(&decision(call, &thread, &current, &scope), &arguments) {
-            Ok(changes) => changes,
+        let decided = match change_labels(&decision(call, &thread, &current, &scope), &arguments) {
+            Ok(decided) => decided,
             Err(refused) => return Ok(Err(call.refuse(refused.failure, refused.audit).await?)),
         };
         if arguments.dry_run {
             call.write(vec![call.called(), call.succeeded(false)])
                 .await?;
-            let mut output = output(&current, &changes.applied, &changes.unchanged);
+            let mut output = match &decided {
+                LabelDecision::Change(changes) => {
+                    output(&current, &changes.applied, &changes.unchanged)
+                }
+                LabelDecision::Ask(_) => output(&current, &[], &[]),
+            };
             output["message"] = json!("dry_run");
             return Ok(Ok(output));
         }
+        let changes = match decided {
+            LabelDecision::Change(changes) => changes,
+            LabelDecision::Ask(proposal) => {
+                let seen = requests::SeenLabels {
+                    labels: &current,
+                    newest,
+                };
+                match requests::propose(call, &arguments, proposal, &fingerprint, seen).await? {
+                    Some(outcome) => return Ok(outcome),
+                    None => continue,
+                }
+            }
+        };
         let mut transaction = call.services.pool().begin().await?;
         let turn = format!("{}:{thread}", i32::from(!is_issue(&thread)));
         tool_calls::lock_thread(&mut transaction, &turn).await?;
@@ -205,12 +225,9 @@ async fn repeat(
     known: KnownCall,
 ) -> Result<Outcome, CallError> {
     if known.input_fingerprint != fingerprint {
-        let failure = ToolFailure::new(
-            FailureCode::Conflict,
-            "this idempotency key stands for other arguments",
-        )
-        .because(FailureReason::IdempotencyKeyConflict);
-        return Ok(Err(call.refuse(failure, Vec::new()).await?));
+        return Ok(Err(call
+            .refuse(requests::key_conflict(), Vec::new())
+            .await?));
     }
     match serde_json::from_value(known.result.unwrap_or_default())? {
         Kept::Open(planned) => {
@@ -369,6 +386,7 @@ fn decision<'a>(
         catalogue: &policy.labels,
         bot_login: &policy.bot_login,
         scope,
+        approved: None,
     }
 }
 
@@ -429,32 +447,7 @@ async fn live_labels(call: &Call, thread: &Thread) -> Result<Vec<String>, ToolFa
     })
 }
 
-fn scoped<'a>(call: &'a Call, key: &'a IdempotencyKey) -> CallKey<'a> {
-    CallKey {
-        scope_run_id: call.caller.run_id,
-        tool_name: call.tool.as_str(),
-        key: key.as_str(),
-    }
-}
-
-/// What a key is held against (G-26): an HMAC, so that the row does not tell what was asked for.
-fn fingerprint(call: &Call, arguments: &LabelArguments) -> Result<Vec<u8>, CallError> {
-    let keys = &call.services.config().keys;
-    let key = keys
-        .secret_derivation
-        .as_ref()
-        .or(keys.token_encryption.as_ref())
-        .expect("the configuration of a control plane requires the encryption key");
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose_secret().as_bytes())
-        .expect("HMAC takes a key of any length");
-    mac.update(b"mcp input v1\0");
-    mac.update(call.tool.as_str().as_bytes());
-    mac.update(&[0]);
-    mac.update(&serde_json::to_vec(arguments)?);
-    Ok(mac.finalize().into_bytes().to_vec())
-}
-
-fn output(labels: &[String], applied: &[String], unchanged: &[String]) -> Value {
+pub(super) fn output(labels: &[String], applied: &[String], unchanged: &[String]) -> Value {
     let labels: Vec<Value> = labels.iter().map(|name| json!({"name": name})).collect();
     json!({
         "status": "ok",

@@ -5,8 +5,10 @@
 mod call;
 mod calls;
 mod endpoint;
+mod feedback_calls;
 mod label_calls;
 mod rate;
+mod requests;
 mod schemas;
 mod server;
 mod status_calls;

@@ -41,6 +41,31 @@ pub fn described(tool: ToolName) -> Option<Tool> {
             ),
             labels_output(),
         ),
+        ToolName::OwnerFeedback => (
+            "Asks the owner a question and waits for the answer. Say what you need and end your turn, or go on with what \
+             does not depend on it; the same call made again tells what came of it.",
+            object(
+                json!({
+                    "question": {"type": "string", "minLength": 1, "maxLength": 500},
+                    "options": {"type": "array", "minItems": 2, "maxItems": 5,
+                        "items": {"type": "string", "minLength": 1, "maxLength": 64}},
+                    "allow_custom": {"type": "boolean"},
+                    "response_ttl_seconds": {"type": "integer", "minimum": 60, "maximum": 604_800},
+                    "justification": {"type": "string", "minLength": 10, "maxLength": 500},
+                    "idempotency_key": idempotency_key(),
+                    "dry_run": {"type": "boolean"},
+                }),
+                &["question", "options"],
+            ),
+            asked_output(json!({
+                "question": {"type": "string"},
+                "options": {"type": "array", "items": {"type": "object", "additionalProperties": false,
+                    "properties": {"option_id": {"type": "string"}, "label": {"type": "string"}},
+                    "required": ["option_id", "label"]}},
+                "wait_state": {"type": "string"},
+                "expires_at": {"type": "string"},
+            })),
+        ),
         _ => return None,
     };
     let annotations = ToolAnnotations::new().read_only(tool.category() == ToolCategory::Read);
@@ -66,10 +91,33 @@ fn object(properties: Value, required: &[&str]) -> Arc<JsonObject> {
 
 fn changing(mut properties: Value, required: &[&str]) -> Arc<JsonObject> {
     properties["issue_number"] = number();
-    properties["idempotency_key"] =
-        json!({"type": "string", "pattern": "^[A-Za-z0-9._:/-]{1,128}$"});
+    properties["idempotency_key"] = idempotency_key();
     properties["dry_run"] = json!({"type": "boolean"});
     object(properties, required)
+}
+
+fn idempotency_key() -> Value {
+    json!({"type": "string", "pattern": "^[A-Za-z0-9._:/-]{1,128}$"})
+}
+
+/// The output of a tool that may ask somebody: while it is asked, and what came of it.
+fn asked_output(mut properties: Value) -> Arc<JsonObject> {
+    for name in [
+        "status",
+        "approval_state",
+        "message",
+        "response_kind",
+        "selected_option_id",
+        "free_text",
+        "reason",
+        "resolved_at",
+        "resolution_reason",
+    ] {
+        properties[name] = json!({"type": "string"});
+    }
+    properties["request_id"] = json!({"type": "integer"});
+    properties["reused"] = json!({"type": "boolean"});
+    object(properties, &["status"])
 }
 
 fn number() -> Value {
@@ -83,19 +131,11 @@ fn labels() -> Value {
 fn labels_output() -> Arc<JsonObject> {
     let names = json!({"type": "array", "items": {"type": "string"}});
     let label = json!({"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"], "additionalProperties": false});
-    object(
-        json!({
-            "status": {"type": "string"},
-            "labels": {"type": "array", "items": label},
-            "applied": names,
-            "unchanged": names,
-            "request_id": {"type": "integer"},
-            "approval_state": {"type": "string"},
-            "message": {"type": "string"},
-            "reused": {"type": "boolean"},
-        }),
-        &["status"],
-    )
+    asked_output(json!({
+        "labels": {"type": "array", "items": label},
+        "applied": names,
+        "unchanged": names,
+    }))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Contract first: `docs/openapi/staff.yaml` lists exactly these routes, and a test compares both.
 mod access;
 mod agents;
+mod approvals;
 mod attempts;
 mod audit;
 mod body;

@@ -8,14 +8,14 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::state::Services;
 use super::{
-    agents, cancel, deliveries, evidence, github_tokens, labels, launch_profile, members,
-    namespaces, next_steps, personal_tokens, projects, repositories, run_events, run_logs, runs,
-    sign_in, users, wait_queue,
+    agents, approvals, cancel, deliveries, evidence, github_tokens, labels, launch_profile,
+    members, namespaces, next_steps, personal_tokens, projects, repositories, run_events, run_logs,
+    runs, sign_in, users, wait_queue,
 };
 use crate::http_api::{unknown_method, unknown_route};
 
 /// Every route with its methods, relative to `/api/v1`; `docs/openapi/staff.yaml` lists the same.
-pub const ROUTES: [(&str, &[Method]); 34] = [
+pub const ROUTES: [(&str, &[Method]); 37] = [
     ("/auth/token", &[Method::POST]),
     ("/auth/me", &[Method::GET]),
     ("/auth/logout", &[Method::POST]),
@@ -70,6 +70,12 @@ pub const ROUTES: [(&str, &[Method]); 34] = [
     ("/staff/runs/{run_id}/events", &[Method::GET]),
     ("/staff/runs/{run_id}/logs", &[Method::GET]),
     ("/staff/runs/{run_id}/labels", &[Method::GET]),
+    ("/staff/approvals", &[Method::GET]),
+    ("/staff/approvals/{approval_request_id}", &[Method::GET]),
+    (
+        "/staff/approvals/{approval_request_id}/decision",
+        &[Method::POST],
+    ),
     ("/staff/webhook-deliveries/{delivery_id}", &[Method::GET]),
     ("/staff/labels", &[Method::GET]),
     ("/staff/github/next-step-actions/preview", &[Method::POST]),
@@ -142,6 +148,15 @@ pub fn router(services: Services) -> Router {
         (format!("{run}/events"), get(run_events::list)),
         (format!("{run}/logs"), get(run_logs::show)),
         (format!("{run}/labels"), get(run_events::labels)),
+        ("/staff/approvals".into(), get(approvals::list)),
+        (
+            "/staff/approvals/{approval_request_id}".into(),
+            get(approvals::show),
+        ),
+        (
+            "/staff/approvals/{approval_request_id}/decision".into(),
+            post(approvals::decide),
+        ),
         (
             "/staff/webhook-deliveries/{delivery_id}".into(),
             get(deliveries::show),

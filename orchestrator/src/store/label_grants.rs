@@ -12,16 +12,17 @@ const GRANT_LIFE_MINUTES: i32 = 10;
 /// Stores a grant; one for the same label that was not used takes the new person and time.
 pub async fn insert(connection: &mut PgConnection, grant: &NewGrant) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "INSERT INTO label_grants (repository_full_name, thread_number, label, user_id, expires_at)
-         VALUES ($1, $2, $3, $4, platform_now() + make_interval(mins => $5))
+        "INSERT INTO label_grants (repository_full_name, thread_number, label, user_id, expires_at, request_id)
+         VALUES ($1, $2, $3, $4, platform_now() + make_interval(mins => $5), $6)
          ON CONFLICT (repository_full_name, thread_number, label) WHERE consumed_delivery_id IS NULL
-         DO UPDATE SET user_id = EXCLUDED.user_id, request_id = NULL, expires_at = EXCLUDED.expires_at",
+         DO UPDATE SET user_id = EXCLUDED.user_id, request_id = EXCLUDED.request_id, expires_at = EXCLUDED.expires_at",
     )
     .bind(&grant.thread.repository_full_name)
     .bind(grant.thread.number)
     .bind(&grant.label)
     .bind(grant.user_id.as_uuid())
     .bind(GRANT_LIFE_MINUTES)
+    .bind(grant.request_id)
     .execute(connection)
     .await
     .map(|_| ())

@@ -1,5 +1,7 @@
 //! All SQL of the platform, one file per aggregate; callers own the transactions.
 pub mod agents;
+pub mod approval_reads;
+pub mod approvals;
 pub mod clock;
 mod database;
 pub mod deliveries;

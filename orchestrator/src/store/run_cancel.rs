@@ -2,6 +2,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::approvals::{self, OfRun};
 use super::{deploy_tasks, run_finish};
 
 /// The run as it was, locked.
@@ -74,10 +75,8 @@ pub async fn close(
     reason: Option<&str>,
 ) -> Result<Closed, sqlx::Error> {
     let deploy_task = deploy_tasks::cancel(&mut *connection, run_id, requested_by, reason).await?;
-    let (github_waits, approvals): (i64, i64) = sqlx::query_as(
-        "SELECT (SELECT count(*) FROM github_rate_limit_waits
-                 WHERE run_id = $1 AND state NOT IN ('resolved', 'cancelled')),
-                (SELECT count(*) FROM mcp_action_requests WHERE run_id = $1 AND approval_state = 'requested')",
+    let github_waits: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM github_rate_limit_waits WHERE run_id = $1 AND state NOT IN ('resolved', 'cancelled')",
     )
     .bind(run_id)
     .fetch_one(&mut *connection)
@@ -93,18 +92,12 @@ pub async fn close(
     .bind(finish_reason)
     .execute(&mut *connection)
     .await?;
-    run_finish::close_dependents(&mut *connection, run_id, "canceled").await?;
-    // Only a cancel closes detached requests (D-16).
-    sqlx::query(
-        "UPDATE mcp_action_requests SET approval_state = 'expired', decision_reason = 'run_terminal'
-         WHERE run_id = $1 AND approval_state = 'requested'",
-    )
-    .bind(run_id)
-    .execute(connection)
-    .await?;
+    // Only a cancel closes detached requests, too (D-16).
+    let approvals = approvals::expire_of_run(&mut *connection, run_id, OfRun::All).await?;
+    run_finish::close_dependents(connection, run_id, "canceled").await?;
     Ok(Closed {
         deploy_task,
         github_waits,
-        approvals,
+        approvals: i64::try_from(approvals).unwrap_or(i64::MAX),
     })
 }

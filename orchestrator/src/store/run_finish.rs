@@ -3,6 +3,8 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::approvals::{self, OfRun};
+
 /// How a run ends, as the database spells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunEndRow<'a> {
@@ -75,13 +77,7 @@ pub async fn close_dependents(
     .bind(run_id)
     .execute(&mut *conn)
     .await?;
-    sqlx::query(
-        "UPDATE mcp_action_requests SET approval_state = 'expired', decision_reason = 'run_terminal'
-         WHERE run_id = $1 AND NOT detached AND approval_state = 'requested'",
-    )
-    .bind(run_id)
-    .execute(&mut *conn)
-    .await?;
+    approvals::expire_of_run(&mut *conn, run_id, OfRun::Waiting).await?;
     sqlx::query("UPDATE run_mcp_tokens SET revoked_at = platform_now() WHERE run_id = $1 AND revoked_at IS NULL")
         .bind(run_id)
         .execute(conn)

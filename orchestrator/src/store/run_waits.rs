@@ -105,13 +105,27 @@ pub async fn set_target(
     .map(drop)
 }
 
-/// Lets a waiting run go on; its timer counts what was left (R-23, D-12).
-pub async fn resume_live(conn: &mut PgConnection, run_id: Uuid) -> sqlx::Result<()> {
+/// Lets a waiting run go on; its timer counts what was left (R-23, D-12). Its agent may read how the wait ended (G-92).
+pub async fn resume_live(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    payload: &Value,
+) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE agent_runs SET status = 'running', wait_reason = NULL, wait_target_kind = NULL, wait_target_ref = NULL,
              wait_deadline_at = NULL, timeout_paused = false, timeout_at = platform_now() + timeout_remaining,
-             timeout_remaining = NULL
+             timeout_remaining = NULL, run_payload = run_payload || jsonb_build_object('resume', $2::jsonb)
          WHERE id = $1 AND status LIKE 'waiting\\_%'",
+    )
+    .bind(run_id)
+    .bind(payload)
+    .execute(&mut *conn)
+    .await?;
+    // G-7: the token's life moves by the length of the wait, and its own `exp` bounds it.
+    sqlx::query(
+        "UPDATE run_mcp_tokens t SET expires_at = t.expires_at + (platform_now() - s.wait_since)
+         FROM agent_sessions s
+         WHERE s.run_id = $1 AND s.wait_since IS NOT NULL AND t.run_id = $1 AND t.revoked_at IS NULL",
     )
     .bind(run_id)
     .execute(&mut *conn)

@@ -200,15 +200,16 @@ pub struct RunTokenStanding {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// The run with its newest token generation; `None` when there is no such run.
+/// The run with its newest token generation; `None` when there is no such run. The stored expiry stands still while the
+/// run waits (G-7).
 pub async fn run_token_standing(
     pool: &PgPool,
     run_id: Uuid,
 ) -> Result<Option<RunTokenStanding>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT platform_now() AS now, r.status, r.correlation_id, r.project_id,
-                t.generation, t.token_id, t.expires_at, t.revoked_at
-         FROM agent_runs r
+        "SELECT platform_now() AS now, r.status, r.correlation_id, r.project_id, t.generation, t.token_id, t.revoked_at,
+                t.expires_at + coalesce(platform_now() - s.wait_since, interval '0') AS expires_at
+         FROM agent_runs r LEFT JOIN agent_sessions s ON s.run_id = r.id
          LEFT JOIN LATERAL (
              SELECT generation, token_id, expires_at, revoked_at FROM run_mcp_tokens
              WHERE run_id = r.id ORDER BY generation DESC LIMIT 1) t ON true

@@ -14,6 +14,9 @@ pub struct CallSubject {
     pub trigger_kind: String,
     pub discussion_mode: bool,
     pub agent_key: Option<String>,
+    /// The first run of those that go on from one another: they share keys (G-26).
+    pub scope_run_id: Uuid,
+    pub target_env: Option<String>,
 }
 
 impl CallSubject {
@@ -34,7 +37,8 @@ pub async fn subject(
     run_id: Uuid,
 ) -> Result<Option<CallSubject>, sqlx::Error> {
     sqlx::query_as(
-        "SELECT repository_full_name, issue_number, pr_number, trigger_kind, discussion_mode, agent_key
+        "SELECT repository_full_name, issue_number, pr_number, trigger_kind, discussion_mode, agent_key,
+             scope_run_id, target_env
          FROM agent_runs WHERE id = $1",
     )
     .bind(run_id)

@@ -98,7 +98,7 @@ pub async fn end_wait(
         ..shown(&run, payload)
     };
     if !run.is_parked {
-        run_waits::resume_live(conn, run_id).await?;
+        run_waits::resume_live(conn, run_id, end.payload).await?;
         let told = RunWaitPayload {
             resume_mode: Some("live".to_owned()),
             ..told

@@ -22,7 +22,7 @@ fn listed(labels: &str) -> Vec<String> {
     labels.split(", ").map(str::to_owned).collect()
 }
 
-async fn labels_of(world: &GateWorld, number: u64) -> anyhow::Result<Vec<String>> {
+pub(super) async fn labels_of(world: &GateWorld, number: u64) -> anyhow::Result<Vec<String>> {
     let place = world.place()?;
     let mut labels = place.member.labels(&place.repository, number).await?;
     labels.sort();
@@ -30,7 +30,11 @@ async fn labels_of(world: &GateWorld, number: u64) -> anyhow::Result<Vec<String>
 }
 
 /// Calls a label tool; remembers the answer, and what the Issue carried before.
-async fn call(world: &mut GateWorld, tool: &str, arguments: Value) -> anyhow::Result<ToolAnswer> {
+pub(super) async fn call(
+    world: &mut GateWorld,
+    tool: &str,
+    arguments: Value,
+) -> anyhow::Result<ToolAnswer> {
     let before = labels_of(world, world.place()?.issue).await?;
     world
         .remembered
@@ -50,7 +54,7 @@ fn remember(world: &mut GateWorld, answer: &ToolAnswer) {
     );
 }
 
-fn remembered(world: &GateWorld) -> anyhow::Result<Value> {
+pub(super) fn remembered(world: &GateWorld) -> anyhow::Result<Value> {
     let answer = world.remembered.get(ANSWER).context("no tool was called")?;
     serde_json::from_str(answer).context("the answer was not kept as JSON")
 }
@@ -253,6 +257,22 @@ async fn carried_and_recorded(
     whether: bool,
     operations: &str,
 ) -> anyhow::Result<()> {
+    if whether {
+        // What somebody approved is done by and by; a label that never comes is seen below.
+        let reached = until("the label", DECISION_DEADLINE, async || {
+            let carried = labels_of(world, number).await?.contains(&label.to_owned());
+            let told = told(&changes(world, "label.applied", label).await?);
+            Ok(if carried && told == operations {
+                Reading::Reached(())
+            } else {
+                Reading::NotYet(format!("carried: {carried}, recorded: {told}"))
+            })
+        })
+        .await;
+        if let Err(error) = reached {
+            tracing::debug!("{error:#}");
+        }
+    }
     let labels = labels_of(world, number).await?;
     let place = world.place()?;
     world.equal(
@@ -363,6 +383,7 @@ async fn only_change(world: &mut GateWorld, label: String, #[step] step: &gherki
     let mut expected = world
         .remembered
         .get(BEFORE)
+        .filter(|labels| !labels.is_empty())
         .map(|labels| listed(labels))
         .unwrap_or_default();
     expected.push(label.clone());

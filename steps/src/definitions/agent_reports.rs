@@ -134,16 +134,20 @@ async fn on_record(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step 
         format!("\"agent\" {}", run["agent_key"]),
         actors.join(", "),
     )?;
-    let told = [
-        events(world, "mcp.tool.called").await?.len(),
-        events(world, "mcp.tool.succeeded").await?.len(),
-        events(world, "mcp.tool.failed").await?.len(),
-    ];
+    let mut told = Vec::new();
+    for kind in ["mcp.tool.called", "mcp.tool.succeeded", "mcp.tool.failed"] {
+        let of_report = events(world, kind).await?;
+        let count = of_report
+            .iter()
+            .filter(|event| event["payload"]["tool"] == TOOL)
+            .count();
+        told.push(count);
+    }
     world.equal(
         &["G-25"],
         Postgres,
-        "called, succeeded, failed",
-        "flow_events: mcp.tool.*",
+        "reports called, succeeded, failed",
+        "flow_events: mcp.tool.* of run_status_report",
         "[1, 1, 0]",
         format!("{told:?}"),
     )?;

@@ -295,19 +295,27 @@ async fn wait_is_due(world: &mut GateWorld) -> Step {
 /// The run that goes on where the run at hand stopped; that one becomes the run before.
 async fn await_continuation(world: &mut GateWorld) -> anyhow::Result<(Value, Value)> {
     let source = text(&current_run(world).await?, "id")?;
+    continuation_of(world, &source).await
+}
+
+/// The run that goes on where this one stopped; it becomes the run at hand.
+pub(super) async fn continuation_of(
+    world: &mut GateWorld,
+    source: &str,
+) -> anyhow::Result<(Value, Value)> {
     let platform = world.platform();
     let new = until("the run that goes on", RUN_DEADLINE, async || {
         let found = platform
             .database
             .rows(
                 "SELECT to_jsonb(r) FROM agent_runs r WHERE resumed_from_run_id = $1::text::uuid",
-                &[&source],
+                &[source],
             )
             .await?;
         Ok(match found.into_iter().next() {
             Some(run) => Reading::Reached(run),
             None => {
-                let run = platform.database.run(&source).await?.unwrap_or_default();
+                let run = platform.database.run(source).await?.unwrap_or_default();
                 Reading::NotYet(format!(
                     "none; the run is {}, parked {}",
                     run["status"], run["parked_at"]
@@ -316,7 +324,7 @@ async fn await_continuation(world: &mut GateWorld) -> anyhow::Result<(Value, Val
         })
     })
     .await?;
-    let source = platform.database.run(&source).await?.unwrap_or_default();
+    let source = platform.database.run(source).await?.unwrap_or_default();
     world.leave_run();
     world.set_run(new.clone());
     Ok((source, new))

@@ -2,6 +2,7 @@
 
 pub mod agent_labels;
 pub mod agent_reports;
+pub mod approvals;
 pub mod bad_inputs;
 pub mod catalogue;
 pub mod closing;
@@ -16,6 +17,7 @@ pub mod discussions;
 pub mod events;
 pub mod evictions;
 pub mod faults;
+pub mod feedback;
 pub mod fences;
 pub mod health;
 pub mod labels;

@@ -98,9 +98,14 @@ async fn branch_vanishes(world: &mut GateWorld) -> Step {
 
 #[given("a bound repository whose agent waits, with an open Issue")]
 async fn agent_waits(world: &mut GateWorld) -> Step {
+    Ok(agent_waits_for_signal(world).await?)
+}
+
+/// A bound repository whose agent waits for a file before it works.
+pub async fn agent_waits_for_signal(world: &mut GateWorld) -> anyhow::Result<()> {
     let signal = signal_file(world);
     world.remembered.insert("signal".to_owned(), signal.clone());
-    Ok(bind(world, stories::waits_for(&signal)).await?)
+    bind(world, stories::waits_for(&signal)).await
 }
 
 /// A file that no other scenario uses; the agent goes on when it exists.
@@ -260,7 +265,12 @@ async fn a_merged_run(world: &mut GateWorld, label: String) -> Step {
 
 #[given(expr = "a running {string} run")]
 async fn a_running_run(world: &mut GateWorld, label: String) -> Step {
-    set_label(world, &label).await?;
+    Ok(a_running_run_with(world, &label).await?)
+}
+
+/// Sets the label and waits until its agent works.
+pub async fn a_running_run_with(world: &mut GateWorld, label: &str) -> anyhow::Result<()> {
+    set_label(world, label).await?;
     crate::definitions::outcome::await_event(world, "run.agent.ready").await?;
     Ok(())
 }

@@ -159,6 +159,8 @@ pub struct NewGrant {
     pub label: String,
     /// The human.
     pub user_id: UserId,
+    /// The approved request behind it, if any.
+    pub request_id: Option<i64>,
 }
 
 /// A grant used up by this delivery.

@@ -498,6 +498,7 @@ impl Step<'_> {
                 thread: diff.thread.clone(),
                 label: label.clone(),
                 user_id: self.person.id,
+                request_id: None,
             });
         }
         StepDecision {

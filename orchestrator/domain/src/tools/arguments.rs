@@ -15,6 +15,8 @@ const LABELS_LIMIT: usize = 20;
 const LABEL_LIMIT_CHARACTERS: usize = 50;
 /// Longest idempotency key in characters (G-26).
 const KEY_LIMIT_CHARACTERS: usize = 128;
+/// Shortest and longest justification in characters (G-31).
+const JUSTIFICATION_CHARACTERS: std::ops::RangeInclusive<usize> = 10..=500;
 
 /// A caller's name for one mutation, lower-cased (G-26).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +62,7 @@ pub struct LabelArguments {
 /// # Errors
 /// The text is missing, blank or too long, or there are other arguments.
 pub fn status_text(arguments: &Map<String, Value>) -> Result<String, ToolFailure> {
-    only(arguments, &["status"])?;
+    only_arguments(arguments, &["status"])?;
     let text = arguments
         .get("status")
         .ok_or_else(|| ToolFailure::invalid("status", "the status is missing"))?
@@ -82,7 +84,7 @@ pub fn status_text(arguments: &Map<String, Value>) -> Result<String, ToolFailure
 /// # Errors
 /// The number is none, or there are other arguments.
 pub fn label_query(arguments: &Map<String, Value>) -> Result<Option<i64>, ToolFailure> {
-    only(arguments, &["issue_number"])?;
+    only_arguments(arguments, &["issue_number"])?;
     issue_number(arguments)
 }
 
@@ -99,7 +101,7 @@ pub fn label_arguments(
         LabelOperation::Transition => &["add_labels", "remove_labels"],
     };
     let common = ["issue_number", "idempotency_key", "dry_run"];
-    only(arguments, &[lists, &common].concat())?;
+    only_arguments(arguments, &[lists, &common].concat())?;
     let read = |name| label_list(arguments, name);
     let (add, remove) = match operation {
         LabelOperation::Add => (read("labels")?, Vec::new()),
@@ -123,16 +125,49 @@ pub fn label_arguments(
         add,
         remove,
         key: idempotency_key(arguments)?,
-        dry_run: match arguments.get("dry_run") {
-            None => false,
-            Some(value) => value
-                .as_bool()
-                .ok_or_else(|| ToolFailure::invalid("dry_run", "dry_run is true or false"))?,
-        },
+        dry_run: dry_run(arguments)?,
     })
 }
 
-fn only(arguments: &Map<String, Value>, known: &[&str]) -> Result<(), ToolFailure> {
+/// `dry_run`, false when absent (G-31).
+///
+/// # Errors
+/// It is no boolean.
+pub fn dry_run(arguments: &Map<String, Value>) -> Result<bool, ToolFailure> {
+    match arguments.get("dry_run") {
+        None => Ok(false),
+        Some(value) => value
+            .as_bool()
+            .ok_or_else(|| ToolFailure::invalid("dry_run", "dry_run is true or false")),
+    }
+}
+
+/// `justification` of a privileged tool (G-31).
+///
+/// # Errors
+/// It is too short or too long.
+pub fn justification(arguments: &Map<String, Value>) -> Result<Option<String>, ToolFailure> {
+    let Some(value) = arguments.get("justification") else {
+        return Ok(None);
+    };
+    value
+        .as_str()
+        .map(str::trim)
+        .filter(|text| JUSTIFICATION_CHARACTERS.contains(&text.chars().count()))
+        .map(|text| Some(text.to_owned()))
+        .ok_or_else(|| {
+            ToolFailure::invalid(
+                "justification",
+                "the justification must have 10 to 500 characters",
+            )
+        })
+}
+
+/// Refuses arguments that a tool does not know: the schemas are closed (G-5).
+///
+/// # Errors
+/// There is one.
+pub fn only_arguments(arguments: &Map<String, Value>, known: &[&str]) -> Result<(), ToolFailure> {
     match arguments
         .keys()
         .find(|name| !known.contains(&name.as_str()))
@@ -194,7 +229,13 @@ fn label_list(arguments: &Map<String, Value>, name: &str) -> Result<Vec<String>,
     Ok(labels)
 }
 
-fn idempotency_key(arguments: &Map<String, Value>) -> Result<Option<IdempotencyKey>, ToolFailure> {
+/// `idempotency_key`, lower-cased (G-26).
+///
+/// # Errors
+/// It is too long or has other characters.
+pub fn idempotency_key(
+    arguments: &Map<String, Value>,
+) -> Result<Option<IdempotencyKey>, ToolFailure> {
     let Some(value) = arguments.get("idempotency_key") else {
         return Ok(None);
     };

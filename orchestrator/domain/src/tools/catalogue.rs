@@ -89,17 +89,16 @@ impl ToolName {
         }
     }
 
-    /// Whether the platform serves the tool yet. One that needs an approval is offered to nobody as long as nobody can
-    /// be asked for one.
+    /// Whether the platform serves the tool yet.
     fn is_served(self) -> bool {
         match self {
             ToolName::LabelsAdd
             | ToolName::LabelsList
             | ToolName::LabelsRemove
             | ToolName::LabelsTransition
+            | ToolName::OwnerFeedback
             | ToolName::StatusReport => true,
             ToolName::DatabaseLifecycle
-            | ToolName::OwnerFeedback
             | ToolName::SecretSync
             | ToolName::SelfImproveRunLookup
             | ToolName::SelfImproveRunsList
@@ -176,6 +175,7 @@ mod tests {
                 "github_labels_list",
                 "github_labels_remove",
                 "github_labels_transition",
+                "owner.feedback.request",
                 "run_status_report"
             ]
         );
@@ -184,6 +184,30 @@ mod tests {
             ..dev
         };
         assert_eq!(names(&talk), ["run_status_report"]);
+    }
+
+    #[test]
+    fn the_owner_is_asked_by_those_who_work_on_a_stage() {
+        let dev = run(TriggerKind::Work(Stage::Dev));
+        let reviewer = ToolRun {
+            agent_key: "reviewer".to_owned(),
+            ..dev.clone()
+        };
+        let talk = ToolRun {
+            discussion: true,
+            ..dev.clone()
+        };
+        let cases = [
+            (dev, true),
+            (run(TriggerKind::Revise(Stage::Plan)), true),
+            (run(TriggerKind::Work(Stage::SelfImprove)), false),
+            (reviewer, false),
+            (talk, false),
+        ];
+        for (run, expected) in cases {
+            let seen = ToolName::OwnerFeedback.is_open_to(&run);
+            assert_eq!(seen, expected, "{run:?}");
+        }
     }
 
     #[test]
@@ -205,8 +229,6 @@ mod tests {
             };
             let meant = ToolName::SecretSync.is_meant_for(&run);
             assert_eq!(meant, expected, "{agent} {kind} {mode}");
-            // Nobody could be asked for the approval yet.
-            assert!(!ToolName::SecretSync.is_open_to(&run));
         }
     }
 

@@ -37,8 +37,12 @@ spelled!(
         RunLabelConflict = "run_label_conflict",
         /// Two labels of one configuration group on one thread.
         ConfigLabelConflict = "config_label_conflict",
-        /// Needs an approval, which nobody can be asked for yet.
-        ApprovalMissing = "approval_missing",
+        /// The run waits for somebody already.
+        WaitAlreadyOpen = "wait_already_open",
+        /// Nobody could approve it.
+        NoApproverConfigured = "no_approver_configured",
+        /// The run has asked for enough labels.
+        LabelRequestsOpen = "label_requests_open",
         /// It is not known in time whether it is done.
         CallTimeout = "call_timeout",
         /// GitHub refuses or does not answer.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{FailureCode, FailureReason, LabelArguments, ToolFailure};
+use crate::approvals::LabelProposal;
 use crate::audit::{Actor, AuditEvent, AuditRecord, LabelChangePayload, SystemActor};
 use crate::effects::{Effect, EffectPlan, LabelOrigin, LabelSource, PlannedEffect};
 use crate::events::{Thread, ThreadKind};
@@ -33,6 +34,17 @@ pub struct LabelCall<'a> {
     pub bot_login: &'a str,
     /// Names the call among all calls; part of the keys of its effects.
     pub scope: &'a str,
+    /// The approved request that is carried out; none while an agent asks.
+    pub approved: Option<i64>,
+}
+
+/// What a call comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LabelDecision {
+    /// It is done.
+    Change(LabelChanges),
+    /// Somebody is asked first (G-35).
+    Ask(LabelProposal),
 }
 
 /// What a call changes.
@@ -44,6 +56,8 @@ pub struct LabelChanges {
     pub applied: Vec<String>,
     /// Labels that are as asked for already.
     pub unchanged: Vec<String>,
+    /// Those that start something, which the bot may not do in its own name (L-18).
+    pub gated: Vec<String>,
 }
 
 /// A call that changes nothing, and what is recorded of that besides the failure.
@@ -80,11 +94,11 @@ pub fn own_thread(
     })
 }
 
-/// Decides a changing call.
+/// Decides a changing call, or once more an approved request on what the thread bears by then (G-86).
 pub fn change_labels(
     call: &LabelCall<'_>,
     arguments: &LabelArguments,
-) -> Result<LabelChanges, Box<Refused>> {
+) -> Result<LabelDecision, Box<Refused>> {
     let canonical = |labels: &[String]| distinct(call.catalogue, labels);
     let (add, remove) = (canonical(&arguments.add), canonical(&arguments.remove));
     let (setting, standing): (Vec<_>, Vec<_>) = add
@@ -96,13 +110,22 @@ pub fn change_labels(
 
     refuse_forbidden(call, &setting, &standing, &taking, &absent)?;
     refuse_conflicts(call, &setting, &taking)?;
-    refuse_unapproved(call, &setting)?;
+    let gated = gated(call, &setting);
+    if call.approved.is_none() && !gated.is_empty() {
+        return Ok(LabelDecision::Ask(LabelProposal {
+            thread: call.thread.clone(),
+            add: setting,
+            remove: taking,
+            gated,
+            before: borne(call),
+        }));
+    }
 
     let origin = LabelOrigin {
         source: LabelSource::Mcp,
         requested_by: format!("agent:{}", call.agent_key),
         reason: None,
-        approval_request_id: None,
+        approval_request_id: call.approved,
     };
     let mut plan = EffectPlan::new(format!("mcp:{}", call.scope));
     for label in &taking {
@@ -127,11 +150,12 @@ pub fn change_labels(
             after,
         );
     }
-    Ok(LabelChanges {
+    Ok(LabelDecision::Change(LabelChanges {
         effects: plan.into_vec(),
         applied: [taking, setting].concat(),
         unchanged: [absent, standing].concat(),
-    })
+        gated,
+    }))
 }
 
 /// What puts removed labels back after an add of the same transition was given up (G-34): `done` are the effects before
@@ -269,8 +293,8 @@ fn refuse_conflicts(
     Ok(())
 }
 
-/// G-35: refused as long as nobody can be asked; a transition with such a label as a whole.
-fn refuse_unapproved(call: &LabelCall<'_>, setting: &[String]) -> Result<(), Box<Refused>> {
+/// G-35: what needs somebody's word; a transition with such a label needs it as a whole.
+fn gated(call: &LabelCall<'_>, setting: &[String]) -> Vec<String> {
     let needs_approval = |label: &&String| match call.catalogue.classify(label) {
         Some(CatalogueLabel::Trigger(_) | CatalogueLabel::Discussion) => true,
         Some(CatalogueLabel::Need(NeedLabel::Reviewer)) => {
@@ -278,16 +302,18 @@ fn refuse_unapproved(call: &LabelCall<'_>, setting: &[String]) -> Result<(), Box
         }
         _ => false,
     };
-    let gated: Vec<&String> = setting.iter().filter(needs_approval).collect();
-    let Some(first) = gated.first() else {
-        return Ok(());
-    };
-    let failure = ToolFailure::new(
-        FailureCode::FailedPrecondition,
-        format!("{first} needs an approval, and this platform cannot ask for one yet"),
-    )
-    .because(FailureReason::ApprovalMissing);
-    Err(refused(call, failure, &gated, &[]))
+    setting.iter().filter(needs_approval).cloned().collect()
+}
+
+/// The labels of the thread under their canonical names, sorted.
+fn borne(call: &LabelCall<'_>) -> Vec<String> {
+    let mut labels: Vec<String> = call
+        .current
+        .iter()
+        .map(|label| call.catalogue.canonical(label))
+        .collect();
+    labels.sort();
+    labels
 }
 
 fn refused(
@@ -315,12 +341,7 @@ pub fn rejection(
     label: &str,
     failure: &ToolFailure,
 ) -> AuditRecord {
-    let mut labels: Vec<String> = call
-        .current
-        .iter()
-        .map(|label| call.catalogue.canonical(label))
-        .collect();
-    labels.sort();
+    let labels = borne(call);
     let payload = LabelChangePayload {
         op: Some(op.to_owned()),
         label: Some(label.to_owned()),
@@ -358,6 +379,19 @@ mod tests {
         add: &[&str],
         remove: &[&str],
     ) -> Result<LabelChanges, Box<Refused>> {
+        match judge(thread, current, add, remove, None)? {
+            LabelDecision::Change(changes) => Ok(changes),
+            LabelDecision::Ask(proposal) => panic!("asked for {:?}", proposal.gated),
+        }
+    }
+
+    fn judge(
+        thread: &Thread,
+        current: &[&str],
+        add: &[&str],
+        remove: &[&str],
+        approved: Option<i64>,
+    ) -> Result<LabelDecision, Box<Refused>> {
         let owned = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect();
         let current: Vec<String> = owned(current);
         let call = LabelCall {
@@ -371,6 +405,7 @@ mod tests {
             catalogue: &Catalogue::default(),
             bot_login: "codex-bot",
             scope: "call-1",
+            approved,
         };
         let arguments = LabelArguments {
             issue_number: None,
@@ -441,24 +476,56 @@ mod tests {
     }
 
     #[test]
-    fn what_starts_a_run_needs_an_approval() {
-        let gated = Some(FailureReason::ApprovalMissing);
-        assert_eq!(reason(decide(&issue(), &[], &["run:qa"], &[])), gated);
+    fn what_starts_something_is_asked_for_as_a_whole() {
+        let asked = |thread: &Thread, current: &[&str], add: &[&str], remove: &[&str]| match judge(
+            thread, current, add, remove, None,
+        )
+        .unwrap()
+        {
+            LabelDecision::Ask(proposal) => (proposal.add, proposal.remove, proposal.gated),
+            LabelDecision::Change(changes) => panic!("changed {:?}", changes.applied),
+        };
+        let owned = |labels: &[&str]| -> Vec<String> {
+            labels.iter().map(|label| (*label).to_owned()).collect()
+        };
         assert_eq!(
-            reason(decide(&issue(), &["run:dev"], &["run:qa"], &["run:dev"])),
-            gated
+            asked(&issue(), &[], &["run:qa", "bug"], &[]),
+            (owned(&["run:qa", "bug"]), Vec::new(), owned(&["run:qa"]))
         );
         assert_eq!(
-            reason(decide(&issue(), &[], &["mode:discussion"], &[])),
-            gated
+            asked(&issue(), &["run:dev"], &["run:qa"], &["run:dev"]),
+            (owned(&["run:qa"]), owned(&["run:dev"]), owned(&["run:qa"]))
         );
         assert_eq!(
-            reason(decide(&pull_request(), &[], &["need:reviewer"], &[])),
-            gated
+            asked(&issue(), &[], &["mode:discussion"], &[]).2,
+            ["mode:discussion"]
+        );
+        assert_eq!(
+            asked(&pull_request(), &[], &["need:reviewer"], &[]).2,
+            ["need:reviewer"]
         );
         assert!(decide(&issue(), &[], &["need:reviewer"], &[]).is_ok());
         // It stands already, so nothing would start.
         assert!(decide(&issue(), &["run:dev"], &["run:dev"], &[]).is_ok());
+    }
+
+    #[test]
+    fn an_approved_request_is_carried_out_on_what_the_thread_bears_by_then() {
+        let done = |current: &[&str]| judge(&issue(), current, &["run:qa"], &[], Some(7));
+        let LabelDecision::Change(changes) = done(&["bug"]).unwrap() else {
+            panic!("asked again");
+        };
+        assert_eq!(changes.applied, ["run:qa"]);
+        assert_eq!(changes.gated, ["run:qa"]);
+        assert!(matches!(
+            &changes.effects[0].effect,
+            Effect::AddLabel { origin, .. } if origin.approval_request_id == Some(7)
+        ));
+        let LabelDecision::Change(nothing) = done(&["run:qa"]).unwrap() else {
+            panic!("asked again");
+        };
+        assert!(nothing.effects.is_empty() && nothing.gated.is_empty());
+        assert!(done(&["run:dev"]).is_err());
     }
 
     #[test]

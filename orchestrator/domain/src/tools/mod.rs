@@ -8,12 +8,12 @@ mod failure;
 mod labels;
 
 pub use arguments::{
-    IdempotencyKey, LabelArguments, LabelOperation, STATUS_LIMIT_CHARACTERS, label_arguments,
-    label_query, status_text,
+    IdempotencyKey, LabelArguments, LabelOperation, STATUS_LIMIT_CHARACTERS, dry_run,
+    idempotency_key, justification, label_arguments, label_query, only_arguments, status_text,
 };
 pub use catalogue::{ToolCategory, ToolName, ToolRun, effective};
 pub use failure::{FailureCode, FailureReason, ToolFailure};
 pub use labels::{
-    LabelCall, LabelChanges, Refused, change_labels, own_thread, rejection, restored_labels,
-    restoring_key,
+    LabelCall, LabelChanges, LabelDecision, Refused, change_labels, own_thread, rejection,
+    restored_labels, restoring_key,
 };

@@ -362,6 +362,8 @@ pub fn effects(planned: &[PlannedEffect]) -> Vec<String> {
             Effect::DeleteNamespace { namespace, .. } => format!("delete {namespace}"),
             Effect::CancelDiscussion { stop, .. } => format!("cancel discussion {stop}"),
             Effect::StopRun { .. } => "stop run".to_owned(),
+            Effect::ApplyRequest { .. } => "apply request".to_owned(),
+            Effect::FinishRequest { .. } => "finish request".to_owned(),
             Effect::RefreshStatusComment { thread, .. } => format!("refresh {}", short(thread)),
         })
         .collect()

@@ -6,6 +6,7 @@ mod jobs;
 mod labels;
 mod namespaces;
 mod reactions;
+mod requests;
 mod status_comment;
 
 use domain::audit::{Actor, AuditEvent, AuditRecord, SystemActor};
@@ -20,6 +21,7 @@ use crate::store::{events, status_comments};
 
 pub use error::EffectError;
 pub use labels::LabelsSeen;
+pub use requests::give_up as give_up_request;
 
 /// What a performed effect leaves in the database, written together with its completion.
 #[derive(Debug, Default)]
@@ -137,5 +139,7 @@ pub async fn perform(attempt: &Attempt<'_>, effect: &Effect) -> Result<Performed
         Effect::StopRun { run_id } => jobs::stop(attempt, *run_id)
             .await
             .map(|()| Performed::nothing()),
+        Effect::ApplyRequest { request_id } => requests::begin(attempt, *request_id).await,
+        Effect::FinishRequest { request_id } => requests::finish(attempt, *request_id).await,
     }
 }
