@@ -154,3 +154,6 @@ Feature: Approvals
     Then the tool refuses with "failed_precondition no_approver_configured"
     And the run has asked 0 times
     And "need:km" is the only label that the agent has changed
+    When the platform has its owner again
+    And the agent adds "run:release" to the Issue
+    Then the tool answers with "approval_required"

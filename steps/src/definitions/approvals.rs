@@ -25,6 +25,7 @@ use crate::{
 };
 
 const ASKING_RUN: &str = "run that asked";
+const OWNER: &str = "owner of the platform";
 
 /// The newest request of the run that asked, or of those that go on from it.
 pub(super) async fn request(world: &mut GateWorld) -> anyhow::Result<Value> {
@@ -938,12 +939,28 @@ async fn begun(world: &mut GateWorld) -> Step {
 }
 
 /// By hand: no route takes the owner away (G-105).
+/// No route takes the owner away, for there must always be one; a database that was restored from elsewhere may lack it.
 #[given("the platform has lost its owner")]
 async fn lost_owner(world: &mut GateWorld) -> Step {
     let platform = world.platform();
-    sqlx::query("UPDATE users SET is_platform_owner = false WHERE is_platform_owner")
-        .execute(platform.database.pool())
+    let owner: uuid::Uuid = sqlx::query_scalar(
+        "UPDATE users SET is_platform_owner = false WHERE is_platform_owner RETURNING id",
+    )
+    .fetch_one(platform.database.pool())
+    .await
+    .context("failed to take the owner away")?;
+    world.remembered.insert(OWNER.to_owned(), owner.to_string());
+    Ok(())
+}
+
+/// Without it nobody could cancel what the scenario leaves running.
+#[when("the platform has its owner again")]
+async fn found_owner(world: &mut GateWorld) -> Step {
+    let owner = world.remembered.get(OWNER).context("no owner was lost")?;
+    sqlx::query("UPDATE users SET is_platform_owner = true WHERE id = $1::text::uuid")
+        .bind(owner)
+        .execute(world.platform().database.pool())
         .await
-        .context("failed to take the owner away")?;
+        .context("failed to give the owner back")?;
     Ok(())
 }
