@@ -148,7 +148,7 @@ mod tests {
         };
         assert_eq!(
             (severity("p0"), severity("p1"), severity("p2")),
-            (163, 374, 14)
+            (163, 379, 14)
         );
     }
 
