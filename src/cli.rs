@@ -63,6 +63,10 @@ pub struct RunArguments {
     /// Bundle of an earlier run: what it had in scope must be in scope, and findings say since when they are there.
     #[arg(long, value_name = "BUNDLE")]
     pub baseline: Option<PathBuf>,
+    /// Folder of a null check or a crash sweep of this revision: its result is kept in the bundle, shown in the report
+    /// and part of the verdict. May be given twice.
+    #[arg(long, value_name = "DIR")]
+    pub proof: Vec<PathBuf>,
     /// Keep the target under this name, until Ctrl-C or `gonogo down`, to look at what happened. Leases are not ended
     /// and nothing proves that nothing is left, so that the verdict is never GO.
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true, default_missing_value = bootstrap::runs::DEFAULT_NAME)]
@@ -104,6 +108,10 @@ pub struct SelfcheckArguments {
     /// Bundle of a healthy run of this revision and selection [default: play one].
     #[arg(long, value_name = "BUNDLE")]
     pub reference: Option<PathBuf>,
+    /// Play each scenario against one orchestrator only, drawn by this seed among those that can judge it: a third of
+    /// the time, for checks that are repeated with every revision.
+    #[arg(long, value_name = "SEED")]
+    pub draw: Option<u64>,
     #[arg(long, value_enum, default_value_t)]
     pub output: Output,
 }
@@ -167,7 +175,7 @@ pub struct CrashSweepArguments {
 enum Command {
     /// Bring the target up, play the features, judge, write the bundle.
     #[command(
-        after_help = "Examples:\n  gonogo run\n  gonogo run --tags '@webhook or @p0' --jobs 4\n  gonogo run --features features/b_review_revise --out /var/tmp/bundle\n  gonogo run --tags '@SL-07' --keep\n  gonogo run --baseline target/gate/latest\n  gonogo run --output json"
+        after_help = "Examples:\n  gonogo run\n  gonogo run --tags '@webhook or @p0' --jobs 4\n  gonogo run --features features/b_review_revise --out /var/tmp/bundle\n  gonogo run --tags '@SL-07' --keep\n  gonogo run --baseline target/gate/latest\n  gonogo run --proof target/crash-sweep/20261123-021753-2cca0a62\n  gonogo run --output json"
     )]
     Run(RunArguments),
     /// List what would run, what waits and what this target cannot prove.

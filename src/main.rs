@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Journals are read and searched as JSON, in many small strings.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     gonogo::cli::main()
 }

@@ -83,6 +83,7 @@ fn main() {
         jobs: 1,
         repeat: 1,
         capabilities,
+        only: None,
     };
     let listed = runner::plan(&options).expect("the feature files are valid");
 

@@ -42,6 +42,7 @@ impl Template {
                 ("SERVICE_TOKEN_KEY", secret()),
                 ("TOKEN_ENCRYPTION_KEY", secret()),
                 ("MCP_TOKEN_SIGNING_KEY", secret()),
+                ("SECRET_DERIVATION_KEY", secret()),
                 ("GITHUB_WEBHOOK_SECRET", webhook_secret.clone()),
             ],
             webhook_secret,

@@ -207,6 +207,15 @@ Feature: Next steps
     And the risk "db_migration" was recorded as an escalation
     And no status comment offers the shortest path any more
 
+  @NX-12 @set-a @p1 @S3-15 @L-95 @L-96 @R-80 @needs-pods
+  Scenario: A risk that an agent reports lengthens the path of its Issue
+    Given a bound repository whose agent reports the risk "db_migration", with an open Issue
+    When the member sets "run:intake" on the Issue
+    Then the run ends as succeeded
+    And the launch profile of the Issue is "feature"
+    And the risk "db_migration" was recorded as an escalation
+    And no status comment offers the shortest path any more
+
   @NX-13 @set-a @p1 @S3-15 @L-95 @L-96 @needs-pods
   Scenario: Only the platform owner shortens the whole path
     Given a bound repository with an open Issue

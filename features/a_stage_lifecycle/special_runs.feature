@@ -173,7 +173,7 @@ Feature: Runs beside the stages
     Then the run ends as succeeded
     And its Pod ran the fallback image, and "run.job.image.resolved" says so
 
-  @SP-13 @set-a @p1 @S3-14 @L-113 @L-114 @needs-pods @waits-mcp @waits-approvals
+  @SP-13 @set-a @p1 @S3-14 @L-113 @L-114 @needs-pods
   Scenario Outline: A secret is synced with approval or not at all
     Given a bound repository whose agent asks for the tool "<tool>", with an open Issue
     When the member sets "<label>" on the Issue
@@ -183,11 +183,18 @@ Feature: Runs beside the stages
       | label   | tool                   |
       | run:dev | secret.sync.github_k8s |
       | run:dev | secret.sync.k8s        |
-      | run:ops | secret.sync.github_k8s |
+
+  @SP-13 @set-a @p1 @S3-14 @L-113 @L-114 @needs-pods @waits-deploy
+  Scenario: A secret of operations is synced with approval
+    Given a bound repository whose agent asks for the tool "secret.sync.github_k8s", with an open Issue
+    And the repository has a live environment
+    When the member sets "run:ops" on the Issue
+    Then an approval of "secret.sync.github_k8s" is asked for, and nothing is synced before it
 
   @SP-13 @set-a @p1 @S3-14 @L-113 @L-114 @needs-pods @waits-approvals
   Scenario: A test run cannot sync secrets
-    Given a bound repository whose agent asks for the tool "secret.sync.github_k8s", with an open Issue
+    Given a bound repository whose tester asks for the tool "secret.sync.github_k8s", with an open Issue
     And a finished "run:dev" run with its pull request
+    And the approver has accepted the stage
     When the member sets "run:qa" on the Issue
     Then the tool is absent from the list and its call is refused as "tool_not_available"

@@ -157,3 +157,71 @@ Feature: Approvals
     When the platform has its owner again
     And the agent adds "run:release" to the Issue
     Then the tool answers with "approval_required"
+
+  @AP-17 @set-c @p0 @S3-11 @G-95 @needs-pods
+  Scenario: Who holds no token of an adapter decides nothing
+    Given a platform of its own
+    And a running "run:dev" run whose agent has asked for "run:qa"
+    When somebody says with a wrong token that the owner approves
+    Then the chat hears "503 unavailable"
+    And the request is still "requested"
+    When a chat is registered
+    And somebody says with a wrong token that the owner approves
+    Then the chat hears "401 unauthorized"
+    When somebody says without a token that the owner approves
+    Then the chat hears "401 unauthorized"
+    And the request is still "requested"
+    When the chat says that owner approves
+    Then the chat hears "200 applied"
+    And the request comes to be "applied", by "requested system, approved human, applied system"
+    And the Issue carries "run:qa", by "add" of the agent
+
+  @AP-18 @set-c @p0 @S3-11 @G-96 @needs-pods
+  Scenario: An adapter speaks for those whom the platform knows and who decide
+    Given a running "run:dev" run whose agent has asked for "run:qa"
+    And a chat of the project
+    When the chat says that stranger approves
+    Then the chat hears "403 forbidden"
+    When the chat says that member approves
+    Then the chat hears "403 forbidden"
+    And the request is still "requested"
+    And 2 decisions are on record as ignored, all of the chat
+    When the chat says that owner approves
+    Then the chat hears "200 applied"
+    And the request comes to be "applied", by "requested system, approved human, applied system"
+    And the Issue carries "run:qa", by "add" of the agent
+
+  @AP-19 @set-c @p0 @S3-11 @G-97 @G-99 @G-98 @needs-pods
+  Scenario: What is no decision about this request changes nothing
+    Given a running "run:dev" run whose agent has asked for "run:qa"
+    And a chat of the project
+    When the chat says "that the request is applied"
+    Then the chat hears "400 invalid_argument"
+    When the chat says "that the owner approves a request that is not there"
+    Then the chat hears "404 not_found"
+    When the chat says "that the owner approves it in another correlation"
+    Then the chat hears "409 conflict"
+    When the chat says "that its own executor has applied the request"
+    Then the chat hears "409 conflict"
+    And the request is still "requested"
+    When the chat says that owner approves
+    Then the chat hears "200 applied"
+    And the request comes to be "applied", by "requested system, approved human, applied system"
+    And the Issue carries "run:qa", by "add" of the agent
+
+  @AP-20 @set-c @p0 @S3-11 @G-98 @needs-pods
+  Scenario: One event of an adapter is one decision
+    Given a running "run:dev" run whose agent has asked for "run:qa"
+    And a chat of the project
+    When the chat says three times in one event that the owner approves
+    Then the chat hears "200 200 applied, all equal: true"
+    And the request comes to be "applied", by "requested system, approved human, applied system"
+    And GitHub set "run:qa" once, and it is on record once
+
+  @AP-21 @set-c @p0 @S2-14 @S3-11 @G-84 @G-83 @needs-pods @after-all @serial
+  Scenario: At the end nobody is left to be asked
+    Given all other features have ended
+    And a finished "run:dev" run whose agent has asked for "run:qa"
+    When 100 hours pass
+    Then the request comes to be "expired", by "requested system, expired system ttl"
+    And no request of the platform waits to be decided

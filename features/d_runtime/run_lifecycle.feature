@@ -95,6 +95,29 @@ Feature: The life of a run
     And the event "run.failed.precondition" names "[ai-model-gpt-5.2-codex]" and "[ai-model-gpt-5.4]"
     And no namespace was made for the run, while a run without conflict gets one
 
+  @RL-14 @set-d @p1 @S3-16 @R-22 @R-23 @needs-pods
+  Scenario: A wait longer than a run's whole time takes none of it
+    Given a platform of its own
+    And a run that waits for the approval of a deterministic secret
+    When 10 hours pass
+    Then its agent lives, and its timer shows the time that it had
+    When the owner approves what was asked for
+    Then the same run goes on, and its agent reads "applied none"
+
+  @RL-15 @set-d @p1 @S3-16 @R-23 @needs-pods
+  Scenario: An approval lets the very run go on that asked
+    Given a run that waits for the approval of a deterministic secret
+    When the owner approves what was asked for
+    Then the same run goes on, and its agent reads "applied none"
+    And the run went on in the mode "live"
+
+  @RL-16 @set-d @p1 @S3-16 @R-24 @R-86 @needs-pods
+  Scenario: An agent that ends while its question is open leaves the run waiting
+    Given a bound repository whose agent asks its owner and ends, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run waits for its owner without a Pod
+    And its agent ended with exit code 0 after one turn, and its slot is free
+
   @RL-17 @crash-story @set-d @p1 @S3-16 @R-25 @needs-pods
   Scenario: A failed run stays failed until somebody asks again
     Given a bound repository whose agent fails, with an open Issue

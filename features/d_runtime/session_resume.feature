@@ -32,6 +32,32 @@ Feature: Sessions of the agent
     And the same pull request has new commits
     And the run wrote "run.pr.updated" and not "run.pr.created"
 
+  @SE-04 @set-d @p1 @S3-12 @R-75 @R-86 @needs-pods
+  Scenario: The pull request vanishes while its agent revises
+    Given a bound repository whose agent waits when it revises, with an open Issue
+    And a finished "run:dev" run with its pull request
+    When the member sets "run:dev:revise" on the Issue
+    And the agent has begun to wait
+    And the maintainer closes the pull request without merging it
+    And the agent may go on
+    Then the run ends as failed because "failed_precondition"
+    And the agent's container ended with exit code 42
+    And the event "run.revise.pr_not_found" gives the reason "pr_not_found"
+
+  @SE-05 @set-d @p1 @S3-12 @R-94 @R-181 @needs-pods
+  Scenario: A session that is past its retention begins anew
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    When 192 hours pass
+    Then the session of the run is emptied
+    When the member requests changes on the pull request
+    Then the delivery is answered as accepted with a run
+    And the run ends as succeeded
+    And the run began a session of its own
+    And the same pull request has new commits
+    And the run wrote "run.pr.updated" and not "run.pr.created"
+
   @SE-06 @set-d @p0 @S3-12 @R-166 @R-22 @R-24 @needs-pods
   Scenario: An agent that meets GitHub's limit leaves it to the platform
     Given a bound repository with an open Issue
@@ -156,6 +182,15 @@ Feature: Sessions of the agent
     And the token of the run is used for another run, and that of the ended run for its own
     Then all but the callback of the run with its own token are refused and told of
 
+  @SE-13 @set-d @p1 @S3-12 @R-88 @R-71 @needs-pods
+  Scenario: An agent that is told to stop saves its session and leaves no credentials
+    Given a bound repository whose agent notes where it is and waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And its Pod is told to stop while it works
+    Then it ended in time with its session saved and its credentials gone
+    When the agent may go on
+    Then the run ends as succeeded
+
   @SE-16 @set-d @p1 @S3-12 @R-80 @R-82 @needs-pods
   Scenario: An agent that names no pull request gets that of its branch
     Given a bound repository with an open Issue
@@ -183,6 +218,57 @@ Feature: Sessions of the agent
     Then the run ends as failed because "kubernetes job failed"
     And the branch of the Issue was never pushed
     And the Issue has no pull request
+
+  @SE-17 @set-d @p1 @S3-12 @R-79 @L-13 @needs-pods
+  Scenario Outline: The first seed of the list is the prompt, in the platform's language or in English
+    Given a platform whose agents speak "<language>"
+    And a bound repository with an open Issue
+    And a finished "run:plan" run with its pull request
+    When the member sets "need:reviewer" on the pull request
+    Then the delivery is answered as accepted with a run
+    And the run ends as succeeded
+    And the prompt is "role-reviewer-work" in "<read>"
+    And the prompt of the run before is "plan-em-work" in "<read>"
+    And the status comment is written in "<read>"
+
+    Examples:
+      | language | read |
+      | ru       | ru   |
+      | fr       | en   |
+
+  @SE-18 @set-d @p1 @S3-12 @R-72 @R-73 @R-74 @needs-pods
+  Scenario: A run with an environment has kubectl, and the tree that was prepared for it
+    Given a bound repository whose agent notes where it is and waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then kubectl opens its namespace and no other, on the branch of the Issue in the prepared tree
+    When the agent may go on
+    Then the run ends as succeeded
+
+  @SE-18 @set-d @p1 @S3-12 @R-72 @R-73 @R-74 @needs-pods
+  Scenario: A run for code only has no kubectl, and a tree of its own
+    Given a bound repository whose agent notes where it is and waits, with an open Issue
+    When the member sets "run:intake" on the Issue
+    Then kubectl has no configuration, on the branch of the Issue in a tree of its own
+    When the agent may go on
+    Then the run ends as succeeded
+
+  @SE-19 @set-d @p1 @S3-12 @R-70 @R-86 @needs-pods
+  Scenario: An agent that lacks a setting ends before it writes anything
+    Given a bound repository whose agent notes where it is and waits, with an open Issue
+    When the member sets "run:intake" on the Issue
+    And copies of its Pod start while it works, each without one of the settings that a run needs
+    Then each copy ended with exit code 1 and named what it lacks, and nothing was told or pushed
+    When the agent may go on
+    Then the run ends as succeeded
+
+  @SE-19 @set-d @p1 @S3-12 @R-70 @R-77 @needs-pods @needs-codex
+  Scenario: The configuration of the real agent is for its own eyes and holds no secret
+    Given a platform with the real agent
+    And a bound repository whose agent notes where it is and waits, with an open Issue
+    When the member sets "run:intake" on the Issue
+    Then the configuration of its command line is open to its owner alone and holds no secret
+    When the agent may go on
+    Then the run ends as succeeded
 
   @SE-22 @set-d @p1 @S3-12 @L-14 @R-77 @R-78 @needs-pods @needs-codex
   Scenario: The real agent asks for the model and the reasoning of the labels

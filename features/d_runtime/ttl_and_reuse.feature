@@ -18,6 +18,15 @@ Feature: How long a namespace lives
     When 25 hours pass
     Then the namespace of the run is deleted because "ttl_expired"
 
+  @TR-11 @set-d @p1 @S3-12 @S3-16 @R-31 @R-57 @L-104 @needs-pods
+  Scenario: A namespace that somebody else deleted is told of as gone
+    Given a platform of its own
+    And a bound repository with an open Issue
+    And a finished "run:dev" run with its pull request
+    When somebody deletes the namespace of the run
+    And 25 hours pass
+    Then the sweep found the namespace gone, and the status comment of the run says so
+
   @TR-16 @set-d @p1 @S3-12 @S3-16 @R-57 @needs-pods
   Scenario: The CronJob sweeps when no worker does
     Given a platform of its own

@@ -32,3 +32,140 @@ Feature: Who may do what
       | somebody                                                   |
       | the agent decides its own request with the token of its run |
       | the bot decides the request with its token for GitHub      |
+
+  @RB-04 @set-e @p0 @S3-11 @G-100 @G-102 @G-104 @G-105 @G-107 @needs-pods
+  Scenario Outline: A role may do what its row says, and no more
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And <who> does what people do in a project
+    Then of all that the person "<answers>", and each refused change is on record
+    And <the run>
+
+    Examples:
+      | who                              | answers                                             | the run                                  |
+      | the owner                        | sees, administers, works, deletes                   | the run is canceled, and its namespace goes |
+      | an administrator of the platform | sees, administers, works, not deletes               | the run is canceled, and its namespace goes |
+      | an administrator of the project  | sees, not administers, works, not deletes           | the run is canceled, and its namespace goes |
+      | a writer                         | sees, not administers, works, not deletes           | the run is canceled, and its namespace goes |
+      | a reader                         | sees, not administers, not works, not deletes       | the agent of the run still works         |
+      | an outsider                      | not sees, not administers, not works, not deletes   | the agent of the run still works         |
+
+  @RB-05 @set-e @p0 @S3-11 @G-106 @G-101
+  Scenario Outline: Only who may write in the project starts a run
+    Given a bound repository with an open Issue
+    When <who> sets "run:dev" on the Issue
+    Then the delivery is answered as ignored because "<reason>"
+    And a label set on another open Issue still starts a run
+    And the Issue has no run
+
+    Examples:
+      | who                      | reason                         |
+      | a reader                 | sender_role_read_not_permitted |
+      | an outsider              | sender_not_allowed             |
+      | a bot                    | sender_type_bot_not_permitted  |
+      | somebody without a login | sender_login_missing           |
+
+  @RB-06 @set-e @p0 @S3-11 @G-107 @needs-pods
+  Scenario: Who loses the role loses the right at once
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And the member looks at the run, loses the role, and cancels it
+    Then the member saw the run and was refused the cancel, and the refusal is on record
+    And the agent of the run still works
+
+  @RB-07 @set-e @p0 @S3-11 @G-14 @G-15 @G-17 @G-18 @needs-pods
+  Scenario Outline: An agent sees the tools of its work, and no others
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "<label>" on the Issue
+    Then its agent sees exactly the tools for "<what>", in order
+
+    Examples:
+      | label         | what                                      |
+      | run:intake    | labels, reports, people, feedback         |
+      | run:arch      | labels, reports, people, feedback         |
+      | run:doc-audit | labels, reports, people, feedback         |
+      | run:dev       | labels, reports, people, feedback, secrets |
+
+  @RB-08 @set-e @p0 @S3-11 @G-19 @G-21 @needs-pods
+  Scenario Outline: A tool that an agent does not see cannot be called either
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:intake" on the Issue
+    And its agent calls "<tool>", and then lists its labels
+    Then the server refuses the first as "<reason>", and "<told>" is on record of it
+
+    Examples:
+      | tool                   | reason             | told                        |
+      | secret.sync.github_k8s | tool_not_available | called, failed as forbidden |
+      | secret.sync.k8s        | tool_not_available | called, failed as forbidden |
+      | database.lifecycle     | tool_not_available | called, failed as forbidden |
+      | github_issue_get       | unknown_tool       | nothing                     |
+      | k8s_pods_list          | unknown_tool       | nothing                     |
+
+  @RB-11 @set-e @p0 @S3-11 @G-7 @G-8 @G-9 @needs-pods
+  Scenario Outline: A token that is wrong in anything opens nothing
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And somebody acts with the token of its agent, <how>
+    Then neither tools nor runner routes are open, "<told>" is on record, and the token itself opens both
+
+    Examples:
+      | how                              | told    |
+      | but expired                      | expired |
+      | but issued for an earlier agent  | revoked |
+      | but issued for a later agent     | revoked |
+      | but with another token id        | revoked |
+      | but for another run              | nothing |
+      | but without a signature          | nothing |
+      | but changed after it was signed  | nothing |
+      | but signed with another key      | nothing |
+
+  @RB-11 @set-e @p0 @S3-11 @G-8 @G-9 @needs-pods
+  Scenario: The token of a run that is over opens nothing
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And the token of its agent is kept, and staff cancels the run
+    Then neither tools nor runner routes are open to it, and "run_not_active" is on record
+
+  @RB-12 @set-e @p0 @S3-11 @S3-3 @G-13 @G-33 @needs-pods
+  Scenario: An agent acts for its own run only, wherever it gets
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And its agent labels the Issue of another run and names another project
+    Then both are refused, and neither the other Issue nor the other run has changed
+    When the agent adds "need:qa" to the Issue
+    Then the Issue carries "need:qa", by "add" of the agent
+
+  @RB-13 @set-e @p0 @S3-11 @G-10 @G-136 @needs-pods
+  Scenario: A token of a callback opens no tool
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And somebody acts with the token of its agent, but made for a callback
+    Then neither tools nor runner routes are open, "wrong_scope" is on record, and the token itself opens both
+
+  @RB-14 @set-e @p0 @S3-11 @G-11
+  Scenario Outline: A control plane without four keys of their own does not start
+    Given a platform of its own
+    And a bound repository with an open Issue
+    When another control plane starts <how>
+    And the member sets "run:intake" on the Issue
+    Then it ends at once and says "<said>", while the platform's own takes a label as before
+
+    Examples:
+      | how                                                    | said                             |
+      | without the key of run tokens                          | MCP_TOKEN_SIGNING_KEY            |
+      | without the key of service tokens                      | SERVICE_TOKEN_KEY                |
+      | without the key of what is stored                      | TOKEN_ENCRYPTION_KEY             |
+      | without the key of derived secrets                     | SECRET_DERIVATION_KEY            |
+      | with the key of run tokens for service tokens as well  | must all be different            |
+
+  @RB-16 @set-e @p0 @S3-11 @G-108 @G-109 @G-111 @G-113 @G-114 @needs-pods
+  Scenario Outline: An agent's account may do what the table grants, and nothing else
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "<label>" on the Issue
+    Then the account of its agent is "<account>", and may do exactly what the table grants it
+    And it has no verb on Secrets and no way to more rights, anywhere
+
+    Examples:
+      | label    | account               |
+      | run:dev  | codex-runner          |
+      | run:arch | codex-runner-readonly |

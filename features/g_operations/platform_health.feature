@@ -21,3 +21,13 @@ Feature: The platform is healthy
     Then it holds no database credential and no connection to Postgres, though the control plane does
     When the member sets "run:dev" on the Issue
     Then the delivery is answered as accepted with a run
+
+  @SD-07 @set-g @p1 @S3-2 @R-177 @R-178 @R-179 @R-180 @needs-pods
+  Scenario: Every service tells how it is, what it does and about whom
+    Given a platform of its own
+    And a bound repository with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then the run ends as succeeded
+    And every service is alive and ready and tells its metrics
+    And the metrics tell of the delivery, the run, its slot and its namespace
+    And every line that the services wrote is JSON, and lines about the run carry its id

@@ -47,7 +47,8 @@ pub async fn run(config: Config, conduct: Arc<dyn Conduct>) -> anyhow::Result<()
             start_public(&mut parts, &config, gateway::router(gateway), &shutdown).await?;
         }
         ProcessKind::WebConsole => {
-            start_public(&mut parts, &config, web_console::router(), &shutdown).await?
+            start_metrics(&mut parts, &config, metrics, &shutdown).await?;
+            start_public(&mut parts, &config, web_console::router(), &shutdown).await?;
         }
         ProcessKind::ControlPlane => {
             let app = App::new(config, metrics, conduct, shutdown.clone()).await?;

@@ -42,6 +42,7 @@ pub fn plan(selection: &Selection, output: Output) -> Result<ExitStatus, Failure
         jobs: 1,
         repeat: 1,
         capabilities,
+        only: None,
     };
     let listed = runner::plan(&options).map_err(|error| Failure::Usage(format!("{error:#}")))?;
     let state = |verdict: &Eligibility| match verdict {

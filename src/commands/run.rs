@@ -1,7 +1,10 @@
 //! `gonogo run`.
 
 use bootstrap::{CacheFolder, runs::take_name};
-use reports::{evidence::ScenarioResult, verdict::Outcome};
+use reports::{
+    evidence::ScenarioResult,
+    verdict::{Finding, Outcome},
+};
 
 use super::target;
 use crate::{
@@ -65,6 +68,12 @@ fn print(verdict: &Verdict, output: Output) {
             for line in troubles(&verdict.results) {
                 print_line(&line);
             }
+            // What an interrupted run lacks follows from that.
+            if verdict.interrupted.is_none() {
+                for line in reasons(&verdict.findings) {
+                    tell_line(&line);
+                }
+            }
             print_line(&verdict.headline);
             print_line(&format!(
                 "report: {}",
@@ -92,6 +101,38 @@ fn troubles(results: &[ScenarioResult]) -> Vec<String> {
         .collect()
 }
 
+/// Why the verdict is not GO, a line for each check, but for what [`troubles`] has told: who has only the log can see
+/// what to look for.
+fn reasons(findings: &[Finding]) -> Vec<String> {
+    let mut checks: Vec<Vec<&Finding>> = Vec::new();
+    for finding in findings {
+        if finding.check.starts_with("scenario_") {
+            continue;
+        }
+        match checks
+            .iter_mut()
+            .find(|group| group.iter().any(|other| other.check == finding.check))
+        {
+            Some(group) => group.push(finding),
+            None => checks.push(vec![finding]),
+        }
+    }
+    checks
+        .iter()
+        .filter_map(|group| {
+            let (first, others) = group.split_first()?;
+            let more = match others.len() {
+                0 => String::new(),
+                number => format!(" (and {number} more)"),
+            };
+            Some(format!(
+                "{} {}: expected {}, seen: {}{more}",
+                first.check, first.subject, first.expected, first.seen
+            ))
+        })
+        .collect()
+}
+
 /// What the arguments ask for.
 #[must_use]
 pub fn request(arguments: &RunArguments) -> Request {
@@ -103,6 +144,7 @@ pub fn request(arguments: &RunArguments) -> Request {
         out: arguments.out.clone(),
         criteria: arguments.criteria.clone(),
         baseline: arguments.baseline.clone(),
+        proofs: arguments.proof.clone(),
         keep: arguments.keep.is_some(),
         agent: arguments.agent,
         ..Request::default()
@@ -114,5 +156,43 @@ fn status_of(outcome: Outcome) -> ExitStatus {
         Outcome::Go => ExitStatus::Go,
         Outcome::NoGo => ExitStatus::NoGo,
         Outcome::Inconclusive => ExitStatus::Inconclusive,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reports::verdict::{Effect, Severity};
+
+    use super::*;
+
+    fn finding(check: &str, subject: &str) -> Finding {
+        Finding {
+            check: check.to_owned(),
+            subject: subject.to_owned(),
+            severity: Severity::P0,
+            effect: Effect::Inconclusive,
+            expected: "a schema".to_owned(),
+            seen: "none".to_owned(),
+            evidence: Vec::new(),
+            since: None,
+            rerun: None,
+        }
+    }
+
+    #[test]
+    fn what_the_verdict_rests_on_is_told_once_for_each_check() {
+        let told = reasons(&[
+            finding("scenario_failed", "SL-01"),
+            finding("stand_in_unverified", "GET /meta"),
+            finding("row_not_proven", "S2-1"),
+            finding("stand_in_unverified", "GET /user"),
+        ]);
+        assert_eq!(
+            told,
+            [
+                "stand_in_unverified GET /meta: expected a schema, seen: none (and 1 more)",
+                "row_not_proven S2-1: expected a schema, seen: none",
+            ]
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use reports::null_check::{Cell, Null, NullCheck, Row};
+use reports::null_check::{Cell, Draw, Null, NullCheck, Row};
 
 use crate::{
     cli::{Output, SelfcheckArguments},
@@ -27,6 +27,9 @@ pub async fn selfcheck(arguments: SelfcheckArguments) -> Result<ExitStatus, Fail
         tags: arguments.selection.tags,
         jobs: usize::from(arguments.jobs),
         reference: arguments.reference,
+        draw: arguments
+            .draw
+            .map_or(Draw::Every, |seed| Draw::One { seed }),
         out: PathBuf::from("target/selfcheck").join(bootstrap::runs::new_run_id()),
     };
     let reporter = Reporter::new(false);
@@ -37,6 +40,11 @@ pub async fn selfcheck(arguments: SelfcheckArguments) -> Result<ExitStatus, Fail
         Output::Json => print_line(&serde_json::to_string_pretty(&check).unwrap_or_default()),
         Output::Text => {
             print_line(&text(&check));
+            if request.draw != Draw::Every {
+                print_line(
+                    "each was played against one orchestrator only; without --draw it is played against all three",
+                );
+            }
             print_line(&format!("journals: {}", request.out.display()));
         }
     }

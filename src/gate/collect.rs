@@ -57,6 +57,12 @@ pub async fn journals(running: &Running, recorder: &Recorder) -> anyhow::Result<
             "journals/model.ndjson",
         )
         .context("failed to keep the journal of the model's stand-in")?;
+    recorder
+        .import(
+            &running.target.run_dir.join("adapter.ndjson"),
+            "journals/adapter.ndjson",
+        )
+        .context("failed to keep the journal of the adapter's stand-in")?;
     let handle = running.stand_in.handle();
     let certificate = tokio::task::spawn_blocking(move || handle.certificate())
         .await?
@@ -207,6 +213,14 @@ pub async fn search_canaries(running: &Running, recorder: &Recorder) -> anyhow::
         kind: "model journal",
         name: "model.ndjson",
         bytes: &model,
+    });
+    let adapter = tokio::fs::read(running.target.run_dir.join("adapter.ndjson"))
+        .await
+        .context("failed to read the journal of the adapter's stand-in")?;
+    searcher.search(Sink {
+        kind: "adapter journal",
+        name: "adapter.ndjson",
+        bytes: &adapter,
     });
     searcher.search(Sink {
         kind: "planted leak",

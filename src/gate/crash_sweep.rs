@@ -17,6 +17,7 @@ use steps::{
 
 use super::{
     Failure, Interrupt,
+    revision::Revision,
     session::{all_capabilities, capabilities_of},
     stage::{Stage, lower, raise},
     target::Program,
@@ -52,9 +53,11 @@ pub async fn sweep_crashes(
         jobs: request.jobs,
         repeat: 1,
         capabilities: all_capabilities(),
+        only: None,
     };
     let stories =
         steps::runner::plan(&options).map_err(|error| Failure::Usage(format!("{error:#}")))?;
+    let revision = Revision::checked_out().await?;
     let mut stop = Interrupt::listen().context("failed to listen for signals")?;
     let recorder = Recorder::create(&request.out.join("plays"), &bootstrap::runs::new_run_id())
         .context("failed to open a folder for the journals of the sweep")?;
@@ -67,7 +70,7 @@ pub async fn sweep_crashes(
     };
     let swept = sweep(request, &stage, &stories, &mut stop).await;
     let down = lower(running, reporter).await;
-    let swept = swept?;
+    let swept = swept?.played_on(&revision.commit, revision.dirty);
     down?;
     let text = serde_json::to_string_pretty(&swept).context("failed to encode the sweep")?;
     std::fs::write(request.out.join("crash-sweep.json"), text)

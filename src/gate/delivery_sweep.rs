@@ -56,6 +56,7 @@ pub async fn sweep_deliveries(
         jobs: request.jobs,
         repeat: 1,
         capabilities: all_capabilities(),
+        only: None,
     };
     let Compared {
         results, mut stop, ..

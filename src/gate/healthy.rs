@@ -9,7 +9,7 @@ use reports::{
 };
 use steps::{Options, selection::Listed};
 
-use super::{Failure, Interrupt, Request, session};
+use super::{Failure, Interrupt, Request, revision::Revision, session};
 use crate::progress::Reporter;
 
 /// Scenarios played side by side against the orchestrator itself, as `gonogo run` does by default.
@@ -17,8 +17,7 @@ pub const HEALTHY_JOBS: usize = 6;
 
 /// A healthy run.
 pub struct Healthy {
-    pub revision: String,
-    dirty: bool,
+    pub revision: Revision,
     results: Vec<ScenarioResult>,
     pub observations: Vec<Observation>,
 }
@@ -104,8 +103,10 @@ impl Healthy {
             anyhow::bail!("the healthy run did not come to its end: {reason}");
         }
         Ok(Self {
-            revision: journals.gate_run.revision,
-            dirty: journals.gate_run.dirty,
+            revision: Revision {
+                commit: journals.gate_run.revision,
+                dirty: journals.gate_run.dirty,
+            },
             results: journals
                 .scenarios
                 .into_iter()
@@ -121,21 +122,14 @@ impl Healthy {
 
     /// Results of another revision say nothing about what the scenarios of this one do.
     async fn is_of_this_revision(&self, bundle: &Path) -> Result<(), Failure> {
-        let workspace = bootstrap::orchestrator::workspace()
-            .context("failed to find the checkout that the reference is compared with")?;
-        let (revision, dirty) = bootstrap::orchestrator::revision(&workspace).await;
-        let (revision, dirty) = (revision.unwrap_or_default(), dirty.unwrap_or_default());
-        let state = |revision: &str, dirty: bool| {
-            format!("{revision}{}", if dirty { " with changes" } else { "" })
-        };
-        if (self.revision.as_str(), self.dirty) == (revision.as_str(), dirty) {
+        let checked_out = Revision::checked_out().await?;
+        if self.revision == checked_out {
             return Ok(());
         }
         Err(Failure::Usage(format!(
-            "the reference {} was played on {}, this checkout is {}; play it again, or leave --reference away",
+            "the reference {} was played on {}, this checkout is {checked_out}; play it again, or leave --reference away",
             bundle.display(),
-            state(&self.revision, self.dirty),
-            state(&revision, dirty)
+            self.revision
         )))
     }
 

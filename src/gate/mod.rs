@@ -9,6 +9,8 @@ mod healthy;
 mod interrupt;
 mod null_check;
 mod null_run;
+mod proofs;
+mod revision;
 mod session;
 mod stage;
 mod target;

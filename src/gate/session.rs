@@ -13,7 +13,7 @@ use reports::{
     bundle,
     evidence::{Capability, CapabilityState, GateRun, PhaseFacts, ScenarioResult, TargetPhase},
     spec::Specification,
-    verdict::{Baseline, Criteria, Outcome},
+    verdict::{Baseline, Criteria, Effect, Finding, Outcome},
 };
 use steps::{Options, selection::CAPABILITY_TAGS};
 
@@ -22,6 +22,7 @@ use super::{
     bundle_folder::BundleFolder,
     collect,
     interrupt::Interrupt,
+    proofs::Proofs,
     target::{Agent, Running, Wanted, bring_up, failure},
 };
 use crate::progress::Reporter;
@@ -41,6 +42,8 @@ pub struct Request {
     pub criteria: Option<PathBuf>,
     /// Bundle that this one is compared with.
     pub baseline: Option<PathBuf>,
+    /// Folders with results of the gate's proofs of itself, which the bundle keeps.
+    pub proofs: Vec<PathBuf>,
     /// The target stays up after the features, for a person to look at.
     pub keep: bool,
     pub agent: Agent,
@@ -57,6 +60,7 @@ impl Default for Request {
             out: None,
             criteria: None,
             baseline: None,
+            proofs: Vec::new(),
             keep: false,
             agent: Agent::default(),
         }
@@ -74,6 +78,8 @@ pub struct Verdict {
     pub kept: bool,
     pub bundle: PathBuf,
     pub results: Vec<ScenarioResult>,
+    /// What the verdict rests on when it is not GO, the worst first.
+    pub findings: Vec<Finding>,
     /// The verdict as `verdict.json` holds it.
     pub document: serde_json::Value,
 }
@@ -95,6 +101,7 @@ pub async fn run(
         jobs: request.jobs,
         repeat: request.repeat,
         capabilities: all_capabilities(),
+        only: None,
     };
     let planned =
         steps::runner::plan(&options).map_err(|error| Failure::Usage(format!("{error:#}")))?;
@@ -102,6 +109,7 @@ pub async fn run(
     let specification = Specification::embedded().context("failed to read the specification")?;
     let criteria = criteria(request.criteria.as_deref(), &specification)?;
     let baseline = request.baseline.as_deref().map(baseline).transpose()?;
+    let proofs = Proofs::read(&request.proofs).await?;
 
     let mut stop = Interrupt::listen().context("failed to listen for signals")?;
     let run_id = request.run_id.clone();
@@ -112,6 +120,7 @@ pub async fn run(
             .write_json("baseline.json", &baseline)
             .context("failed to keep the baseline")?;
     }
+    proofs.keep(&folder.recorder)?;
     let mut facts = begin(&run_id, request, &planned);
     folder
         .recorder
@@ -410,6 +419,8 @@ fn describe(facts: &mut GateRun, running: &Running) {
         "GitHub: the gate's own stand-in (REST, git over HTTP, webhooks)".to_owned(),
         running.agent.stand_in().to_owned(),
         "the model: the gate's own stand-in (Responses API), which plays the stories".to_owned(),
+        "the adapter: the gate's own stand-in of a chat, in which a person presses and writes as the scenario says"
+            .to_owned(),
         "the node: the process node, Pods are processes of this host".to_owned(),
     ];
     facts.versions.insert(
@@ -569,6 +580,12 @@ fn judge(
         kept: false,
         bundle: folder.path.clone(),
         results: folder.recorder.scenarios(),
+        findings: verdict
+            .findings
+            .iter()
+            .filter(|finding| finding.effect != Effect::Reported)
+            .cloned()
+            .collect(),
         document: serde_json::to_value(&verdict).context("failed to write the verdict")?,
     })
 }

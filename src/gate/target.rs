@@ -15,6 +15,7 @@ use bootstrap::{
 };
 use chrono::{DateTime, Utc};
 use fixtures::{
+    adapter::{AdapterConfig, AdapterStandIn},
     github::{GithubConfig, GithubStandIn, RequestLimits},
     model::{ModelConfig, ModelStandIn},
 };
@@ -202,6 +203,12 @@ pub async fn bring_up(
     })
     .await
     .context("failed to start the model's stand-in")?;
+    let adapter = AdapterStandIn::start(AdapterConfig {
+        listen: (target.network.stand_ins(), 0).into(),
+        journal: Some(target.run_dir.join("adapter.ndjson")),
+    })
+    .await
+    .context("failed to start the adapter's stand-in")?;
     let github = GithubAccess {
         api_base_url: stand_in.api_base_url(),
         git_base_url: stand_in.git_base_url(),
@@ -257,6 +264,7 @@ pub async fn bring_up(
         recorder,
         hub,
         model,
+        adapter,
         platforms,
         AuditLog::new(&target.audit_log),
         target.kube.clone(),

@@ -1,5 +1,7 @@
 //! Read-only SQL on a lane's database: the Postgres witness of an observation. Set-up never goes this way.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use serde_json::Value;
 use sqlx::{
@@ -9,6 +11,8 @@ use sqlx::{
 
 /// Scenarios read one after the other most of the time; more would take connections from the platform.
 const CONNECTIONS: u32 = 4;
+/// A sweep opens hundreds of lanes one after the other, and nobody reads those that have ended.
+const IDLE_CONNECTION_LIFETIME: Duration = Duration::from_secs(10);
 
 /// A lane's database, for reading.
 #[derive(Clone, Debug)]
@@ -23,6 +27,7 @@ impl Database {
         Self {
             pool: PgPoolOptions::new()
                 .max_connections(CONNECTIONS)
+                .idle_timeout(IDLE_CONNECTION_LIFETIME)
                 .connect_lazy_with(options),
         }
     }

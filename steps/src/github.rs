@@ -292,6 +292,16 @@ impl Person {
         Ok(found.is_some())
     }
 
+    /// Makes a deployment environment.
+    ///
+    /// # Errors
+    /// When GitHub refuses.
+    pub async fn make_environment(&self, repository: &str, name: &str) -> anyhow::Result<()> {
+        let path = format!("/repos/{repository}/environments/{name}");
+        self.done(Method::PUT, &path, Some(json!({}))).await?;
+        Ok(())
+    }
+
     /// Adds a file to a branch in a commit; the content is base64.
     ///
     /// # Errors

@@ -557,6 +557,39 @@ impl Hub {
             .push((id, target));
     }
 
+    /// The platform's settings of secrets for workflows are answered with this status, so many times.
+    pub fn fail_secret_writes(&self, repository: &str, status: u16, times: u32) {
+        let target = Target::Path {
+            method: "PUT".to_owned(),
+            contains: "/secrets/".to_owned(),
+        };
+        let fault = Fault::new(repository, target.clone(), Effect::Fail { status }).times(times);
+        let id = self.handle.set_fault(fault);
+        self.faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(repository.to_owned())
+            .or_default()
+            .push((id, target));
+    }
+
+    /// Who set secrets for workflows, and what was answered, in order.
+    #[must_use]
+    pub fn secret_writes(&self, repository: &str) -> Vec<(String, u16)> {
+        self.handle
+            .journal(|entry| {
+                entry.repository.as_deref() == Some(repository)
+                    && entry.method.as_deref() == Some("PUT")
+                    && entry
+                        .path
+                        .as_deref()
+                        .is_some_and(|path| path.contains("/secrets/"))
+            })
+            .into_iter()
+            .filter_map(|entry| Some((entry.actor?, entry.status?)))
+            .collect()
+    }
+
     /// How often the bot's changes of labels met a fault.
     #[must_use]
     pub fn met_label_writes(&self, repository: &str) -> u32 {

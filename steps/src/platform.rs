@@ -163,6 +163,7 @@ impl Platform {
             ("webhook secret", &secrets.github_webhook_secret),
             ("token encryption key", &secrets.token_encryption_key),
             ("run token signing key", &secrets.mcp_token_signing_key),
+            ("secret derivation key", &secrets.secret_derivation_key),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.clone()))
@@ -202,19 +203,43 @@ impl Platform {
     /// # Errors
     /// When a gateway does not answer.
     pub async fn gateway_metrics(&self) -> anyhow::Result<String> {
-        let mut text = String::new();
-        for gateway in self.lane.of_kind(ProcessKind::Gateway) {
-            let address = variable(gateway, "CODEXK8S_HEALTH_LISTEN")
-                .context("the gateway has no listener for metrics")?;
-            let response = self
+        let all = self.metrics().await?;
+        Ok(all
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(ProcessKind::Gateway.name()))
+            .map(|(_, text)| text)
+            .collect())
+    }
+
+    /// Name and metrics of every process.
+    ///
+    /// # Errors
+    /// When one does not answer.
+    pub async fn metrics(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let mut all = Vec::new();
+        for process in &self.lane.processes {
+            // A public listener is for GitHub and people.
+            let base = match process.kind {
+                ProcessKind::Gateway | ProcessKind::WebConsole => {
+                    let address = variable(process, "CODEXK8S_HEALTH_LISTEN")
+                        .with_context(|| format!("{} has no listener for metrics", process.name))?;
+                    format!("http://{address}")
+                }
+                _ => process.health_url.clone(),
+            };
+            let text = self
                 .http
-                .get(format!("http://{address}/metrics"))
+                .get(format!("{base}/metrics"))
                 .send()
                 .await
-                .context("failed to read metrics")?;
-            text.push_str(&response.text().await.context("failed to read metrics")?);
+                .and_then(reqwest::Response::error_for_status)
+                .with_context(|| format!("failed to read metrics of {}", process.name))?
+                .text()
+                .await
+                .with_context(|| format!("failed to read metrics of {}", process.name))?;
+            all.push((process.name.clone(), text));
         }
-        Ok(text)
+        Ok(all)
     }
 
     /// One line per process: `name: <status of healthz> <status of readyz> <revision> dirty=<bool>`.
@@ -501,6 +526,51 @@ impl Platform {
             .output()
             .await?;
         Ok(output)
+    }
+
+    /// Another control plane with the settings of this platform's, but on ports of its own and with these settings
+    /// changed; none takes one away. Its exit code and the last line that it says, or nothing when it did not end in
+    /// time.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn start_control_plane_with(
+        &self,
+        changed: &[(&str, Option<String>)],
+        patience: Duration,
+    ) -> anyhow::Result<Option<(i32, String)>> {
+        let running = self
+            .lane
+            .of_kind(ProcessKind::ControlPlane)
+            .next()
+            .context("the platform has no control plane")?;
+        let mut settings: BTreeMap<String, String> = running.environment().into_iter().collect();
+        for listen in ["INTERNAL", "MCP", "HEALTH"] {
+            settings.insert(
+                format!("CODEXK8S_{listen}_LISTEN"),
+                "127.0.0.1:0".to_owned(),
+            );
+        }
+        for (name, value) in changed {
+            match value {
+                Some(value) => settings.insert((*name).to_owned(), value.clone()),
+                None => settings.remove(*name),
+            };
+        }
+        let ended = tokio::process::Command::new(&self.orchestrator)
+            .arg("control-plane")
+            .env_clear()
+            .envs(settings)
+            .stdin(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let Ok(ended) = tokio::time::timeout(patience, ended).await else {
+            return Ok(None);
+        };
+        let ended = ended.context("failed to start a control plane")?;
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        let last = said.lines().last().unwrap_or_default().to_owned();
+        Ok(Some((ended.status.code().unwrap_or(-1), last)))
     }
 
     /// Environment of a worker, or of the last one that ran.

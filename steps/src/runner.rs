@@ -36,6 +36,8 @@ pub struct Options {
     pub repeat: u32,
     /// Capabilities that the probe of the target found, without the `needs-` of their tags.
     pub capabilities: BTreeSet<String>,
+    /// Of what is selected only these ([`Listed::key`]).
+    pub only: Option<BTreeSet<String>>,
 }
 
 /// Lists what `options` select, before anything is brought up.
@@ -43,11 +45,15 @@ pub struct Options {
 /// # Errors
 /// As [`selection::list`].
 pub fn plan(options: &Options) -> anyhow::Result<Vec<Listed>> {
-    selection::list(
+    let mut listed = selection::list(
         &options.features,
         options.tags.as_deref(),
         &options.capabilities,
-    )
+    )?;
+    if let Some(only) = &options.only {
+        listed.retain(|scenario| only.contains(&scenario.key()));
+    }
+    Ok(listed)
 }
 
 /// Plays the selection and records every result. The future is not `Send`: block on it.

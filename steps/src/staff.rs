@@ -161,7 +161,11 @@ impl Staff {
         Ok((status, body))
     }
 
-    async fn expect_success(
+    /// Calls a route that must succeed; returns the body.
+    ///
+    /// # Errors
+    /// When the API refuses.
+    pub async fn expect_success(
         &self,
         method: Method,
         path: &str,

@@ -25,6 +25,8 @@ pub struct Gate {
     pub github: Arc<crate::hub::Hub>,
     /// Stand-in of the model that real agents ask.
     pub model: fixtures::model::ModelStandIn,
+    /// Stand-in of the adapter that messages are delivered to.
+    pub adapter: fixtures::adapter::AdapterStandIn,
     pub platforms: PlatformPool,
     pub audit: AuditLog,
     pub kube: kube::Client,
@@ -62,6 +64,7 @@ impl Gate {
         recorder: Recorder,
         github: Arc<crate::hub::Hub>,
         model: fixtures::model::ModelStandIn,
+        adapter: fixtures::adapter::AdapterStandIn,
         platforms: PlatformPool,
         audit: AuditLog,
         kube: kube::Client,
@@ -78,6 +81,7 @@ impl Gate {
             recorder,
             github,
             model,
+            adapter,
             platforms,
             audit,
             kube,

@@ -15,6 +15,17 @@ const CLAIM: (u8, u16) = (254, 20_000);
 const FIRST_LANE: u8 = 20;
 /// The last host given to lanes.
 const LAST_LANE: u8 = 250;
+/// Lanes of one round have hosts of their own; those of the next one have the same hosts and other ports, for a sweep
+/// brings up hundreds, one after the other.
+const LANES_PER_ROUND: usize = (LAST_LANE - FIRST_LANE) as usize + 1;
+/// The ports of twenty rounds fit below 65 536.
+const ROUNDS: usize = 20;
+/// Above the well-known ports of the last round.
+const FIRST_PROCESS: u16 = 20_000;
+/// Between the well-known ports of two rounds: those of one differ in their last two digits.
+const ROUND_OF_WELL_KNOWN: u16 = 100;
+/// Between the ports of the processes of two rounds.
+const ROUND_OF_PROCESSES: u16 = 2000;
 
 /// A claimed network; free again when dropped.
 #[derive(Debug)]
@@ -106,11 +117,11 @@ impl Network {
     /// Addresses of the lane with this number, counted from 0.
     #[must_use]
     pub fn lane(&self, number: usize) -> Option<LaneAddresses> {
-        let host = u8::try_from(number)
-            .ok()
-            .and_then(|number| FIRST_LANE.checked_add(number))?;
-        (host <= LAST_LANE).then(|| LaneAddresses {
+        let round = u16::try_from(number / LANES_PER_ROUND).ok()?;
+        let host = u8::try_from(number % LANES_PER_ROUND).ok()? + FIRST_LANE;
+        (usize::from(round) < ROUNDS).then(|| LaneAddresses {
             host: self.host(host),
+            round,
         })
     }
 }
@@ -119,44 +130,50 @@ impl Network {
 #[derive(Debug, Clone, Copy)]
 pub struct LaneAddresses {
     host: IpAddr,
+    round: u16,
 }
 
 impl LaneAddresses {
+    fn well_known(self, port: u16) -> SocketAddr {
+        (self.host, port + self.round * ROUND_OF_WELL_KNOWN).into()
+    }
+
     /// Public HTTP, in front of all gateways.
     #[must_use]
     pub fn public(self) -> SocketAddr {
-        (self.host, 8080).into()
+        self.well_known(8080)
     }
 
     /// Internal HTTP, in front of all control-planes.
     #[must_use]
     pub fn internal(self) -> SocketAddr {
-        (self.host, 9090).into()
+        self.well_known(9090)
     }
 
     /// MCP, in front of all control-planes.
     #[must_use]
     pub fn mcp(self) -> SocketAddr {
-        (self.host, 8081).into()
+        self.well_known(8081)
     }
 
     /// Fault proxy in front of the database.
     #[must_use]
     pub fn postgres(self) -> SocketAddr {
-        (self.host, 5432).into()
+        self.well_known(5432)
     }
 
     /// Fault proxy in front of the API server.
     #[must_use]
     pub fn api_server(self) -> SocketAddr {
-        (self.host, 6443).into()
+        self.well_known(6443)
     }
 
     /// A listener of one process: `process` counts all processes of the lane, `listener` those of one process.
     pub(crate) fn process(self, process: u16, listener: u16) -> SocketAddr {
         /// More listeners than any process has.
         const LISTENERS: u16 = 10;
-        (self.host, 10_000 + process * LISTENERS + listener).into()
+        let first = FIRST_PROCESS + self.round * ROUND_OF_PROCESSES;
+        (self.host, first + process * LISTENERS + listener).into()
     }
 }
 
@@ -178,7 +195,36 @@ mod tests {
         let network = Network::claim().expect("network");
         assert!(network.lane(0).is_some());
         assert!(network.lane(230).is_some());
-        assert!(network.lane(231).is_none());
+        assert!(network.lane(LANES_PER_ROUND * ROUNDS).is_none());
         assert!(network.lane(usize::MAX).is_none());
+    }
+
+    #[test]
+    fn no_two_lanes_share_an_address() {
+        /// More processes than a lane has.
+        const PROCESSES: u16 = 40;
+        let network = Network::claim().expect("network");
+        let mut seen = std::collections::HashSet::new();
+        let of_one_host = (0..ROUNDS).map(|round| 7 + round * LANES_PER_ROUND);
+        for lane in of_one_host.map(|number| network.lane(number).expect("a lane")) {
+            let fixed = [
+                lane.public(),
+                lane.internal(),
+                lane.mcp(),
+                lane.postgres(),
+                lane.api_server(),
+            ];
+            let of_processes = (0..PROCESSES)
+                .flat_map(|process| (0..10).map(move |listener| lane.process(process, listener)));
+            for address in fixed.into_iter().chain(of_processes) {
+                assert!(seen.insert(address), "{address} is given out twice");
+            }
+        }
+        let other = network.lane(8).expect("a lane");
+        assert!(
+            !seen
+                .iter()
+                .any(|address| address.ip() == other.public().ip())
+        );
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Setting<'a> {
     pub(super) secrets: &'a LaneSecrets,
     pub(super) addresses: LaneAddresses,
     pub(super) database_url: &'a str,
+    /// Where databases of projects are made, by whom.
+    pub(super) project_databases: (SocketAddr, &'a str, Option<&'a str>),
     pub(super) kubeconfig_control_plane: &'a Path,
     pub(super) kubeconfig_worker: &'a Path,
 }
@@ -84,8 +86,8 @@ impl Setting<'_> {
         }
         if kind != ProcessKind::WebConsole {
             variables.push(("SERVICE_TOKEN_KEY", secrets.service_token_key.clone()));
-            variables.push(("HEALTH_LISTEN", listeners.health.to_string()));
         }
+        variables.push(("HEALTH_LISTEN", listeners.health.to_string()));
         if kind == ProcessKind::Gateway || decides {
             variables.push((
                 "GITHUB_WEBHOOK_SECRET",
@@ -121,6 +123,19 @@ impl Setting<'_> {
                 (
                     "SECRET_DERIVATION_KEY",
                     secrets.secret_derivation_key.clone(),
+                ),
+                (
+                    "PROJECT_DB_ADMIN_HOST",
+                    self.project_databases.0.ip().to_string(),
+                ),
+                (
+                    "PROJECT_DB_ADMIN_PORT",
+                    self.project_databases.0.port().to_string(),
+                ),
+                ("PROJECT_DB_ADMIN_USER", self.project_databases.1.to_owned()),
+                (
+                    "PROJECT_DB_ADMIN_PASSWORD",
+                    self.project_databases.2.unwrap_or_default().to_owned(),
                 ),
                 ("OPENAI_API_KEY", secrets.openai_api_key.clone()),
                 ("CONTEXT7_API_KEY", secrets.context7_api_key.clone()),

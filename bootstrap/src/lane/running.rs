@@ -103,11 +103,13 @@ impl EmbeddedTarget {
             write_private(&path, serde_json::to_vec_pretty(&config)?)?;
             kubeconfigs.push(path);
         }
+        let (project_user, project_password) = self.postgres.project_admin();
         let setting = Setting {
             spec: &spec,
             secrets: &secrets,
             addresses,
             database_url: &database_url,
+            project_databases: (postgres_proxy.address(), project_user, project_password),
             kubeconfig_control_plane: &kubeconfigs[0],
             kubeconfig_worker: &kubeconfigs[1],
         };

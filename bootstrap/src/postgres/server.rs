@@ -34,6 +34,7 @@ pub struct PostgresServer {
     password: Option<String>,
     prefix: String,
     socket_folder: Option<PathBuf>,
+    project_admin: (String, Option<String>),
 }
 
 /// A database and who may use it.
@@ -110,6 +111,7 @@ impl PostgresServer {
             upstream,
             user: admin.get_username().to_owned(),
             password: password_of(url),
+            project_admin: (admin.get_username().to_owned(), password_of(url)),
             prefix: format!("gonogo_{}_", run_id.replace('-', "_")),
             socket_folder: None,
             admin,
@@ -141,6 +143,18 @@ impl PostgresServer {
             )))
             .await
             .map_err(PostgresError::query("create the platform's database role"))?;
+        let project_admin = (
+            "project_admin".to_owned(),
+            crate::canary::canary("project-databases"),
+        );
+        let (name, secret) = &project_admin;
+        // Whoever removes a database by force ends the sessions of others in it.
+        connection
+            .execute(AssertSqlSafe(format!(
+                "create role {name} login createdb password '{secret}'; grant pg_signal_backend to {name}"
+            )))
+            .await
+            .map_err(PostgresError::query("create the role of the projects' databases"))?;
         Ok(Self {
             origin: format!("{} ({})", programs.origin, programs.folder.display()),
             version,
@@ -151,6 +165,7 @@ impl PostgresServer {
             password: Some(user_password),
             prefix: String::new(),
             socket_folder: Some(socket_folder),
+            project_admin: (project_admin.0, Some(project_admin.1)),
         })
     }
 
@@ -181,6 +196,18 @@ impl PostgresServer {
     #[must_use]
     pub fn options_for(&self, database: &Database) -> PgConnectOptions {
         self.admin.clone().database(&database.name)
+    }
+
+    /// Name and password of the account that makes the databases of projects; another than the platform's own.
+    #[must_use]
+    pub fn project_admin(&self) -> (&str, Option<&str>) {
+        (&self.project_admin.0, self.project_admin.1.as_deref())
+    }
+
+    /// What the names of this run's databases begin with on a server that others use too; empty on one of our own.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// Where a proxy finds the server.

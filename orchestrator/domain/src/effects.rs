@@ -9,6 +9,7 @@ use crate::comments;
 use crate::events::{Thread, ThreadKind};
 use crate::ids::{NamespaceName, RunId};
 use crate::runs::TriggerSource;
+use crate::secret_sync::SyncStep;
 use crate::snapshot::RunFacts;
 use crate::stages::spelled;
 
@@ -168,6 +169,9 @@ spelled!(
     }
 );
 
+/// G-47: the first attempt and one after each of the pauses of 1, 5 and 30 seconds.
+const STEP_ATTEMPT_LIMIT: i32 = 4;
+
 /// Something to be done to the world.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -228,6 +232,12 @@ pub enum Effect {
     /// Begins what somebody approved (G-75, G-85), unless it is no longer what was approved (G-86): its steps are effects
     /// of their own, with [`Effect::FinishRequest`] after the last. A request that is not `approved` stays as it is (G-80).
     ApplyRequest { request_id: i64 },
+    /// Writes the secret of a request to one of its two places (G-46); an equal value in the cluster is left alone. Undo:
+    /// none, a later request overwrites it.
+    SyncSecret { request_id: i64, step: SyncStep },
+    /// Makes or removes the database of a request (G-50, G-54); one that is there, or gone, already is done. Undo of the
+    /// one is the other, without the data.
+    ChangeDatabase { request_id: i64 },
     /// Tells that the steps of a request are done (G-78). Given up with the step that it waits for (G-79).
     FinishRequest { request_id: i64 },
 }
@@ -249,7 +259,17 @@ impl Effect {
             Effect::CancelDiscussion { .. } => "cancel_discussion",
             Effect::StopRun { .. } => "stop_run",
             Effect::ApplyRequest { .. } => "apply_request",
+            Effect::SyncSecret { .. } => "sync_secret",
+            Effect::ChangeDatabase { .. } => "change_database",
             Effect::FinishRequest { .. } => "finish_request",
+        }
+    }
+
+    /// After how many attempts the effect is given up; none: only time ends it. Somebody waits for these (G-47).
+    pub fn attempt_limit(&self) -> Option<i32> {
+        match self {
+            Effect::SyncSecret { .. } | Effect::ChangeDatabase { .. } => Some(STEP_ATTEMPT_LIMIT),
+            _ => None,
         }
     }
 
@@ -314,6 +334,8 @@ impl Effect {
             Effect::CancelDiscussion { run_id, .. } => format!("cancel_discussion:{run_id}"),
             Effect::StopRun { run_id } => format!("stop_run:{run_id}"),
             Effect::ApplyRequest { request_id } => format!("apply_request:{request_id}"),
+            Effect::SyncSecret { request_id, step } => format!("sync_secret:{request_id}:{step}"),
+            Effect::ChangeDatabase { request_id } => format!("change_database:{request_id}"),
             Effect::FinishRequest { request_id } => format!("finish_request:{request_id}"),
         }
     }

@@ -69,6 +69,17 @@ pub fn live_namespace(binding: &Binding, policy: &Policy) -> Option<NamespaceNam
     with_instance(&name, &policy.instance).ok()
 }
 
+/// The environment namespaces of a project by environment: what a project owns besides its runs' namespaces.
+pub fn project_namespaces(project_slug: &str, instance: &str) -> Vec<(String, String)> {
+    ["prod", "ai-staging"]
+        .into_iter()
+        .filter_map(|environment| {
+            let name = with_instance(&format!("{project_slug}-{environment}"), instance).ok()?;
+            Some((environment.to_owned(), name.to_string()))
+        })
+        .collect()
+}
+
 /// What a run namespace says about its run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamespaceMetadata<'a> {

@@ -4,13 +4,14 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use domain::audit::Actor;
 use domain::decide::{
     FlowFacts, FlowInput, LabelDiff, StepDecision, StepInput, StepMode, StepRefusal,
-    ThreadStateChange, change_flow, read_flow, read_step,
+    ThreadStateChange, change_flow, escalate_flow, read_flow, read_step,
 };
 use domain::effects::Effect;
 use domain::events::Thread;
-use domain::ids::{CorrelationId, ProjectId};
+use domain::ids::{CorrelationId, ProjectId, RunId};
 use domain::labels::Catalogue;
 use domain::launch_profiles::{IssueFlow, LaunchProfile, RiskSignal};
 use domain::next_steps::{NextStep, StepThreads, matrix_row, offered_after_run, steps_after};
@@ -726,6 +727,49 @@ fn people_change_the_path_within_their_rights() {
     );
     let again = ask(&escalated.flow, &["db_migration"], None, &member).expect("permitted");
     assert_eq!(again.consequences, Default::default());
+
+    // A run says so in its report: the same, in the name of its agent and never back.
+    let report = |before: &IssueFlow, signals: &[RiskSignal]| {
+        let facts = FlowFacts {
+            issue: &issue,
+            project_id: ProjectId(uuid(3)),
+            flow: before,
+            history: &history,
+        };
+        escalate_flow(
+            &facts,
+            &signals.iter().copied().collect(),
+            (RunId(uuid(9)), "pm"),
+            &CorrelationId::new("delivery-1"),
+            "flow:2",
+        )
+    };
+    let agent = Actor::Agent("pm".to_owned());
+    let reported = report(&quick, &[RiskSignal::DbMigration]);
+    assert_eq!(reported.flow, escalated.flow);
+    assert_eq!(
+        reported
+            .consequences
+            .audit
+            .iter()
+            .map(|record| (record.event_type(), &record.actor, record.run_id))
+            .collect::<Vec<_>>(),
+        ["run.stage.escalated", "stage.launch_profile.resolved"].map(|event| (
+            event,
+            &agent,
+            Some(RunId(uuid(9)))
+        ))
+    );
+    for (before, signals) in [
+        (&reported.flow, &[RiskSignal::DbMigration][..]),
+        (&quick, &[]),
+    ] {
+        let same = report(before, signals);
+        assert_eq!(
+            (&same.flow, same.consequences),
+            (before, Default::default())
+        );
+    }
 
     let whole = flow(Some(NewService), &[]);
     let refused = ask(&whole, &[], Some(Feature), &member).expect_err("not permitted");

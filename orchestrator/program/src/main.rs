@@ -6,6 +6,11 @@ use orchestrator::build_info::{self, Build};
 use orchestrator::command_line;
 use orchestrator::conduct::Product;
 
+/// Webhooks and watches are made of many small strings; with the C library's allocator they cost a third of the
+/// processor time of this program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub fn main() -> ExitCode {
     build_info::install(Build {
         revision: env!("CODEXK8S_BUILD_REVISION"),

@@ -1,12 +1,15 @@
 //! Client of the agent API. Calls are repeated until the control plane is back.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
+use domain::launch_profiles::RiskSignal;
 use domain::waits::LimitAnswer;
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::adapter::TurnUsage;
 use super::context::{DiscussionNow, RunContext, SavedSession, SessionUpdate, StoredSession};
@@ -146,7 +149,9 @@ impl ControlPlane {
     /// Reports an event; its type is one of DF-4.
     pub(super) async fn event(&self, event_type: &str, payload: Value) -> Result<(), AgentError> {
         let action = format!("report {event_type}");
-        let body = json!({"event_type": event_type, "payload": payload});
+        // Whoever repeats the call because its answer got lost tells of one event.
+        let event_id = Uuid::now_v7();
+        let body = json!({"event_type": event_type, "event_id": event_id, "payload": payload});
         self.call(&action, Method::POST, "events", Some(body), &[])
             .await
             .map(drop)
@@ -174,6 +179,24 @@ impl ControlPlane {
             .call(action, Method::POST, "github-limit", Some(body), &[])
             .await?;
         Ok(taken["outcome"] == "waiting")
+    }
+
+    /// Names risks of the work, which lengthen the path of its Issue (L-96).
+    pub(super) async fn name_risks(
+        &self,
+        signals: &BTreeSet<RiskSignal>,
+    ) -> Result<(), AgentError> {
+        let names: Vec<&str> = signals.iter().map(|signal| signal.as_str()).collect();
+        let body = json!({"signals": names});
+        self.call(
+            "name the risks of the work",
+            Method::POST,
+            "risk-signals",
+            Some(body),
+            &[],
+        )
+        .await
+        .map(drop)
     }
 
     /// Stores a part of the output.

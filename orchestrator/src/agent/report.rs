@@ -1,5 +1,8 @@
 //! What the agent says about its work.
 
+use std::collections::BTreeSet;
+
+use domain::launch_profiles::RiskSignal;
 use serde_json::{Value, json};
 
 use super::error::AgentError;
@@ -14,6 +17,26 @@ pub(super) struct Report {
     pub(super) action_items: Vec<Value>,
     pub(super) evidence_refs: Vec<Value>,
     pub(super) tool_gaps: Vec<Value>,
+    /// What makes the work riskier than its Issue said (L-96).
+    pub(super) risk_signals: BTreeSet<RiskSignal>,
+}
+
+/// The names of all risks.
+pub(super) fn known_risks() -> Vec<&'static str> {
+    RiskSignal::ALL.iter().map(|known| known.as_str()).collect()
+}
+
+/// Reads the names of risks; an error says what is wrong with them.
+pub(super) fn risk_signals(names: &[String]) -> Result<BTreeSet<RiskSignal>, String> {
+    names
+        .iter()
+        .map(|name| {
+            RiskSignal::from_text(name).ok_or_else(|| {
+                let known = known_risks().join(", ");
+                format!("\"{name}\" is none of the risks {known}")
+            })
+        })
+        .collect()
 }
 
 impl Report {
@@ -51,6 +74,23 @@ mod tests {
             evidence_refs: vec![json!("#7")],
             ..Report::default()
         }
+    }
+
+    #[test]
+    fn a_risk_that_nobody_knows_is_told() {
+        let names = ["db_migration".to_owned(), "nfr_change".to_owned()];
+        assert_eq!(
+            risk_signals(&names),
+            Ok(BTreeSet::from([
+                RiskSignal::DbMigration,
+                RiskSignal::NfrChange
+            ]))
+        );
+        let error = risk_signals(&["big".to_owned()]).expect_err("unknown");
+        assert!(
+            error.contains("\"big\"") && error.contains("db_migration"),
+            "{error}"
+        );
     }
 
     #[test]

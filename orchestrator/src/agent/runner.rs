@@ -210,6 +210,10 @@ async fn work(
         true => Some(output.redact_json(work.report.diagnosis()?)),
         false => None,
     };
+    // Before the run ends: what its comment offers then follows from the path.
+    if !config.is_repair() && !work.report.risk_signals.is_empty() {
+        control_plane.name_risks(&work.report.risk_signals).await?;
+    }
     let told = summary.map(|summary| output.redact(summary));
     if changes.is_empty() && known.is_none() && publishes {
         let Some(thread) = thread.filter(|_| config.trigger_kind.starts_with("doc_audit")) else {

@@ -1,17 +1,20 @@
 //! A person's decision (G-75, G-76, G-81 to G-83).
 use domain::approvals::{
     Answer, ApprovalState, Classification, DecisionKind, Ignored, approved, classify,
-    decision_ignored, denied,
+    decision_ignored, denied, through_adapter,
 };
 use domain::audit::AuditRecord;
 use domain::decide::Consequences;
 use domain::effects::{Effect, EffectPlan};
 use domain::ids::UserId;
+use secrecy::SecretString;
+use uuid::Uuid;
 
 use super::expiry::expire;
 use super::resume::resume;
 use crate::app::App;
 use crate::control_plane::{CommitError, write_consequences};
+use crate::secret_sync::{self, ValueError};
 use crate::store::approvals::{self, ApprovalRow, NewDecision};
 use crate::store::effects::EffectOwner;
 use crate::store::{clock, events, wakeups};
@@ -25,6 +28,11 @@ pub enum DecideError {
     Store(#[from] sqlx::Error),
     #[error(transparent)]
     Commit(#[from] CommitError),
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// Only a person at the console types a value, no adapter (G-45).
+    #[error("failed to take a decision: who approves this request must type a value")]
+    ValueRequired,
 }
 
 /// Who decides what.
@@ -34,10 +42,34 @@ pub struct Decider {
     pub decision: DecisionKind,
     pub reason: Option<String>,
     pub answer: Option<Answer>,
+    /// The value of a secret that the person types (G-45).
+    pub provided: Option<SecretString>,
     /// The state that the person saw, if they say so.
     pub seen_version: Option<i32>,
-    /// What is recorded of the request when the decision counts (DF-8).
-    pub recorded: AuditRecord,
+    /// What else is recorded when the decision counts (DF-8).
+    pub recorded: Option<AuditRecord>,
+    /// The adapter that the person spoke through, if it was one.
+    pub through: Option<Through>,
+}
+
+/// Where a decision came from that was not taken in the console.
+#[derive(Debug, Clone, Copy)]
+pub struct Through {
+    pub adapter_id: Uuid,
+    /// `source_kind` of `feedback.answered`.
+    pub source_kind: &'static str,
+}
+
+impl Decider {
+    /// The events of the decision, with the adapter that it came through.
+    fn told(&self, audit: Vec<AuditRecord>) -> Vec<AuditRecord> {
+        match self.through {
+            Some(through) => {
+                through_adapter(audit, &through.adapter_id.to_string(), through.source_kind)
+            }
+            None => audit,
+        }
+    }
 }
 
 /// What came of it.
@@ -111,6 +143,10 @@ async fn take(
     decider: &Decider,
 ) -> Result<Taken, DecideError> {
     let facts = row.facts()?;
+    let is_approved = decider.decision == DecisionKind::Approved;
+    if is_approved && facts.wants_value() && decider.provided.is_none() {
+        return Err(DecideError::ValueRequired);
+    }
     let mut plan = EffectPlan::default();
     let mut audit = match decider.decision {
         DecisionKind::Approved => {
@@ -119,7 +155,8 @@ async fn take(
         }
         DecisionKind::Denied => denied(&facts, decider.person),
     };
-    audit.push(decider.recorded.clone());
+    audit = decider.told(audit);
+    audit.extend(decider.recorded.clone());
     let consequences = Consequences {
         effects: plan.into_vec(),
         audit,
@@ -138,6 +175,9 @@ async fn take(
     }
     if !approvals::decide(connection, row.id, new).await? {
         return Ok(Taken::Late);
+    }
+    if let Some(value) = decider.provided.as_ref().filter(|_| is_approved) {
+        secret_sync::keep(app, connection, row.id, value).await?;
     }
     let owner = EffectOwner {
         run_id: row.run_id,
@@ -171,5 +211,8 @@ async fn tell_ignored(
         row.state()?,
         reason,
     );
-    events::insert(connection, &record).await.map(drop)
+    for record in decider.told(vec![record]) {
+        events::insert(&mut *connection, &record).await?;
+    }
+    Ok(())
 }

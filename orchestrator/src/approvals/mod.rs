@@ -5,6 +5,6 @@ mod decision;
 mod expiry;
 mod resume;
 
-pub use decision::{DecideError, Decided, Decider, decide};
+pub use decision::{DecideError, Decided, Decider, Through, decide};
 pub use expiry::run as expire_overdue;
 pub use resume::resume;

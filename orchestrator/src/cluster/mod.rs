@@ -18,7 +18,7 @@ mod watch;
 
 pub use apply::{ApplyError, Cluster, EnsuredNamespace, JobCreated, RunObjects};
 pub use job::{JobSpecInput, PodResources, PodVolume, build_job, build_pod, job_name};
-pub use names::{InstanceNames, keys};
+pub use names::{InstanceNames, is_of_platform, keys};
 pub use namespace::{NamespaceView, build_namespace, lease_patch};
 pub use network::NetworkPlan;
 pub use observation::{PodFailure, RunObservation, observe};

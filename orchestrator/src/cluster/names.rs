@@ -93,6 +93,11 @@ pub fn managed_namespace_selector(instance: &str) -> String {
     )
 }
 
+/// Whether an object with these labels is the platform's own.
+pub fn is_of_platform(labels: &BTreeMap<String, String>) -> bool {
+    labels.contains_key(keys::INSTANCE) || labels.contains_key(keys::MANAGED_BY)
+}
+
 /// Labels of every object the worker makes inside a namespace.
 pub(super) fn common_labels(instance: &str) -> BTreeMap<String, String> {
     BTreeMap::from([

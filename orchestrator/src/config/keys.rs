@@ -27,9 +27,7 @@ impl KeyConfig {
             service_token: required("SERVICE_TOKEN_KEY", process != ProcessKind::WebConsole)?,
             token_encryption: required("TOKEN_ENCRYPTION_KEY", decides)?,
             mcp_token_signing: required("MCP_TOKEN_SIGNING_KEY", decides)?,
-            secret_derivation: environment
-                .secret("SECRET_DERIVATION_KEY")
-                .filter(|_| decides),
+            secret_derivation: required("SECRET_DERIVATION_KEY", decides)?,
         };
         keys.all_different()?;
         Ok(keys)

@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{
-    AgentConfig, ConfigError, DatabaseConfig, Environment, GithubConfig, KeyConfig, ListenConfig,
-    McpConfig, PeerConfig, StaffConfig, WorkerConfig,
+    AgentConfig, ConfigError, DatabaseConfig, Environment, GithubConfig, GovernanceConfig,
+    KeyConfig, ListenConfig, McpConfig, PeerConfig, RetentionConfig, StaffConfig, WorkerConfig,
 };
 
 /// Which Deployment this process is (runtime section 0).
@@ -57,8 +57,12 @@ pub struct Config {
     pub github: GithubConfig,
     pub keys: KeyConfig,
     pub mcp: McpConfig,
+    pub governance: GovernanceConfig,
+    /// Base URL under which adapters call back, without a trailing slash (G-133).
+    pub interaction_callback_base_url: String,
     /// How long somebody may decide a request (G-83).
     pub approvals_ttl: Duration,
+    pub retention: RetentionConfig,
     pub staff: StaffConfig,
     pub worker: WorkerConfig,
     pub agent: AgentConfig,
@@ -85,13 +89,18 @@ impl Config {
                 ),
             });
         }
+        let public_base_url = environment
+            .text_or("PUBLIC_BASE_URL", "http://localhost:8080")
+            .trim_end_matches('/')
+            .to_owned();
         Ok(Self {
             process,
             platform_env: environment.text_or("PLATFORM_ENV", "staging"),
-            public_base_url: environment
-                .text_or("PUBLIC_BASE_URL", "http://localhost:8080")
+            interaction_callback_base_url: environment
+                .text_or("INTERACTION_CALLBACK_BASE_URL", &public_base_url)
                 .trim_end_matches('/')
                 .to_owned(),
+            public_base_url,
             test_mode: environment.parsed("TEST_MODE", false)?,
             webhook_max_body_bytes: environment
                 .parsed("WEBHOOK_MAX_BODY_BYTES", WEBHOOK_MAX_BODY_BYTES)?,
@@ -104,7 +113,9 @@ impl Config {
             github: GithubConfig::load(process, environment)?,
             keys: KeyConfig::load(process, environment)?,
             mcp: McpConfig::load(environment)?,
+            governance: GovernanceConfig::load(process, environment)?,
             approvals_ttl: environment.duration("APPROVALS_TTL", APPROVALS_TTL)?,
+            retention: RetentionConfig::load(environment)?,
             staff: StaffConfig::load(process, environment)?,
             worker: WorkerConfig::load(&instance, environment)?,
             agent: AgentConfig::load(process, environment)?,

@@ -1,10 +1,15 @@
 //! The row of a delivery: what it tells of the payload, read without building all of it.
 //!
 //! Intake does this for each delivery before it commits, so it is kept from what decisions need.
+use std::fmt;
+use std::marker::PhantomData;
+
 use chrono::Utc;
 use domain::events::{Event, parse};
 use domain::ids::DeliveryId;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -36,20 +41,47 @@ fn told_of(body: &[u8]) -> Value {
     struct Told {
         #[serde(default)]
         action: Value,
-        #[serde(default)]
-        repository: Value,
-        #[serde(default)]
-        sender: Value,
+        #[serde(default, deserialize_with = "object")]
+        repository: Repository,
+        #[serde(default, deserialize_with = "object")]
+        sender: Sender,
     }
-    // What is no object, or names a member twice, is read whole.
-    body.trim_ascii_start()
-        .starts_with(b"{")
-        .then(|| serde_json::from_slice::<Told>(body).ok())
-        .flatten()
-        .map_or_else(
-            || whole(body),
-            |told| json!({"action": told.action, "repository": told.repository, "sender": told.sender}),
-        )
+    #[derive(Deserialize, Default)]
+    struct Repository {
+        #[serde(default)]
+        full_name: Value,
+    }
+    #[derive(Deserialize, Default)]
+    struct Sender {
+        #[serde(default)]
+        login: Value,
+    }
+    // What names a member twice, or holds another kind of value than GitHub sends, is read whole.
+    match object::<Told, _>(&mut serde_json::Deserializer::from_slice(body)) {
+        Ok(told) => json!({
+            "action": told.action,
+            "repository": {"full_name": told.repository.full_name},
+            "sender": {"login": told.sender.login},
+        }),
+        _ => whole(body),
+    }
+}
+
+/// An object, where the derived reader would also take an array for a list of members.
+fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Members<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+        type Value = T;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(members))
+        }
+    }
+    deserializer.deserialize_map(Members(PhantomData))
 }
 
 /// All that a delivery says.
@@ -84,6 +116,9 @@ mod tests {
             r#"{"action": "labeled", "issue": {"number": 1}, "repository": {"id": 1, "full_name": "o/r"}, "sender": {"id": 2, "login": "ann"}}"#,
             r#"{"action": "a\u0000b", "repository": "no object", "sender": null}"#,
             r#"{"action": 1, "action": "twice", "sender": {"login": "ann"}}"#,
+            r#"{"action": "a", "repository": {"full_name": "o/r", "full_name": "twice"}, "sender": {"login": 7}}"#,
+            r#"{"action": "a", "repository": ["o/r"], "sender": ["ann"]}"#,
+            r#"{"action": "a", "repository": {"full\u005fname": "o/r\u0000"}, "sender": {"id": 7}}"#,
             r#"["labeled", {"full_name": "o/r"}, {"login": "ann"}]"#,
             " {} ",
             "7",

@@ -1,7 +1,7 @@
 //! What the gateway passes on: checked deliveries, and staff requests with the caller's own credential (DU-12).
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, StatusCode, Uri};
 use tower::ServiceExt;
@@ -76,6 +76,24 @@ pub fn answer(outcome: Result<Answer, IntakeError>) -> Response {
         Err(IntakeError::Internal) => {
             ApiError::new(ErrorCode::Internal, "internal error").into_response()
         }
+    }
+}
+
+/// `/internal/v1/edge/callbacks/{kind}`: a callback under its public path, with the credential of its caller.
+pub(super) async fn callback(
+    State(control_plane): State<ControlPlane>,
+    Path(kind): Path<String>,
+    mut request: Request,
+) -> Result<Response, ApiError> {
+    require_service(&control_plane.app, request.headers(), &[Service::Gateway])?;
+    request.headers_mut().remove(&SERVICE_TOKEN_HEADER);
+    *request.uri_mut() = format!("{PUBLIC_PREFIX}/mcp/{kind}/callback")
+        .parse()
+        .map_err(|_| ApiError::not_found("no such route"))?;
+    request.extensions_mut().clear();
+    match control_plane.callbacks.oneshot(request).await {
+        Ok(response) => Ok(response),
+        Err(never) => match never {},
     }
 }
 

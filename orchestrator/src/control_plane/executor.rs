@@ -193,18 +193,25 @@ async fn handle_failure(
         return Ok(());
     }
     let too_old = clock::now(&app.pool).await? - claimed.created_at >= GIVE_UP_AFTER;
-    if !error.is_permanent() && !too_old {
+    let decoded = Effect::deserialize(&claimed.payload).ok();
+    let limit = decoded.as_ref().and_then(Effect::attempt_limit);
+    let is_used_up = limit.is_some_and(|limit| claimed.attempts >= limit);
+    if !error.is_permanent() && !too_old && !is_used_up {
         tracing::warn!(error = text, "an effect failed, it is tried again");
-        return effects::postpone(
-            &app.pool,
-            claimed,
-            &text,
-            backoff::pause_seconds(claimed.attempts, EFFECT_LIMIT),
-        )
-        .await;
+        let pause = backoff::pause_seconds(claimed.attempts, EFFECT_LIMIT);
+        let (Some(_), Some(effect)) = (limit, &decoded) else {
+            return effects::postpone(&app.pool, claimed, &text, pause).await;
+        };
+        let mut transaction = app.pool.begin().await?;
+        effects::postpone(&mut *transaction, claimed, &text, pause).await?;
+        world::tell_failed_step(&mut transaction, claimed, effect, error, false).await?;
+        return transition::commit(transaction, "effect.step_failed").await;
     }
     tracing::error!(error = text, "an effect is given up");
     let mut transaction = app.pool.begin().await?;
+    if let Some(effect) = &decoded {
+        world::tell_failed_step(&mut transaction, claimed, effect, error, true).await?;
+    }
     for given_up in effects::give_up(&mut transaction, claimed, &text).await? {
         let code = if given_up.id == claimed.id {
             error.code()
@@ -224,6 +231,21 @@ async fn handle_failure(
         app.wakeups.notify(Channel::Effects);
     }
     Ok(())
+}
+
+/// An event of what an effect belongs to.
+pub(super) fn record_of(
+    claimed: &ClaimedEffect,
+    correlation_id: CorrelationId,
+    event: AuditEvent,
+) -> AuditRecord {
+    let actor = Actor::System(SystemActor::ControlPlane);
+    let record =
+        AuditRecord::new(event, actor, correlation_id).project(claimed.project_id.map(ProjectId));
+    match claimed.run_id {
+        Some(run_id) => record.run(RunId(run_id)),
+        None => record,
+    }
 }
 
 /// What an agent's transition took off comes back with the end of its add (G-34).

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::app::SharedApp;
-use crate::store::gauges;
+use crate::store::gauges::{self, Count};
 use crate::wakeups::Woken;
 
 /// As often as scrapers usually come.
@@ -14,18 +14,19 @@ pub async fn run(app: SharedApp) {
     let mut waiter = app
         .wakeups
         .waiter(&[crate::wakeups::Channel::Clock], &app.shutdown);
-    let mut known: HashSet<(String, String)> = HashSet::new();
+    let mut known: HashSet<Series> = HashSet::new();
     loop {
         match gauges::read(&app.pool).await {
             Ok(counts) => {
                 let mut absent = known.clone();
                 for entry in counts {
-                    absent.remove(&(entry.metric.clone(), entry.label.clone()));
-                    known.insert((entry.metric.clone(), entry.label.clone()));
-                    set(entry.metric, entry.label, entry.count);
+                    let (series, count) = series(entry);
+                    absent.remove(&series);
+                    set(&series, count);
+                    known.insert(series);
                 }
-                for (metric, label) in absent {
-                    set(metric, label, 0);
+                for series in absent {
+                    set(&series, 0);
                 }
             }
             Err(error) => tracing::debug!(
@@ -39,15 +40,19 @@ pub async fn run(app: SharedApp) {
     }
 }
 
+/// A metric and its labels.
+type Series = (String, Vec<metrics::Label>);
+
+fn series(entry: Count) -> (Series, i64) {
+    let contour = entry
+        .contour
+        .map(|contour| metrics::Label::new("contour", contour));
+    let state = metrics::Label::new(entry.name, entry.state);
+    let labels = contour.into_iter().chain([state]).collect();
+    ((entry.metric, labels), entry.count)
+}
+
 #[allow(clippy::cast_precision_loss)] // counts of rows stay far below 2^53
-fn set(metric: String, label: String, count: i64) {
-    let name = if matches!(
-        metric.as_str(),
-        "codexk8s_runs" | "codexk8s_deploy_tasks" | "codexk8s_deliveries"
-    ) {
-        "status"
-    } else {
-        "state"
-    };
-    metrics::gauge!(metric, name => label).set(count as f64);
+fn set((metric, labels): &Series, count: i64) {
+    metrics::gauge!(metric.clone(), labels.clone()).set(count as f64);
 }

@@ -12,6 +12,7 @@ use super::pressure::Pressure;
 use super::readiness::failing_checks;
 use super::{decider, executor, lost_deliveries, metrics, reconcile, router};
 use crate::app::SharedApp;
+use crate::notifications;
 use crate::secrets::check_stored_ciphertexts;
 use crate::staff;
 use crate::store::seeds;
@@ -28,6 +29,7 @@ pub struct ControlPlane {
     pub(super) app: SharedApp,
     pub(super) intake: Intake,
     pub(super) staff: Router,
+    pub(super) callbacks: Router,
     outcomes: Arc<Outcomes>,
 }
 
@@ -41,6 +43,7 @@ impl ControlPlane {
             app: app.clone(),
             intake,
             staff: staff::router(staff::Services::new(app.clone())),
+            callbacks: notifications::router(staff::Services::new(app.clone())),
             outcomes,
         };
         let parts = control_plane.parts(committer, pressure);
@@ -77,6 +80,14 @@ impl ControlPlane {
             "approvals",
             Box::pin(crate::approvals::expire_overdue(self.app.clone())),
         ));
+        parts.push((
+            "retention",
+            Box::pin(crate::retention::run(self.app.clone())),
+        ));
+        parts.push((
+            "notifications",
+            Box::pin(notifications::run(self.app.clone())),
+        ));
         parts.push(("gauges", Box::pin(metrics::run(self.app.clone()))));
         parts.push(("deploy", Box::pin(crate::deploy::run(self.app.clone()))));
         parts
@@ -95,6 +106,11 @@ impl ControlPlane {
     /// Whether everything the control plane needs answers.
     pub async fn is_ready(&self) -> bool {
         failing_checks(&self.app, false).await.is_empty()
+    }
+
+    /// The callback routes of adapters, for a gateway in the same process.
+    pub fn callback_router(&self) -> Router {
+        self.callbacks.clone()
     }
 
     /// The staff routes, for a gateway in the same process.

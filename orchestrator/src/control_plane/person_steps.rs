@@ -12,34 +12,13 @@ use domain::snapshot::{Binding, Fact, Read, SenderFacts, Snapshot, UserFacts};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::commit::{self, CommitError};
 use super::snapshot_loader;
+use super::thread_decisions::{self, Decided, STALE_LIMIT, StepError};
 use crate::app::App;
-use crate::store::effects::EffectOwner;
 use crate::store::snapshots::{self, PendingLabelChange};
-use crate::store::{events, wakeups};
-use crate::transition;
 
 /// Each round loads facts that the one before asked for; the deepest chain of guards needs far fewer.
 const ROUND_LIMIT: usize = 16;
-/// How often a decision is taken anew because another of its thread was faster.
-const STALE_LIMIT: usize = 8;
-
-/// Why there is no decision.
-#[derive(Debug, thiserror::Error)]
-pub enum StepError {
-    #[error("failed to load what the decision needs")]
-    Load(#[from] sqlx::Error),
-    #[error(transparent)]
-    Undecided(#[from] Undecided),
-    #[error(transparent)]
-    Commit(#[from] CommitError),
-    #[error("failed to decide: the same facts are asked for again and again")]
-    NoProgress,
-    #[error("failed to decide: the thread changes faster than decisions are taken")]
-    Overtaken,
-}
-
 /// A person who asks for something in a bound repository.
 pub struct Asking<'a> {
     pub app: &'a App,
@@ -81,30 +60,20 @@ impl Asking<'_> {
         request: &FlowRequest,
     ) -> Result<Result<(IssueFlow, IssueFlow), ShorterPath>, StepError> {
         let issue = Thread::issue(self.repository_full_name, request.issue_number);
-        let reads = [
-            Read::IssueState(request.issue_number),
-            Read::IssueHistory(request.issue_number),
-        ];
         for _ in 0..STALE_LIMIT {
             let mut snapshot = self.snapshot();
-            snapshot_loader::load_facts(
+            let path = thread_decisions::load_path(
                 self.app,
                 self.repository_full_name,
                 &mut snapshot,
-                reads.to_vec(),
+                &issue,
             )
             .await?;
-            let (Some(Fact::State(state)), Some(Fact::History(history))) =
-                (snapshot.facts.get(&reads[0]), snapshot.facts.get(&reads[1]))
-            else {
-                return Err(StepError::NoProgress);
-            };
-            let before = state.flow.clone();
             let facts = FlowFacts {
                 issue: &issue,
                 project_id: self.binding.project_id,
-                flow: &before,
-                history,
+                flow: &path.flow,
+                history: &path.history,
             };
             let scope = format!("flow:{}", snapshot.fresh_run_id);
             let FlowDecision { flow, consequences } =
@@ -113,7 +82,7 @@ impl Asking<'_> {
                     Err(shorter) => return Ok(Err(shorter)),
                 };
             if self.write(&snapshot, None, consequences).await? {
-                return Ok(Ok((before, flow)));
+                return Ok(Ok((path.flow, flow)));
             }
         }
         Err(StepError::Overtaken)
@@ -169,45 +138,15 @@ impl Asking<'_> {
         labels: Option<(&Thread, Option<i64>)>,
         consequences: Consequences,
     ) -> Result<bool, StepError> {
-        let mut transaction = self.app.pool.begin().await?;
-        if !commit::still_true(&mut transaction, self.repository_full_name, snapshot).await? {
-            return Ok(false);
-        }
-        if let Some((thread, newest)) = labels
-            && snapshots::newest_label_change(&mut *transaction, &json!(thread)).await? != newest
-        {
-            return Ok(false);
-        }
-        let consequences = self
-            .app
-            .conduct
-            .asked(self.repository_full_name, consequences);
-        let owner = EffectOwner {
-            project_id: Some(self.binding.project_id.as_uuid()),
-            correlation_id: Some(self.correlation_id.as_str()),
-            ..EffectOwner::default()
+        let decided = Decided {
+            binding: &self.binding,
+            repository_full_name: self.repository_full_name,
+            correlation_id: &self.correlation_id,
+            snapshot,
+            labels,
+            recorded: Some(&self.recorded),
         };
-        let mut channels = Vec::new();
-        commit::write_consequences(
-            &mut transaction,
-            Some(&self.binding),
-            &consequences,
-            owner,
-            &mut channels,
-        )
-        .await?;
-        let changes = !consequences.effects.is_empty() || !consequences.thread_states.is_empty();
-        if changes {
-            events::insert(&mut transaction, &self.recorded).await?;
-        }
-        for channel in &channels {
-            wakeups::notify(&mut transaction, *channel).await?;
-        }
-        transition::commit(transaction, "person_step.commit").await?;
-        for channel in channels {
-            self.app.wakeups.notify(channel);
-        }
-        Ok(true)
+        thread_decisions::write(self.app, &decided, consequences).await
     }
 }
 

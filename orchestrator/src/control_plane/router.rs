@@ -34,6 +34,10 @@ pub fn router(control_plane: ControlPlane) -> Router {
         .route("/internal/v1/edge/staff/{*path}", any(edge::staff))
         .route("/internal/v1/edge/auth/{*path}", any(edge::staff))
         .route(
+            "/internal/v1/edge/callbacks/{kind}",
+            post(edge::callback).layer(DefaultBodyLimit::disable()),
+        )
+        .route(
             "/internal/v1/clock",
             get(clock_routes::show).put(clock_routes::advance),
         )

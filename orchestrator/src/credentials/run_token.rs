@@ -12,6 +12,10 @@ use uuid::Uuid;
 const ISSUER: &str = "codex-k8s";
 const AUDIENCE: &str = "control-plane";
 const SCOPE: &str = "run_mcp";
+/// Scope of a token that an adapter calls back with (G-136).
+const CALLBACK_SCOPE: &str = "interaction_callback";
+/// Before the id of the interaction in the subject of such a token.
+const CALLBACK_SUBJECT: &str = "mcp-interaction-callback:";
 /// The shortest stored expiry after issue (G-7).
 pub const MIN_RUN_TOKEN_TTL: Duration = Duration::hours(24);
 /// The signed `exp`, which no wait can move (G-7).
@@ -147,16 +151,79 @@ impl RunTokenKeys {
             nbf: issued_at.timestamp(),
             exp: (issued_at + MAX_RUN_TOKEN_TTL).timestamp(),
         };
+        self.sign(&claims)
+    }
+
+    /// Signs the token that an adapter calls back with about one interaction of a run (G-136). It opens no run route:
+    /// its scope is another one (G-10).
+    pub fn mint_callback(
+        &self,
+        interaction_id: Uuid,
+        subject: &RunTokenSubject,
+        issued_at: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> Result<SecretString, RunTokenError> {
+        self.sign(&RunTokenClaims {
+            iss: ISSUER.to_owned(),
+            sub: format!("{CALLBACK_SUBJECT}{interaction_id}"),
+            aud: AUDIENCE.to_owned(),
+            scope: CALLBACK_SCOPE.to_owned(),
+            jti: interaction_id,
+            generation: 0,
+            run_id: subject.run_id,
+            correlation_id: subject.correlation_id.clone(),
+            project_id: subject.project_id,
+            namespace: subject.namespace.clone(),
+            runtime_mode: subject.runtime_mode.clone(),
+            iat: issued_at.timestamp(),
+            nbf: issued_at.timestamp(),
+            exp: expires_at.timestamp(),
+        })
+    }
+
+    fn sign(&self, claims: &RunTokenClaims) -> Result<SecretString, RunTokenError> {
         let mut header = Header::new(Algorithm::HS256);
         header.kid = Some(self.current.id.clone());
-        jsonwebtoken::encode(&header, &claims, &self.current.encoding)
+        jsonwebtoken::encode(&header, claims, &self.current.encoding)
             .map(SecretString::from)
             .map_err(RunTokenError::Sign)
+    }
+
+    /// The interaction that a callback token is for, with its claims; the times are compared as those of a run token.
+    pub fn decode_callback(&self, token: &str) -> Result<(Uuid, RunTokenClaims), RunTokenError> {
+        let claims = self.verified(token)?;
+        let interaction = claims
+            .sub
+            .strip_prefix(CALLBACK_SUBJECT)
+            .and_then(|id| Uuid::parse_str(id).ok());
+        match interaction {
+            Some(id)
+                if claims.iss == ISSUER
+                    && claims.aud == AUDIENCE
+                    && claims.scope == CALLBACK_SCOPE =>
+            {
+                Ok((id, claims))
+            }
+            _ => Err(RunTokenError::WrongScope(Box::new(claims))),
+        }
     }
 
     /// Checks signature and purpose; the times are compared by [`RunTokenClaims::lives_at`], once
     /// platform time is known.
     pub fn decode(&self, token: &str) -> Result<RunTokenClaims, RunTokenError> {
+        let claims = self.verified(token)?;
+        let for_this_purpose = claims.iss == ISSUER
+            && claims.aud == AUDIENCE
+            && claims.scope == SCOPE
+            && claims.sub == format!("run:{}", claims.run_id);
+        if for_this_purpose {
+            Ok(claims)
+        } else {
+            Err(RunTokenError::WrongScope(Box::new(claims)))
+        }
+    }
+
+    fn verified(&self, token: &str) -> Result<RunTokenClaims, RunTokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| RunTokenError::Signature)?;
         let key = std::iter::once(&self.current)
             .chain(&self.previous)
@@ -168,18 +235,9 @@ impl RunTokenKeys {
         validation.validate_nbf = false;
         validation.validate_aud = false;
         validation.set_required_spec_claims(&["iss", "sub", "aud", "exp", "nbf"]);
-        let claims = jsonwebtoken::decode::<RunTokenClaims>(token, &key.decoding, &validation)
-            .map_err(|_| RunTokenError::Signature)?
-            .claims;
-        let for_this_purpose = claims.iss == ISSUER
-            && claims.aud == AUDIENCE
-            && claims.scope == SCOPE
-            && claims.sub == format!("run:{}", claims.run_id);
-        if for_this_purpose {
-            Ok(claims)
-        } else {
-            Err(RunTokenError::WrongScope(Box::new(claims)))
-        }
+        jsonwebtoken::decode::<RunTokenClaims>(token, &key.decoding, &validation)
+            .map(|decoded| decoded.claims)
+            .map_err(|_| RunTokenError::Signature)
     }
 }
 
@@ -296,6 +354,30 @@ mod tests {
             ));
         }
         assert!(keys().decode(&signed(|_| {})).is_ok());
+    }
+
+    #[test]
+    fn a_callback_token_is_for_one_interaction_and_nothing_else() {
+        let id = Uuid::from_u128(9);
+        let token = keys()
+            .mint_callback(id, &subject(), at(1_000_000), at(1_000_100))
+            .unwrap();
+        let (interaction, claims) = keys().decode_callback(token.expose_secret()).unwrap();
+        assert_eq!(interaction, id);
+        assert!(claims.lives_at(at(1_000_099)) && !claims.lives_at(at(1_000_100)));
+        assert!(matches!(
+            keys().decode(token.expose_secret()),
+            Err(RunTokenError::WrongScope(_))
+        ));
+        let run_token = keys().mint(&subject(), issue(1)).unwrap();
+        assert!(matches!(
+            keys().decode_callback(run_token.expose_secret()),
+            Err(RunTokenError::WrongScope(_))
+        ));
+        assert!(matches!(
+            keys().decode_callback("x.y.z"),
+            Err(RunTokenError::Signature)
+        ));
     }
 
     #[test]

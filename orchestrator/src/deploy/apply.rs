@@ -56,7 +56,10 @@ pub async fn apply(
     };
     retried(app, log, || target.namespace_is_usable()).await?;
     for part in &plan.parts {
+        let began = std::time::Instant::now();
         target.apply_part(part, log).await?;
+        metrics::histogram!("codexk8s_deploy_stage_seconds", "stage" => part.stage.clone())
+            .record(began.elapsed());
         let message = format!("{}: {} objects are ready", part.name, part.manifests.len());
         log.info(&part.stage, message);
     }

@@ -1,8 +1,8 @@
-//! Passes staff requests on with the caller's own credential.
+//! Passes staff requests and callbacks on with the caller's own credential.
 use std::net::SocketAddr;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use secrecy::ExposeSecret;
@@ -15,6 +15,10 @@ use crate::staff::FORWARDED_ADDRESS_HEADER;
 
 /// No staff request needs more; what a route accepts it bounds itself.
 const BODY_LIMIT: usize = 2 * 1024 * 1024;
+/// G-22.
+const CALLBACK_BODY_LIMIT: usize = 64 * 1024;
+/// Who calls back.
+const CALLBACK_KINDS: [&str; 3] = ["approver", "executor", "interactions"];
 /// Headers of one connection, not of the request (RFC 9110 section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 7] = [
     header::CONNECTION,
@@ -39,7 +43,40 @@ pub(super) async fn staff(
                 Err(never) => match never {},
             }
         }
-        Backend::Remote(remote) => forward(remote, request).await,
+        Backend::Remote(remote) => {
+            let path = request
+                .uri()
+                .path_and_query()
+                .and_then(|path| path.as_str().strip_prefix("/api/v1"))
+                .ok_or_else(|| ApiError::not_found("no such route"))?
+                .to_owned();
+            forward(remote, request, &path, BODY_LIMIT).await
+        }
+    }
+}
+
+/// Passes the callback of an adapter on; the control plane knows whose token it is.
+pub(super) async fn callback(
+    State(gateway): State<Gateway>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(kind): Path<String>,
+    mut request: Request,
+) -> Result<Response, ApiError> {
+    if !CALLBACK_KINDS.contains(&kind.as_str()) {
+        return Err(ApiError::not_found("no such route"));
+    }
+    mark_origin(request.headers_mut(), peer);
+    match &gateway.0.backend {
+        Backend::Local(control_plane) => {
+            match control_plane.callback_router().oneshot(request).await {
+                Ok(response) => Ok(response),
+                Err(never) => match never {},
+            }
+        }
+        Backend::Remote(remote) => {
+            let path = format!("/callbacks/{kind}");
+            forward(remote, request, &path, CALLBACK_BODY_LIMIT).await
+        }
     }
 }
 
@@ -54,17 +91,17 @@ fn mark_origin(headers: &mut HeaderMap, peer: SocketAddr) {
     }
 }
 
-async fn forward(remote: &Remote, request: Request) -> Result<Response, ApiError> {
+async fn forward(
+    remote: &Remote,
+    request: Request,
+    path: &str,
+    body_limit: usize,
+) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let path = parts
-        .uri
-        .path_and_query()
-        .and_then(|path| path.as_str().strip_prefix("/api/v1"))
-        .ok_or_else(|| ApiError::not_found("no such route"))?;
-    let body = axum::body::to_bytes(body, BODY_LIMIT).await.map_err(|_| {
+    let body = axum::body::to_bytes(body, body_limit).await.map_err(|_| {
         ApiError::new(
             ErrorCode::PayloadTooLarge,
-            format!("the body is longer than {BODY_LIMIT} bytes, or was cut off"),
+            format!("the body is longer than {body_limit} bytes, or was cut off"),
         )
     })?;
     let mut headers = parts.headers;
@@ -91,7 +128,7 @@ async fn forward(remote: &Remote, request: Request) -> Result<Response, ApiError
         .map_err(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "failed to pass a staff request on"
+                "failed to pass a request on"
             );
             ApiError::unavailable("the control plane is not available")
         })?;

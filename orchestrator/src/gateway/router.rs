@@ -6,7 +6,7 @@ use axum::{Router, middleware};
 
 use super::backend::Gateway;
 use super::{forward, webhook};
-use crate::http_api::{self, ApiError};
+use crate::http_api;
 
 /// Everything the internet may reach.
 pub fn router(gateway: Gateway) -> Router {
@@ -19,15 +19,10 @@ pub fn router(gateway: Gateway) -> Router {
         .route("/api/v1/webhooks/github", post(webhook::receive))
         .route("/api/v1/staff/{*path}", any(forward::staff))
         .route("/api/v1/auth/{*path}", any(forward::staff))
-        .route("/api/v1/mcp/{kind}/callback", post(no_adapter))
+        .route("/api/v1/mcp/{kind}/callback", post(forward::callback))
         .with_state(gateway)
         .merge(http_api::health_routes(readiness))
         .method_not_allowed_fallback(http_api::unknown_method)
         .fallback(http_api::unknown_route)
         .layer(middleware::from_fn(http_api::with_request_id))
-}
-
-/// DA-11: no adapter can be registered yet.
-async fn no_adapter() -> ApiError {
-    ApiError::unavailable("no callback adapter is registered")
 }

@@ -175,6 +175,17 @@ impl GithubClient {
         parse(&self.0.body_to_string(response).await?)
     }
 
+    /// Writes something whole; what the answer holds does not matter.
+    pub async fn put(
+        &self,
+        route: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<(), GithubError> {
+        let write = async { Ok::<_, GithubError>(checked!(self.0._put(route, Some(body)).await?)) };
+        around(WriteName("update", route), write).await?;
+        Ok(())
+    }
+
     /// Deletes something; what the answer holds does not matter.
     pub async fn delete(&self, route: &str) -> Result<(), GithubError> {
         let write =

@@ -27,6 +27,8 @@ pub enum GithubError {
     Unreachable(#[source] Box<octocrab::Error>),
     #[error("failed to read an answer of GitHub")]
     Shape(#[source] serde_json::Error),
+    #[error("failed to use the key that GitHub gave for secrets")]
+    UnusableKey,
     #[error("failed to call GitHub: no token is known for it")]
     NoToken,
 }
@@ -49,7 +51,9 @@ impl GithubError {
                 FaultClass::Transient
             }
             Self::Unreachable(_) => FaultClass::Transient,
-            Self::Refused { .. } | Self::Shape(_) | Self::NoToken => FaultClass::Permanent,
+            Self::Refused { .. } | Self::Shape(_) | Self::UnusableKey | Self::NoToken => {
+                FaultClass::Permanent
+            }
         }
     }
 
@@ -65,6 +69,7 @@ impl GithubError {
             Self::Refused { status, .. } => format!("github_{}", status.as_u16()),
             Self::Unreachable(_) => "github_unreachable".to_owned(),
             Self::Shape(_) => "github_unexpected_answer".to_owned(),
+            Self::UnusableKey => "github_unusable_key".to_owned(),
             Self::NoToken => "github_no_token".to_owned(),
         }
     }

@@ -5,10 +5,12 @@ mod error;
 mod hooks;
 mod objects;
 mod repository;
+mod secrets;
 mod tokens;
 mod write_name;
 
 pub use client::{GithubClient, GithubClients, Page};
 pub use error::{FaultClass, GithubError};
 pub use repository::{PostedComment, RepositoryApi};
-pub use tokens::{AccessError, RepositoryAccess, access_to};
+pub use secrets::SecretPlace;
+pub use tokens::{AccessError, RepositoryAccess, access_to, managed};

@@ -214,7 +214,7 @@ impl RepositoryApi {
 }
 
 /// A label may hold any character, also `/` and brackets.
-fn path_segment(text: &str) -> String {
+pub(super) fn path_segment(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {

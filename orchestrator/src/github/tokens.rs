@@ -54,3 +54,19 @@ pub async fn access_to(app: &App, full_name: &str) -> Result<RepositoryAccess, A
         writer: RepositoryApi::new(app.github.with_token(&writer.token)?, full_name),
     })
 }
+
+/// A repository with the management token and no other: the bot may write no secrets (G-46, G-116).
+pub async fn managed(app: &App, full_name: &str) -> Result<RepositoryApi, AccessError> {
+    let repository_id = snapshots::live_repository_id(&app.pool, full_name).await?;
+    let cipher = app.cipher.as_ref().ok_or(AccessError::NoKey)?;
+    let tokens = credentials::resolve_for_repository(
+        &app.pool,
+        cipher,
+        &app.token_fallback(),
+        repository_id.unwrap_or(Uuid::nil()),
+    )
+    .await?;
+    let management = tokens.management.ok_or(GithubError::NoToken)?;
+    let client = app.github.with_token(&management.token)?;
+    Ok(RepositoryApi::new(client, full_name))
+}

@@ -23,6 +23,7 @@ impl std::fmt::Display for WriteName<'_> {
             "pulls",
             "deliveries",
             "attempts",
+            "secrets",
         ];
         for word in words.filter(|word| kinds.contains(word)) {
             write!(formatter, ".{word}")?;

@@ -8,6 +8,7 @@ mod deliveries;
 mod discussion;
 mod environment;
 mod prompt;
+mod risk_signals;
 mod router;
 mod run_events;
 mod run_logs;

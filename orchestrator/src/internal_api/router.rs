@@ -3,14 +3,14 @@ use axum::Router;
 use axum::routing::{get, post, put};
 
 use super::{
-    context, credentials, deliveries, discussion, environment, run_events, run_logs, session,
-    threads, waits,
+    context, credentials, deliveries, discussion, environment, risk_signals, run_events, run_logs,
+    session, threads, waits,
 };
 use crate::http_api::unknown_method;
 use crate::staff::Services;
 
 /// Every route of this module, for tests and documentation.
-pub const ROUTES: [(&str, &str); 16] = [
+pub const ROUTES: [(&str, &str); 17] = [
     ("POST", "/internal/v1/runs/{run_id}/mcp-token"),
     ("PUT", "/internal/v1/runs/{run_id}/credentials-owner"),
     ("POST", "/internal/v1/runs/{run_id}/environment"),
@@ -26,6 +26,7 @@ pub const ROUTES: [(&str, &str); 16] = [
     ("POST", "/internal/v1/runs/{run_id}/token-usage"),
     ("GET", "/internal/v1/runs/{run_id}/resume-payload"),
     ("POST", "/internal/v1/runs/{run_id}/github-limit"),
+    ("POST", "/internal/v1/runs/{run_id}/risk-signals"),
     ("GET", "/internal/v1/webhook-deliveries/{delivery_id}"),
 ];
 
@@ -74,6 +75,10 @@ pub fn router(services: Services) -> Router {
         .route(
             "/internal/v1/runs/{run_id}/github-limit",
             post(waits::github_limit),
+        )
+        .route(
+            "/internal/v1/runs/{run_id}/risk-signals",
+            post(risk_signals::name),
         )
         .route(
             "/internal/v1/webhook-deliveries/{delivery_id}",

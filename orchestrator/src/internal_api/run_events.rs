@@ -5,11 +5,12 @@ use domain::ids::{CorrelationId, ProjectId, RunId};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::RunCaller;
 use crate::http_api::ApiError;
 use crate::staff::{JsonBody, Services};
-use crate::store::{events, run_reads};
+use crate::store::{events, links, run_reads};
 use crate::transition;
 
 /// DF-2: longer status lines are cut, not refused.
@@ -19,6 +20,8 @@ const MAX_STATUS_CHARACTERS: usize = 100;
 #[serde(deny_unknown_fields)]
 pub(super) struct EventRequest {
     event_type: String,
+    /// The runner's own name for this event: an answer that got lost is no second event.
+    event_id: Option<Uuid>,
     #[serde(default)]
     payload: serde_json::Map<String, Value>,
 }
@@ -64,12 +67,18 @@ pub(super) async fn append(
         CorrelationId::new(caller.correlation_id.clone()),
     )
     .run(RunId(caller.run_id))
-    .project(caller.project_id.map(ProjectId));
+    .project(caller.project_id.map(ProjectId))
+    .told_as(request.event_id.map(|id| id.to_string()));
     // The platform writes this one itself with the snapshot; a runner that says it again adds nothing.
     let known = matches!(record.event, AuditEvent::RunAgentSessionSaved(_))
         && run_reads::session_saved_is_recorded(&mut transaction, &record).await?;
     if !known {
         events::insert(&mut transaction, &record).await?;
+    }
+    if let AuditEvent::RunPrCreated(written) | AuditEvent::RunPrUpdated(written) = &record.event
+        && let Some(number) = written.pr_number
+    {
+        links::insert_pull_request(&mut transaction, caller.run_id, number).await?;
     }
     transition::commit(transaction, "agent.event").await?;
     Ok(StatusCode::ACCEPTED)

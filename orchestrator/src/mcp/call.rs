@@ -16,6 +16,9 @@ use crate::store::wakeups;
 use crate::transition;
 use crate::wakeups::Channel;
 
+/// How often a call is decided anew because another one was faster; then it is [`CallError::Overtaken`].
+pub const STALE_LIMIT: usize = 8;
+
 /// Why a call ends without an outcome that could be told.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -23,11 +26,15 @@ pub enum CallError {
     Store(#[from] sqlx::Error),
     #[error(transparent)]
     Commit(#[from] CommitError),
+    #[error(transparent)]
+    Databases(#[from] crate::databases::ServerError),
+    #[error(transparent)]
+    Value(#[from] crate::secret_sync::ValueError),
     #[error("failed to serve a call: its run is gone")]
     NoRun,
     #[error("failed to read the stored outcome of a call")]
     Stored(#[from] serde_json::Error),
-    #[error("failed to decide: the thread changes faster than decisions are taken")]
+    #[error("failed to decide: what it is about changes faster than decisions are taken")]
     Overtaken,
     #[error("failed to serve a call: no code serves this tool")]
     NotServed,

@@ -3,7 +3,9 @@ use domain::tools::{FailureCode, LabelOperation, ToolFailure, ToolName};
 use serde_json::{Map, Value};
 
 use super::call::{Call, CallError, failure_body};
-use super::{feedback_calls, label_calls, status_calls};
+use super::{
+    database_calls, feedback_calls, label_calls, notification_calls, secret_calls, status_calls,
+};
 
 /// What a call came to: its output, or its failure.
 pub type Outcome = Result<Value, ToolFailure>;
@@ -25,13 +27,13 @@ pub async fn answer(
             label_calls::change(call, LabelOperation::Transition, arguments).await
         }
         ToolName::OwnerFeedback => feedback_calls::ask(call, arguments).await,
-        ToolName::DatabaseLifecycle
-        | ToolName::SecretSync
-        | ToolName::SelfImproveRunLookup
+        ToolName::DatabaseLifecycle => database_calls::lifecycle(call, arguments).await,
+        ToolName::SecretSync => secret_calls::sync(call, arguments).await,
+        ToolName::UserDecision => notification_calls::ask(call, arguments).await,
+        ToolName::UserNotify => notification_calls::notify(call, arguments).await,
+        ToolName::SelfImproveRunLookup
         | ToolName::SelfImproveRunsList
-        | ToolName::SelfImproveSessionGet
-        | ToolName::UserDecision
-        | ToolName::UserNotify => Err(CallError::NotServed),
+        | ToolName::SelfImproveSessionGet => Err(CallError::NotServed),
     };
     let failure = match served {
         Ok(Ok(output)) => return Ok(output),
@@ -45,6 +47,7 @@ fn fault(error: &CallError) -> ToolFailure {
     let unavailable = match error {
         CallError::Store(cause) => crate::store::is_unavailable(cause),
         CallError::Overtaken => true,
+        CallError::Databases(cause) => !cause.is_permanent(),
         _ => false,
     };
     tracing::error!(

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::call::{Call, CallError};
+use super::call::{Call, CallError, STALE_LIMIT};
 use super::calls::Outcome;
 use super::requests::{self, fingerprint, scoped};
 use crate::control_plane::apply_pending;
@@ -28,8 +28,6 @@ use crate::wakeups::Channel;
 const CALL_LIMIT: Span = Span::seconds(60);
 /// How often an open call looks without having been woken.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-/// How often a decision is taken anew because another of its thread was faster.
-const STALE_LIMIT: usize = 8;
 
 /// What stands under an idempotency key.
 #[derive(Debug, Clone, Serialize, Deserialize)]

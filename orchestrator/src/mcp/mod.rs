@@ -4,13 +4,18 @@
 //! it changes goes through the outbox like everything else.
 mod call;
 mod calls;
+mod database_calls;
 mod endpoint;
 mod feedback_calls;
 mod label_calls;
+mod notification_calls;
 mod rate;
 mod requests;
 mod schemas;
+mod secret_calls;
 mod server;
 mod status_calls;
+mod waiting_calls;
 
 pub use endpoint::router;
+pub(crate) use rate::TokenBuckets;

@@ -2,12 +2,14 @@
 use chrono::{DateTime, Duration, Utc};
 use domain::approvals::{
     ApprovalMode, ApprovalState, LabelProposal, Operation, Proposal, RequestAction, RequestFacts,
-    ResumePayload, approval_mode, environment_of_label, is_production, requested,
+    ResumePayload, approval_mode, environment_of_label, is_production, link, requested,
 };
 use domain::audit::AuditRecord;
+use domain::databases::{DatabaseAction, DatabaseChange};
 use domain::decide::Consequences;
 use domain::effects::is_issue;
 use domain::ids::ProjectId;
+use domain::secret_sync::SecretSync;
 use domain::tools::{FailureCode, FailureReason, IdempotencyKey, LabelArguments, ToolFailure};
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::ExposeSecret;
@@ -18,9 +20,11 @@ use sqlx::PgConnection;
 use super::call::{Call, CallError};
 use super::calls::Outcome;
 use super::label_calls::output;
+use super::waiting_calls::merge;
+use crate::notifications::announce_request;
 use crate::store::approvals::{self, ApprovalRow, NewApproval};
 use crate::store::tool_calls::{self, CallKey};
-use crate::store::{clock, snapshots};
+use crate::store::{clock, notifications, snapshots};
 
 /// G-24: labels that a run may ask for at once.
 const LABEL_REQUESTS_LIMIT: i64 = 5;
@@ -58,6 +62,13 @@ pub fn key_conflict() -> ToolFailure {
         "this idempotency key stands for other arguments",
     )
     .because(FailureReason::IdempotencyKeyConflict)
+}
+
+/// Whether the run waits for somebody already: for a decision, or for the answer to a question (G-24).
+pub async fn is_held(call: &Call) -> Result<bool, CallError> {
+    let (pool, run_id) = (call.services.pool(), call.caller.run_id);
+    let (is_held, _) = approvals::open_of_run(pool, run_id).await?;
+    Ok(is_held || notifications::open_question(pool, run_id).await?.is_some())
 }
 
 /// The run waits for somebody already (G-24).
@@ -104,6 +115,15 @@ pub async fn open(call: &Call, signature: &str) -> Result<Option<Outcome>, CallE
     }
 }
 
+/// The answer to a call for what was done already (G-30); none when it was not.
+pub async fn applied(call: &Call, signature: &str) -> Result<Option<Outcome>, CallError> {
+    let scope = call.subject.scope_run_id;
+    match approvals::applied_with_signature(call.services.pool(), scope, signature).await? {
+        Some(row) => told_again(call, &row).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// What stands of a request: it is open, or it ended, and stays so for this key (G-29).
 async fn told_again(call: &Call, row: &ApprovalRow) -> Result<Outcome, CallError> {
     let state = row.state()?;
@@ -129,6 +149,7 @@ async fn told_again(call: &Call, row: &ApprovalRow) -> Result<Outcome, CallError
         told.remove("tool_name");
         told.remove("request_status");
     }
+    merge(&mut told, target_output(&facts));
     told["status"] = json!(ended.request_status);
     told["approval_state"] = json!(state);
     told["reused"] = json!(true);
@@ -150,7 +171,36 @@ pub fn asked_output(facts: &RequestFacts, state: ApprovalState) -> Value {
         told["wait_state"] = json!("waiting_owner_review");
         told["expires_at"] = json!(facts.expires_at);
     }
+    merge(&mut told, target_output(facts));
     told
+}
+
+/// What a privileged call names its target by, in its output (2.3, 2.4).
+fn target_output(facts: &RequestFacts) -> Value {
+    match &facts.proposal {
+        Some(Proposal::SecretSync(sync)) => sync_output(sync),
+        Some(Proposal::Database(change)) => database_output(change),
+        Some(Proposal::Labels(_) | Proposal::Feedback(_)) | None => Value::Null,
+    }
+}
+
+/// Both places of a secret; nothing of its value.
+pub fn sync_output(sync: &SecretSync) -> Value {
+    json!({
+        "environment": sync.environment,
+        "github_ref": sync.github_ref(),
+        "kubernetes_ref": sync.kubernetes_ref(),
+        "policy": sync.policy,
+    })
+}
+
+/// A database by its name.
+pub fn database_output(change: &DatabaseChange) -> Value {
+    json!({
+        "environment": change.environment,
+        "action": change.action,
+        "database_name": change.database_name,
+    })
 }
 
 /// A request of this call; its id is not known yet.
@@ -167,6 +217,15 @@ pub fn facts(
             Operation::OwnerFeedback,
             json!({"question": question.question, "options": question.options, "allow_custom": question.allow_custom}),
         ),
+        Proposal::SecretSync(sync) => (Operation::SecretSync, sync.target_ref()),
+        Proposal::Database(change) => {
+            let operation = match change.action {
+                DatabaseAction::Delete => Operation::DatabaseDelete,
+                DatabaseAction::Create => Operation::DatabaseCreate,
+                DatabaseAction::Describe => Operation::Ungated,
+            };
+            (operation, change.target_ref())
+        }
     };
     RequestFacts {
         id: 0,
@@ -240,9 +299,13 @@ pub async fn insert(
     audit.push(call.pending(false));
     let consequences = Consequences {
         audit,
+        links: link(facts).into_iter().collect(),
         ..Consequences::default()
     };
-    let written = call.add(connection, consequences).await?;
+    let written = call.add(&mut *connection, consequences).await?;
+    let config = call.services.config();
+    let scope = call.subject.scope_run_id;
+    announce_request(connection, config, facts, scope, justification).await?;
     Ok(Some(written.audit))
 }
 

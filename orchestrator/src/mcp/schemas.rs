@@ -51,7 +51,7 @@ pub fn described(tool: ToolName) -> Option<Tool> {
                         "items": {"type": "string", "minLength": 1, "maxLength": 64}},
                     "allow_custom": {"type": "boolean"},
                     "response_ttl_seconds": {"type": "integer", "minimum": 60, "maximum": 604_800},
-                    "justification": {"type": "string", "minLength": 10, "maxLength": 500},
+                    "justification": justification(),
                     "idempotency_key": idempotency_key(),
                     "dry_run": {"type": "boolean"},
                 }),
@@ -64,6 +64,116 @@ pub fn described(tool: ToolName) -> Option<Tool> {
                     "required": ["option_id", "label"]}},
                 "wait_state": {"type": "string"},
                 "expires_at": {"type": "string"},
+            })),
+        ),
+        ToolName::SecretSync => (
+            "Writes one secret to GitHub and to a Secret in the cluster. Somebody agrees first: your run waits. You never \
+             see or send the value.",
+            object(
+                json!({
+                    "environment": {"type": "string"},
+                    "github_secret_name": {"type": "string", "pattern": "^[A-Z_][A-Z0-9_]{0,99}$"},
+                    "github_scope": {"enum": ["environment", "repository"]},
+                    "kubernetes_secret_name": {"type": "string", "minLength": 1, "maxLength": 253},
+                    "kubernetes_secret_key": {"type": "string", "pattern": "^[-._A-Za-z0-9]{1,253}$"},
+                    "kubernetes_namespace": {"type": "string", "minLength": 1, "maxLength": 63},
+                    "policy": {"enum": ["deterministic", "random", "provided"]},
+                    "project_id": {"type": "string"},
+                    "repository": {"type": "string"},
+                    "justification": justification(),
+                    "idempotency_key": idempotency_key(),
+                    "dry_run": {"type": "boolean"},
+                }),
+                &[
+                    "environment",
+                    "github_secret_name",
+                    "kubernetes_secret_name",
+                ],
+            ),
+            asked_output(json!({
+                "environment": {"type": "string"},
+                "github_ref": {"type": "string"},
+                "kubernetes_ref": {"type": "string"},
+                "policy": {"type": "string"},
+                "dry_run": {"type": "boolean"},
+            })),
+        ),
+        ToolName::DatabaseLifecycle => (
+            "Makes, describes or deletes a database of your project. Somebody agrees to a creation or deletion first: \
+             your run waits.",
+            object(
+                json!({
+                    "environment": {"type": "string"},
+                    "action": {"enum": ["create", "delete", "describe"]},
+                    "database_name": {"type": "string", "pattern": "^[a-zA-Z_][a-zA-Z0-9_-]{0,62}$"},
+                    "confirm_delete": {"type": "boolean"},
+                    "justification": justification(),
+                    "idempotency_key": idempotency_key(),
+                    "dry_run": {"type": "boolean"},
+                }),
+                &["environment", "action", "database_name"],
+            ),
+            asked_output(json!({
+                "environment": {"type": "string"},
+                "action": {"type": "string"},
+                "database_name": {"type": "string"},
+                "applied": {"type": "boolean"},
+                "exists": {"type": "boolean"},
+                "owned_by_project": {"type": "boolean"},
+                "owner_project_id": {"type": "string"},
+                "dry_run": {"type": "boolean"},
+            })),
+        ),
+        ToolName::UserNotify => (
+            "Tells the person whom you work for something. Nobody answers; go on with your work.",
+            object(
+                json!({
+                    "notification_kind": {"enum": ["completion", "next_step", "status_update", "warning"]},
+                    "summary": {"type": "string", "minLength": 1, "maxLength": 200},
+                    "details_markdown": {"type": "string", "minLength": 1, "maxLength": 8000},
+                    "action_label": {"type": "string", "minLength": 1, "maxLength": 64},
+                    "action_url": {"type": "string", "pattern": "^https://", "maxLength": 2000},
+                    "idempotency_key": idempotency_key(),
+                }),
+                &["notification_kind", "summary"],
+            ),
+            object(
+                json!({
+                    "status": {"type": "string"},
+                    "interaction_id": {"type": "string"},
+                    "delivery_state": {"type": "string"},
+                    "reused": {"type": "boolean"},
+                }),
+                &["status"],
+            ),
+        ),
+        ToolName::UserDecision => (
+            "Asks the person whom you work for to choose, and waits for the answer. Say what you need and end your turn, \
+             or go on with what does not depend on it; the same call made again tells what came of it.",
+            object(
+                json!({
+                    "question": {"type": "string", "minLength": 1, "maxLength": 500},
+                    "details_markdown": {"type": "string", "minLength": 1, "maxLength": 8000},
+                    "options": {"type": "array", "minItems": 2, "maxItems": 5, "items": {
+                        "type": "object", "additionalProperties": false,
+                        "properties": {
+                            "option_id": {"type": "string", "minLength": 1, "maxLength": 64},
+                            "label": {"type": "string", "minLength": 1, "maxLength": 64},
+                            "description": {"type": "string", "minLength": 1, "maxLength": 500},
+                        },
+                        "required": ["option_id", "label"]}},
+                    "allow_free_text": {"type": "boolean"},
+                    "free_text_placeholder": {"type": "string", "minLength": 1, "maxLength": 64},
+                    "response_ttl_seconds": {"type": "integer", "minimum": 60, "maximum": 86_400},
+                    "idempotency_key": idempotency_key(),
+                }),
+                &["question", "options"],
+            ),
+            asked_output(json!({
+                "interaction_id": {"type": "string"},
+                "wait_state": {"type": "string"},
+                "wait_reason": {"type": "string"},
+                "expires_at": {"type": ["string", "null"]},
             })),
         ),
         _ => return None,
@@ -94,6 +204,10 @@ fn changing(mut properties: Value, required: &[&str]) -> Arc<JsonObject> {
     properties["idempotency_key"] = idempotency_key();
     properties["dry_run"] = json!({"type": "boolean"});
     object(properties, required)
+}
+
+fn justification() -> Value {
+    json!({"type": "string", "minLength": 10, "maxLength": 500})
 }
 
 fn idempotency_key() -> Value {

@@ -6,7 +6,9 @@
 mod column;
 mod opaque;
 mod startup;
+mod values;
 
 pub use column::{Column, ColumnCipher, ColumnCipherError};
 pub use opaque::{OpaqueToken, hash_token, random_token};
 pub use startup::{StartupCheckError, check_stored_ciphertexts};
+pub use values::{derived_value, random_value};

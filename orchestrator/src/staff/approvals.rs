@@ -8,6 +8,7 @@ use domain::approvals::{
 use domain::ids::UserId;
 use domain::snapshot::UserFacts;
 use domain::waits::RESUME_PAYLOAD_LIMIT_BYTES;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -25,6 +26,8 @@ use crate::store::{clock, events, projects};
 
 const PAGE_SIZE: i64 = 100;
 const MAX_PAGE_SIZE: i64 = 500;
+/// Longest value of a secret in bytes; GitHub's own limit (G-45).
+const VALUE_LIMIT_BYTES: usize = 48 * 1024;
 /// Longest reason in characters (G-76).
 const REASON_LIMIT_CHARACTERS: usize = 1000;
 
@@ -149,7 +152,7 @@ pub(super) struct DecisionRequest {
     #[serde(default)]
     answer: Option<GivenAnswer>,
     #[serde(default)]
-    provided_secret_value: Option<String>,
+    provided_secret_value: Option<SecretString>,
     #[serde(default)]
     state_version: Option<i32>,
 }
@@ -174,19 +177,44 @@ pub(super) async fn decide(
     guard(&services, &principal, &change, permitted).await?;
     let reason = reason(&services, &request)?;
     let answer = answer(&services, &facts, &request).await?;
+    let provided = provided(&facts, &request)?;
     let decider = Decider {
+        provided,
         person: UserId(principal.user.id),
         decision: request.decision,
         reason,
         answer,
         seen_version: request.state_version,
-        recorded: change.recorded(&principal),
+        recorded: Some(change.recorded(&principal)),
+        through: None,
     };
     let decided = take(&services.app, id, &decider)
         .await
         .map_err(|error| ApiError::internal(&error))?
         .ok_or_else(unknown)?;
     answered(&decided)
+}
+
+/// Reason and answer of a decision that a person took elsewhere than in the console, held to the same rules.
+///
+/// # Errors
+/// A refusal has no reason, or the answer is none.
+pub(crate) async fn checked_decision(
+    services: &Services,
+    facts: &RequestFacts,
+    decision: DecisionKind,
+    given_reason: Option<&str>,
+    given_answer: Option<&GivenAnswer>,
+) -> Result<(Option<String>, Option<Answer>), ApiError> {
+    let request = DecisionRequest {
+        decision,
+        reason: given_reason.map(str::to_owned),
+        answer: given_answer.cloned(),
+        provided_secret_value: None,
+        state_version: None,
+    };
+    let reason = reason(services, &request)?;
+    Ok((reason, answer(services, facts, &request).await?))
 }
 
 /// Whether the person decides this (G-71); who does not is on record (G-72).
@@ -246,10 +274,6 @@ async fn answer(
     facts: &RequestFacts,
     request: &DecisionRequest,
 ) -> Result<Option<Answer>, ApiError> {
-    if request.provided_secret_value.is_some() {
-        let message = "the request wants no value";
-        return Err(ApiError::invalid("provided_secret_value", message));
-    }
     let question = match (&facts.proposal, request.decision) {
         (Some(Proposal::Feedback(question)), DecisionKind::Approved) => question,
         _ if request.answer.is_some() => {
@@ -279,6 +303,24 @@ async fn answer(
         ));
     }
     Ok(Some(answer))
+}
+
+/// The value of a secret (G-45); nobody is told what is wrong with it but its length.
+fn provided(
+    facts: &RequestFacts,
+    request: &DecisionRequest,
+) -> Result<Option<SecretString>, ApiError> {
+    let invalid = |message: &str| ApiError::invalid("provided_secret_value", message);
+    let is_wanted = facts.wants_value() && request.decision == DecisionKind::Approved;
+    match &request.provided_secret_value {
+        None if is_wanted => Err(invalid("the request wants a value from you")),
+        None => Ok(None),
+        Some(_) if !is_wanted => Err(invalid("the request wants no value")),
+        Some(value) if !(1..=VALUE_LIMIT_BYTES).contains(&value.expose_secret().len()) => {
+            Err(invalid("the value has 1 byte to 48 KiB"))
+        }
+        Some(value) => Ok(Some(value.clone())),
+    }
 }
 
 fn answered(decided: &Decided) -> Result<Json<Value>, ApiError> {

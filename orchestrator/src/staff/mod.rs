@@ -2,6 +2,7 @@
 //!
 //! Contract first: `docs/openapi/staff.yaml` lists exactly these routes, and a test compares both.
 mod access;
+mod adapters;
 mod agents;
 mod approvals;
 mod attempts;
@@ -32,6 +33,7 @@ mod thread_requests;
 mod users;
 mod wait_queue;
 
+pub(crate) use approvals::checked_decision;
 pub use body::{JsonBody, parse as parse_body, read as read_body};
 pub use principal::{AuthMethod, FORWARDED_ADDRESS_HEADER, Principal, bearer_value};
 pub use router::{BASE_PATH, ROUTES, router};

@@ -8,14 +8,14 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::state::Services;
 use super::{
-    agents, approvals, cancel, deliveries, evidence, github_tokens, labels, launch_profile,
-    members, namespaces, next_steps, personal_tokens, projects, repositories, run_events, run_logs,
-    runs, sign_in, users, wait_queue,
+    adapters, agents, approvals, cancel, deliveries, evidence, github_tokens, labels,
+    launch_profile, members, namespaces, next_steps, personal_tokens, projects, repositories,
+    run_events, run_logs, runs, sign_in, users, wait_queue,
 };
 use crate::http_api::{unknown_method, unknown_route};
 
 /// Every route with its methods, relative to `/api/v1`; `docs/openapi/staff.yaml` lists the same.
-pub const ROUTES: [(&str, &[Method]); 37] = [
+pub const ROUTES: [(&str, &[Method]); 40] = [
     ("/auth/token", &[Method::POST]),
     ("/auth/me", &[Method::GET]),
     ("/auth/logout", &[Method::POST]),
@@ -76,6 +76,9 @@ pub const ROUTES: [(&str, &[Method]); 37] = [
         "/staff/approvals/{approval_request_id}/decision",
         &[Method::POST],
     ),
+    ("/staff/adapters", &[Method::GET, Method::POST]),
+    ("/staff/adapters/{adapter_id}", &[Method::DELETE]),
+    ("/staff/adapters/{adapter_id}/identities", &[Method::PUT]),
     ("/staff/webhook-deliveries/{delivery_id}", &[Method::GET]),
     ("/staff/labels", &[Method::GET]),
     ("/staff/github/next-step-actions/preview", &[Method::POST]),
@@ -156,6 +159,18 @@ pub fn router(services: Services) -> Router {
         (
             "/staff/approvals/{approval_request_id}/decision".into(),
             post(approvals::decide),
+        ),
+        (
+            "/staff/adapters".into(),
+            get(adapters::list).post(adapters::create),
+        ),
+        (
+            "/staff/adapters/{adapter_id}".into(),
+            delete(adapters::delete),
+        ),
+        (
+            "/staff/adapters/{adapter_id}/identities".into(),
+            put(adapters::set_identity),
         ),
         (
             "/staff/webhook-deliveries/{delivery_id}".into(),

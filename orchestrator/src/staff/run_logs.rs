@@ -2,6 +2,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, TimeDelta, Utc};
 use http::header;
 use serde::Serialize;
 use serde_json::json;
@@ -13,6 +14,7 @@ use super::query::Query;
 use super::runs::require_run;
 use super::state::Services;
 use crate::http_api::ApiError;
+use crate::store::clock;
 use crate::store::run_logs::{self, LogChunk};
 use crate::store::run_reads::{self, RunFilter};
 
@@ -26,7 +28,7 @@ const LINES_PER_CHUNK: i64 = 65_536;
 struct Line {
     id: i64,
     stream: String,
-    at: chrono::DateTime<chrono::Utc>,
+    at: DateTime<Utc>,
     text: String,
 }
 
@@ -90,6 +92,10 @@ pub(super) async fn show(
     )
     .await?;
     let updated_at = chunks.first().map(|chunk| chunk.created_at);
+    let purged_at = match chunks.is_empty() {
+        true => purged_at(&services, run.finished_at).await?,
+        false => None,
+    };
     let (mut lines, previous) = last_lines(
         chunks,
         before_id,
@@ -118,9 +124,21 @@ pub(super) async fn show(
         "updated_at": updated_at,
         "lines": lines,
         "prev_before_id": previous,
-        "source": "chunks",
+        "source": if purged_at.is_some() { "expired" } else { "chunks" },
+        "purged_at": purged_at,
     }))
     .into_response())
+}
+
+/// Since when the log of a run that ended is past its retention (DA-21).
+async fn purged_at(
+    services: &Services,
+    finished_at: Option<DateTime<Utc>>,
+) -> Result<Option<DateTime<Utc>>, ApiError> {
+    let days = services.app.config.retention.run_logs_days;
+    let end = finished_at.map(|finished_at| finished_at + TimeDelta::days(i64::from(days)));
+    let now = clock::now(services.pool()).await?;
+    Ok(end.filter(|end| *end < now))
 }
 
 #[cfg(test)]
@@ -132,7 +150,7 @@ mod tests {
             id,
             stream: "agent".to_owned(),
             text: text.to_owned(),
-            created_at: chrono::DateTime::UNIX_EPOCH,
+            created_at: DateTime::UNIX_EPOCH,
         }
     }
 

@@ -102,6 +102,11 @@ impl ApprovalRow {
         })
     }
 
+    /// The encrypted value of the request, as [`keep_secret`] stored it.
+    pub fn kept_secret(&self) -> Option<&str> {
+        self.payload.get("secret_value_encrypted")?.as_str()
+    }
+
     /// What the person answered, if the request is a question that was answered.
     pub fn answer(&self) -> Option<Answer> {
         match (&self.answer_option_id, &self.answer_text) {
@@ -214,6 +219,58 @@ pub async fn open_with_signature(
     .await
 }
 
+/// The newest applied request of this scope for the same thing (G-30).
+pub async fn applied_with_signature(
+    executor: impl PgExecutor<'_>,
+    scope_run_id: Uuid,
+    signature: &str,
+) -> Result<Option<ApprovalRow>, sqlx::Error> {
+    sqlx::query_as(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM mcp_action_requests q WHERE q.scope_run_id = $1 AND q.signature = $2
+           AND q.approval_state = 'applied' ORDER BY q.id DESC LIMIT 1"
+    ))
+    .bind(scope_run_id)
+    .bind(signature)
+    .fetch_optional(executor)
+    .await
+}
+
+/// Keeps the encrypted value of a request until the request ends (G-120); `sealed` is base64.
+pub async fn keep_secret(
+    connection: &mut PgConnection,
+    id: i64,
+    sealed: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE mcp_action_requests
+         SET payload = payload || jsonb_build_object('secret_value_encrypted', $2::text) WHERE id = $1",
+    )
+    .bind(id)
+    .bind(sealed)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// The step of a request is done (G-85).
+pub async fn complete_step(
+    connection: &mut PgConnection,
+    id: i64,
+    step: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE mcp_action_requests SET completed_steps = array_append(completed_steps, $2)
+         WHERE id = $1 AND NOT $2 = ANY(completed_steps)",
+    )
+    .bind(id)
+    .bind(step)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 /// The request that stands under a key (G-26).
 pub async fn with_key(
     executor: impl PgExecutor<'_>,
@@ -289,7 +346,8 @@ pub async fn decide(
     };
     let done = sqlx::query(
         "UPDATE mcp_action_requests SET approval_state = $2, decided_by = $3, decided_at = platform_now(),
-             decision_reason = $4, answer_option_id = $5, answer_text = $6, state_version = state_version + 1
+             decision_reason = $4, answer_option_id = $5, answer_text = $6, state_version = state_version + 1,
+             payload = CASE $2 WHEN 'denied' THEN payload - 'secret_value_encrypted' ELSE payload END
          WHERE id = $1 AND approval_state = 'requested' AND platform_now() < expires_at",
     )
     .bind(id)
@@ -312,7 +370,7 @@ pub async fn apply(
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         "UPDATE mcp_action_requests SET approval_state = 'applied', applied_by = $2, applied_at = platform_now(),
-             completed_steps = $3, state_version = state_version + 1
+             completed_steps = $3, payload = payload - 'secret_value_encrypted', state_version = state_version + 1
          WHERE id = $1 AND approval_state = 'approved'",
     )
     .bind(id)
@@ -333,7 +391,7 @@ pub async fn fail(
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         "UPDATE mcp_action_requests SET approval_state = 'failed', last_error = $2, completed_steps = $3,
-             decision_reason = $4, state_version = state_version + 1
+             decision_reason = $4, payload = payload - 'secret_value_encrypted', state_version = state_version + 1
          WHERE id = $1 AND approval_state = 'approved'",
     )
     .bind(id)
@@ -358,7 +416,7 @@ pub async fn count_attempt(connection: &mut PgConnection, id: i64) -> Result<(),
 pub async fn expire(connection: &mut PgConnection, id: i64) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         "UPDATE mcp_action_requests SET approval_state = 'expired', decision_reason = 'ttl',
-             state_version = state_version + 1
+             payload = payload - 'secret_value_encrypted', state_version = state_version + 1
          WHERE id = $1 AND approval_state = 'requested' AND expires_at <= platform_now()",
     )
     .bind(id)
@@ -407,7 +465,7 @@ pub async fn expire_of_run(
 ) -> Result<usize, sqlx::Error> {
     let rows: Vec<ApprovalRow> = sqlx::query_as(concat!(
         "UPDATE mcp_action_requests q SET approval_state = 'expired', decision_reason = 'run_terminal',
-             state_version = state_version + 1
+             payload = q.payload - 'secret_value_encrypted', state_version = state_version + 1
          WHERE q.run_id = $1 AND q.approval_state = 'requested' AND ($2 OR NOT q.detached) RETURNING ",
         columns!()
     ))

@@ -50,7 +50,8 @@ pub struct ClaimedDelivery {
     pub lease_until: DateTime<Utc>,
 }
 
-/// Inserts many deliveries at once and answers the ids that were new. Ids in one call must differ.
+/// Inserts many deliveries at once and answers the ids that were new. Ids in one call must differ. The clock is read once
+/// for all of them; as defaults of the columns it would be read for each row.
 pub async fn insert_new(
     connection: &mut PgConnection,
     deliveries: &[&NewDelivery],
@@ -59,8 +60,11 @@ pub async fn insert_new(
         deliveries.iter().copied().map(pick).collect()
     };
     sqlx::query_scalar(
-        "INSERT INTO webhook_deliveries (delivery_id, event_type, action, repository_full_name, sender_login, body_sha256, raw_body)
-         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[])
+        "WITH clock AS MATERIALIZED (SELECT platform_now() AS now)
+         INSERT INTO webhook_deliveries (delivery_id, event_type, action, repository_full_name, sender_login, body_sha256, raw_body,
+             next_attempt_at, created_at, updated_at)
+         SELECT arrived.*, clock.now, clock.now, clock.now
+         FROM clock, unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bytea[]) AS arrived
          ON CONFLICT (delivery_id) DO NOTHING RETURNING delivery_id",
     )
     .bind(column(|delivery| Some(&delivery.delivery_id)))
@@ -143,7 +147,8 @@ pub async fn claim(
     Ok(claimed)
 }
 
-/// Takes the row for the deciding transaction; `false` when the lease went to somebody else meanwhile.
+/// Takes the row for the deciding transaction (a delivery without `processed_at` is `processing`; asked for its status, a
+/// server without statistics may walk through all that are); `false` when the lease went to somebody else meanwhile.
 pub async fn hold_claim(
     connection: &mut PgConnection,
     delivery_id: &str,
@@ -151,7 +156,7 @@ pub async fn hold_claim(
     attempts: i32,
 ) -> Result<bool, sqlx::Error> {
     let held: Option<i32> = sqlx::query_scalar(
-        "SELECT 1 FROM webhook_deliveries WHERE delivery_id = $1 AND lease_owner = $2 AND attempts = $3 AND status = 'processing' FOR UPDATE",
+        "SELECT 1 FROM webhook_deliveries WHERE delivery_id = $1 AND lease_owner = $2 AND attempts = $3 AND processed_at IS NULL FOR UPDATE",
     )
     .bind(delivery_id)
     .bind(owner)
@@ -171,7 +176,7 @@ pub async fn finish(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE webhook_deliveries SET status = $2, reason = $3, run_id = $4, processed_at = platform_now(), lease_owner = NULL, lease_until = NULL
-         WHERE delivery_id = $1 AND status = 'processing'",
+         WHERE delivery_id = $1 AND processed_at IS NULL",
     )
     .bind(delivery_id)
     .bind(status)
@@ -191,7 +196,7 @@ pub async fn postpone(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE webhook_deliveries SET lease_owner = NULL, lease_until = NULL, next_attempt_at = platform_now() + make_interval(secs => $3)
-         WHERE delivery_id = $1 AND lease_owner = $2 AND status = 'processing'",
+         WHERE delivery_id = $1 AND lease_owner = $2 AND processed_at IS NULL",
     )
     .bind(delivery_id)
     .bind(owner)

@@ -148,14 +148,16 @@ pub async fn claim(
     Ok(claimed)
 }
 
-/// Marks an effect as done; `false` when somebody with a newer fence has it.
+/// Marks an effect as done; `false` when somebody with a newer fence has it. Here and below a pending effect is one that
+/// is neither done nor given up: asked for `pending`, a server without statistics may walk through all that are, instead
+/// of reading the one with this id.
 pub async fn complete(
     connection: &mut PgConnection,
     effect: &ClaimedEffect,
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         "UPDATE outbox_effects SET state = 'done', done_at = platform_now(), lease_owner = NULL, lease_until = NULL, last_error = NULL
-         WHERE id = $1 AND fence = $2 AND state = 'pending'",
+         WHERE id = $1 AND fence = $2 AND state NOT IN ('done', 'given_up')",
     )
     .bind(effect.id)
     .bind(effect.fence)
@@ -190,7 +192,7 @@ pub async fn postpone(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "UPDATE outbox_effects SET lease_owner = NULL, lease_until = NULL, last_error = $3, next_attempt_at = platform_now() + make_interval(secs => $4)
-         WHERE id = $1 AND fence = $2 AND state = 'pending'",
+         WHERE id = $1 AND fence = $2 AND state NOT IN ('done', 'given_up')",
     )
     .bind(effect.id)
     .bind(effect.fence)
@@ -209,7 +211,7 @@ pub async fn give_up(
 ) -> Result<Vec<ClaimedEffect>, sqlx::Error> {
     sqlx::query_as(
         "WITH RECURSIVE chain AS (
-             SELECT id FROM outbox_effects WHERE id = $1 AND fence = $2 AND state = 'pending'
+             SELECT id FROM outbox_effects WHERE id = $1 AND fence = $2 AND state NOT IN ('done', 'given_up')
              UNION SELECT e.id FROM outbox_effects e JOIN chain ON e.after_id = chain.id WHERE e.state = 'pending')
          UPDATE outbox_effects SET state = 'given_up', lease_owner = NULL, lease_until = NULL, last_error = $3
          WHERE id IN (SELECT id FROM chain)
@@ -288,7 +290,7 @@ pub async fn await_limit(
     sqlx::query(
         "UPDATE outbox_effects SET lease_owner = NULL, lease_until = NULL, last_error = $3,
              next_attempt_at = coalesce($4, platform_now())
-         WHERE id = $1 AND fence = $2 AND state = 'pending'",
+         WHERE id = $1 AND fence = $2 AND state NOT IN ('done', 'given_up')",
     )
     .bind(effect.id)
     .bind(effect.fence)

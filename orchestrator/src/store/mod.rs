@@ -2,6 +2,7 @@
 pub mod agents;
 pub mod approval_reads;
 pub mod approvals;
+pub mod callback_adapters;
 pub mod clock;
 mod database;
 pub mod deliveries;
@@ -21,6 +22,8 @@ pub mod label_grants;
 pub mod links;
 pub mod migrations;
 pub mod namespace_leases;
+pub mod notifications;
+pub mod project_databases;
 pub mod projects;
 pub mod repositories;
 pub mod run_cancel;

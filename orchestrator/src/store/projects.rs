@@ -177,3 +177,14 @@ pub async fn remove_member(
         .await?;
     Ok(done.rows_affected() == 1)
 }
+
+/// The slug of a project.
+pub async fn slug_of(
+    executor: impl PgExecutor<'_>,
+    project_id: Uuid,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar("SELECT slug FROM projects WHERE id = $1")
+        .bind(project_id)
+        .fetch_optional(executor)
+        .await
+}

@@ -72,7 +72,7 @@ pub async fn close_dependents(
     .await?;
     sqlx::query(
         "UPDATE interaction_requests SET state = 'cancelled'
-         WHERE run_id = $1 AND interaction_kind <> 'notify' AND state IN ('pending_dispatch', 'open')",
+         WHERE run_id = $1 AND interaction_kind = 'decision_request' AND state IN ('pending_dispatch', 'open')",
     )
     .bind(run_id)
     .execute(&mut *conn)

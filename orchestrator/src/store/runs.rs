@@ -75,6 +75,8 @@ pub struct WorkerRun {
     pub timed_out: bool,
     /// Unpaused or not, how long ago it was claimed.
     pub age_seconds: i64,
+    /// From its enqueuing to its claim.
+    pub queued_seconds: f64,
 }
 
 macro_rules! worker_run_columns {
@@ -84,7 +86,8 @@ macro_rules! worker_run_columns {
          r.namespace, r.job_name, r.job_namespace, r.run_payload - 'raw_payload' AS run_payload, r.deploy_only, r.started_at,
          (SELECT s.slot_no FROM slots s WHERE s.lease_owner = r.id::text) AS slot_no, r.parked_at IS NOT NULL AS is_parked,
          coalesce(NOT r.timeout_paused AND r.timeout_at <= platform_now(), false) AS timed_out,
-         coalesce(extract(epoch FROM platform_now() - r.started_at)::bigint, 0) AS age_seconds"
+         coalesce(extract(epoch FROM platform_now() - r.started_at)::bigint, 0) AS age_seconds,
+         coalesce(extract(epoch FROM r.started_at - r.created_at)::float8, 0) AS queued_seconds"
     };
 }
 
@@ -214,7 +217,8 @@ pub async fn store_queue_reasons(
     Ok(done.rows_affected())
 }
 
-/// The run, if this worker owns it and it is not over.
+/// The run, if this worker owns it and it is not over. What reads one run by its id names the states that it must not be
+/// in: by those that it may be in, a server without statistics walks through all runs that are in them.
 pub async fn get_owned(
     conn: &mut PgConnection,
     run_id: Uuid,
@@ -224,7 +228,7 @@ pub async fn get_owned(
         "SELECT ",
         worker_run_columns!(),
         " FROM agent_runs r WHERE r.id = $1 AND r.lease_owner = $2
-          AND r.status IN ('running', 'waiting_mcp', 'waiting_owner_review', 'waiting_backpressure')"
+          AND r.status NOT IN ('pending', 'succeeded', 'failed', 'canceled')"
     ))
     .bind(run_id)
     .bind(worker_id)
@@ -255,7 +259,7 @@ pub async fn owned(
 pub async fn fence(conn: &mut PgConnection, run_id: Uuid, worker_id: &str) -> sqlx::Result<bool> {
     let found: Option<Uuid> = sqlx::query_scalar(
         "SELECT id FROM agent_runs WHERE id = $1 AND lease_owner = $2
-         AND status IN ('running', 'waiting_mcp', 'waiting_owner_review', 'waiting_backpressure') FOR UPDATE",
+         AND status NOT IN ('pending', 'succeeded', 'failed', 'canceled') FOR UPDATE",
     )
     .bind(run_id)
     .bind(worker_id)
@@ -310,7 +314,7 @@ pub async fn release_lease(
     sqlx::query_as(
         "UPDATE agent_runs SET lease_owner = NULL, lease_until = NULL, stale_reclaim_pending = true
          WHERE id = $1 AND lease_owner = $2
-           AND status IN ('running', 'waiting_mcp', 'waiting_owner_review', 'waiting_backpressure')
+           AND status NOT IN ('pending', 'succeeded', 'failed', 'canceled')
          RETURNING id, correlation_id, project_id, runtime_mode, namespace, trigger_kind, discussion_mode",
     )
     .bind(run_id)

@@ -166,7 +166,8 @@ pub async fn find(
     .await
 }
 
-/// The newest snapshot another run left for (repository, branch, agent) (R-92, L-51).
+/// The newest snapshot another run left for (repository, branch, agent) (R-92, L-51). One that the retention emptied is
+/// none (R-94).
 pub async fn latest_for_resume(
     executor: impl PgExecutor<'_>,
     repository_full_name: &str,
@@ -180,7 +181,7 @@ pub async fn latest_for_resume(
                 snapshot_updated_at
          FROM agent_sessions
          WHERE repository_full_name = $1 AND branch_name = $2 AND agent_key = $3 AND run_id <> $4
-           AND snapshot_checksum IS NOT NULL
+           AND snapshot_checksum IS NOT NULL AND agent_session_json IS NOT NULL
          ORDER BY snapshot_updated_at DESC, snapshot_version DESC LIMIT 1",
     )
     .bind(repository_full_name)

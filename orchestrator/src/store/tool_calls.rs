@@ -125,3 +125,16 @@ pub async fn lock_thread(connection: &mut PgConnection, key: &str) -> Result<(),
         .await?;
     Ok(())
 }
+
+/// The namespace of a run.
+pub async fn namespace_of(
+    executor: impl PgExecutor<'_>,
+    run_id: Uuid,
+) -> Result<Option<String>, sqlx::Error> {
+    let namespace: Option<Option<String>> =
+        sqlx::query_scalar("SELECT namespace FROM agent_runs WHERE id = $1")
+            .bind(run_id)
+            .fetch_optional(executor)
+            .await?;
+    Ok(namespace.flatten())
+}

@@ -18,10 +18,13 @@ const NAMESPACE_GRACE: TimeDelta = TimeDelta::minutes(30);
 /// A Job or Pod this long after the end of its run is a leak.
 const WORKLOAD_GRACE_SECONDS: i64 = 20 * 60;
 
+/// What can leak; `kind` of a finding.
+pub const KINDS: [&str; 5] = ["namespace", "job", "pod", "slot", "credentials_secret"];
+
 /// One leak.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// `namespace`, `job`, `pod`, `slot`, `credentials_secret`.
+    /// One of [`KINDS`].
     pub kind: &'static str,
     /// Where.
     pub namespace: String,

@@ -12,7 +12,7 @@ use super::journal::{self, Subject};
 use super::launch_pod;
 use super::namespace::{self, Choice, Origin, Reuse};
 use super::profile::{self, ResolvedProfile, Unmet};
-use super::start::{Place, start};
+use super::start::{self, Place, start};
 use crate::cluster::{AgentAccount, ApplyError, build_namespace};
 use crate::store::effects::EffectInsertError;
 use crate::store::namespace_leases::{self, NewNamespaceLease};
@@ -140,6 +140,9 @@ pub async fn launch(ctx: &WorkerContext, run: &WorkerRun) -> Result<Launched, La
         Ok(profile) => profile,
         Err(unmet) => return precondition(ctx, run, unmet).await,
     };
+    if let Some(launched) = start::made_before(ctx, run, &profile).await? {
+        return Ok(launched);
+    }
     match run.runtime_mode.as_deref() {
         _ if run.discussion_mode => launch_pod::discussion(ctx, run, &profile).await,
         _ if run.trigger_kind == "ai_repair" => launch_pod::repair(ctx, run, &profile).await,

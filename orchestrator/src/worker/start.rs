@@ -5,7 +5,9 @@ use super::context::WorkerContext;
 use super::journal::{self, Subject};
 use super::launch::{LaunchError, Launched, Ready, fenced};
 use super::profile::ResolvedProfile;
-use crate::cluster::{AgentAccount, JobSpecInput, PodResources, PodVolume, build_job, build_pod};
+use crate::cluster::{
+    AgentAccount, JobCreated, JobSpecInput, PodResources, PodVolume, build_job, build_pod,
+};
 use crate::store::runs::{self, WorkerRun};
 use crate::transition;
 use domain::audit::{AuditEvent, JobImageResolvedPayload, RunStartedPayload};
@@ -72,6 +74,41 @@ impl<'a> Place<'a> {
     }
 }
 
+/// The Job or Pod that a worker made before it died, without having said so. Its agent may work already, with a
+/// token that another one would revoke (G-9), so nothing is made anew.
+pub(super) async fn made_before(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    profile: &ResolvedProfile,
+) -> Result<Option<Launched>, LaunchError> {
+    let Some(namespace) = &run.namespace else {
+        return Ok(None);
+    };
+    let job = ctx.cluster.get_job(namespace, run.id).await?;
+    let found = match job {
+        Some(job) => Some((Workload::Job, job.metadata)),
+        None => {
+            let pods = ctx.cluster.pods_of_run(namespace, run.id).await?;
+            let mut bare = pods
+                .into_iter()
+                .filter(|pod| pod.metadata.owner_references.is_none());
+            bare.next().map(|pod| (Workload::Pod, pod.metadata))
+        }
+    };
+    let Some((workload, metadata)) = found else {
+        return Ok(None);
+    };
+    let mut known = run.clone();
+    known.pr_number = profile.pull_request.or(run.pr_number);
+    let made = JobCreated {
+        name: metadata.name.unwrap_or_default(),
+        uid: metadata.uid.unwrap_or_default(),
+        existed: true,
+    };
+    tell_started(ctx, &known, profile, (workload, namespace), &made).await?;
+    Ok(Some(Launched::Job))
+}
+
 /// Makes Job or Pod and says so once.
 pub(super) async fn start(
     ctx: &WorkerContext,
@@ -120,22 +157,33 @@ pub(super) async fn start(
         Workload::Job => ctx.cluster.create_job(&build_job(&input)).await?,
         Workload::Pod => ctx.cluster.create_pod(&build_pod(&input)).await?,
     };
+    tell_started(ctx, &known, profile, (place.workload, namespace), &made).await?;
+    Ok(Launched::Job)
+}
+
+/// Records the start and ties the credentials to what was made.
+async fn tell_started(
+    ctx: &WorkerContext,
+    run: &WorkerRun,
+    profile: &ResolvedProfile,
+    (workload, namespace): (Workload, &str),
+    made: &JobCreated,
+) -> Result<(), LaunchError> {
     let (owned, recorded) = tokio::join!(
         ctx.control_plane.own_credentials(
             run.id,
-            place.workload.kind(),
+            workload.kind(),
             namespace,
             &made.name,
             &made.uid
         ),
-        record_started(ctx, &known, profile, namespace, &made.name),
+        record_started(ctx, run, profile, namespace, &made.name),
     );
     if let Err(error) = owned {
         // The leak check finds a Secret without a Job; the run itself is not touched by it.
         tracing::warn!(run_id = %run.id, %error, "failed to tie the credentials to their Job");
     }
-    recorded?;
-    Ok(Launched::Job)
+    recorded
 }
 
 /// A run cancelled during preparation gets no Job.

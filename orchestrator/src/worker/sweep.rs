@@ -515,7 +515,8 @@ async fn record(
         match run {
             Some(run) => {
                 journal::record(&mut tx, Subject::from(run), event).await?;
-                if matches!(outcome, Outcome::Cleaned) {
+                // Whoever deleted it, people read that it is gone.
+                if matches!(outcome, Outcome::Cleaned) || reason == "already_deleted" {
                     cleaned_comment(&mut tx, run).await?;
                 }
             }

@@ -63,8 +63,15 @@ pub async fn record_leaks(
     ctx: &WorkerContext,
     report: &hygiene::HygieneReport,
 ) -> Result<(), WorkerError> {
+    for kind in hygiene::KINDS {
+        let found = report
+            .findings
+            .iter()
+            .filter(|finding| finding.kind == kind);
+        let count = u32::try_from(found.count()).unwrap_or(u32::MAX);
+        metrics::gauge!("codexk8s_leaks", "kind" => kind).set(count);
+    }
     for finding in &report.findings {
-        metrics::counter!("codexk8s_leaks_found_total", "kind" => finding.kind).increment(1);
         let mut tx = ctx.begin().await?;
         let run = match finding.run_id {
             Some(run_id) => runs::summary(&mut tx, run_id).await?,
@@ -120,6 +127,7 @@ async fn launch_pending(ctx: &Arc<WorkerContext>) -> Result<bool, WorkerError> {
             return Ok(false);
         };
         tracing::info!(run_id = %run.id, correlation_id = %run.correlation_id, "claimed a run");
+        metrics::histogram!("codexk8s_run_queue_wait_seconds").record(run.queued_seconds);
         reconcile::drive(ctx, run, &nothing_seen);
     }
     Ok(true)

@@ -10,4 +10,4 @@ mod table;
 pub use judge::{DeathPlay, judge};
 pub use point::{CrashPoint, Reached, choose, points};
 pub use sweep::{CellResult, CrashCell, CrashSweep, Takeover};
-pub use table::{matrix_html, matrix_text};
+pub use table::{matrix_html, matrix_table, matrix_text};

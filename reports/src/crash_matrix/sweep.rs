@@ -1,4 +1,5 @@
 //! A sweep and its cells.
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::CrashPoint;
@@ -74,6 +75,12 @@ impl Takeover {
 /// A sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CrashSweep {
+    /// When it ended.
+    pub at: DateTime<Utc>,
+    /// Commit that was checked out.
+    pub revision: String,
+    /// Whether the checkout had changes that no commit has.
+    pub dirty: bool,
     /// The seed that chose the kills.
     pub seed: u64,
     /// How many kills there could have been.
@@ -103,6 +110,9 @@ impl CrashSweep {
         left_out: Vec<String>,
     ) -> Self {
         Self {
+            at: Utc::now(),
+            revision: String::new(),
+            dirty: false,
             seed,
             possible,
             kills: cells.len(),
@@ -118,6 +128,14 @@ impl CrashSweep {
             left_out,
             cells,
         }
+    }
+
+    /// With the code that it speaks of.
+    #[must_use]
+    pub fn played_on(mut self, revision: &str, dirty: bool) -> Self {
+        revision.clone_into(&mut self.revision);
+        self.dirty = dirty;
+        self
     }
 }
 

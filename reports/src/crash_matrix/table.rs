@@ -81,7 +81,7 @@ pub fn matrix_html(sweep: &CrashSweep) -> String {
          <p>A row is a persisted transition, killed before or after it; a column is what the runs were then.</p>",
         sweep.seed, sweep.possible, sweep.takeover.count
     );
-    table(&mut html, &sweep.cells);
+    html.push_str(&matrix_table(&sweep.cells));
     let red = sweep
         .cells
         .iter()
@@ -112,9 +112,11 @@ pub fn matrix_html(sweep: &CrashSweep) -> String {
     html
 }
 
-fn table(html: &mut String, cells: &[CrashCell]) {
+/// The matrix alone, as a table of a page.
+#[must_use]
+pub fn matrix_table(cells: &[CrashCell]) -> String {
     let (states, counts) = counts(cells);
-    html.push_str("<table><thead><tr><th>killed</th>");
+    let mut html = String::from("<table><thead><tr><th>killed</th>");
     for state in &states {
         let _ = write!(html, "<th>{}</th>", escaped(state));
     }
@@ -131,6 +133,7 @@ fn table(html: &mut String, cells: &[CrashCell]) {
         html.push_str("</tr>");
     }
     html.push_str("</tbody></table>");
+    html
 }
 
 fn escaped(text: &str) -> String {

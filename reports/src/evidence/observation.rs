@@ -23,6 +23,8 @@ pub enum ObservationSource {
     JobLog,
     /// The journal of the model's stand-in: what an agent really asked for.
     Model,
+    /// The journal of the adapter's stand-in: what people were told, and what was answered to what they pressed.
+    Adapter,
     /// A process of this host: its environment, sockets, exit code.
     Process,
     /// The gate itself.
@@ -39,7 +41,8 @@ impl ObservationSource {
             | Self::Kubernetes
             | Self::Process
             | Self::JobLog
-            | Self::Model => true,
+            | Self::Model
+            | Self::Adapter => true,
             Self::Postgres => query.contains("pg_"),
             Self::Orchestrator | Self::Gate => false,
         }
@@ -55,6 +58,7 @@ impl ObservationSource {
             Self::Orchestrator => "Orchestrator",
             Self::JobLog => "Job log",
             Self::Model => "Model",
+            Self::Adapter => "Adapter",
             Self::Process => "Process",
             Self::Gate => "Gate",
         }

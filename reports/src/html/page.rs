@@ -3,6 +3,7 @@ use askama::Template;
 
 use super::{drawing, labels, rows, scenarios, words};
 use crate::coverage::{CellState, RuleCoverage, RuleState};
+use crate::crash_matrix::{CrashSweep, matrix_table};
 use crate::evidence::{Capability, CapabilityState, GateRun};
 use crate::journals::{GithubCertificate, Journals};
 use crate::ledger::{Entry, Ledger};
@@ -39,6 +40,7 @@ struct Page<'a> {
     capabilities: &'a [Capability],
     canaries: Option<Canaries>,
     certificate: Option<&'a GithubCertificate>,
+    crash_sweep: Option<&'a CrashSweep>,
     risks: &'a [Risk],
     baseline: Option<&'a crate::verdict::Baseline>,
 }
@@ -72,6 +74,10 @@ struct Canaries {
 }
 
 impl Page<'_> {
+    fn matrix(&self, sweep: &CrashSweep) -> String {
+        matrix_table(&sweep.cells)
+    }
+
     fn rich(&self, text: &str) -> String {
         words::rich(text)
     }
@@ -189,6 +195,7 @@ pub(crate) fn page(
                 .collect(),
         }),
         certificate: journals.certificate.as_ref(),
+        crash_sweep: journals.crash_sweep.as_ref(),
         risks: &journals.risks,
         baseline: journals.baseline.as_ref(),
     }

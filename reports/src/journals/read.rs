@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{AuditRecord, GithubCertificate, GithubRecord, LaneSlices};
 use crate::canary::CanarySearch;
+use crate::crash_matrix::CrashSweep;
 use crate::evidence::{Capability, GateRun, Observation, ScenarioResult};
 use crate::verdict::{Baseline, Criteria, Risk};
 
@@ -67,6 +68,9 @@ pub struct SelfCheck {
     pub at: DateTime<Utc>,
     /// Commit that it was made on.
     pub revision: String,
+    /// Whether the checkout had changes that no commit has.
+    #[serde(default)]
+    pub dirty: bool,
     /// Whether it passed.
     pub passed: bool,
     /// Scenarios that were green although they should be red.
@@ -99,6 +103,8 @@ pub struct Journals {
     pub certificate: Option<GithubCertificate>,
     /// Last self-check, when there is one.
     pub self_check: Option<SelfCheck>,
+    /// Crash sweep of the same revision, when one was kept.
+    pub crash_sweep: Option<CrashSweep>,
     /// Open risks.
     pub risks: Vec<Risk>,
     /// Scope and findings of the bundle that this one is compared with.
@@ -146,6 +152,7 @@ impl Journals {
             canaries: json(folder, "canaries.json")?,
             certificate: json(folder, "github-certificate.json")?,
             self_check: json(folder, "selfcheck.json")?,
+            crash_sweep: json(folder, "crash-sweep.json")?,
             risks: json(folder, "risks.json")?.unwrap_or_default(),
             baseline: json(folder, "baseline.json")?,
         })

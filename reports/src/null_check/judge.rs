@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Null;
 use super::outcome::{Ended, concerns, end_of};
+use super::{Draw, Null};
 use crate::evidence::{Observation, ScenarioKey, ScenarioResult, ScenarioState};
 
 /// Exempt: the subject of these is the gate, its bootstrap or the build.
@@ -150,8 +150,9 @@ pub struct NullCheck {
     pub findings: Vec<Finding>,
 }
 
-/// Judges every scenario of the healthy run.
+/// Judges every scenario of the healthy run against the nulls that `draw` names for it.
 pub fn judge(
+    draw: Draw,
     healthy: &[ScenarioResult],
     observations: &[Observation],
     nulls: &BTreeMap<Null, Vec<ScenarioResult>>,
@@ -169,7 +170,7 @@ pub fn judge(
             .iter()
             .filter(|observation| observation.key == result.key)
             .collect();
-        let (row, problems) = judge_one(result, &own, nulls);
+        let (row, problems) = judge_one(draw, result, &own, nulls);
         check
             .findings
             .extend(problems.into_iter().map(|problem| Finding {
@@ -184,6 +185,7 @@ pub fn judge(
 }
 
 fn judge_one(
+    draw: Draw,
     healthy: &ScenarioResult,
     observations: &[&Observation],
     nulls: &BTreeMap<Null, Vec<ScenarioResult>>,
@@ -216,7 +218,7 @@ fn judge_one(
 
     let mut problems = Vec::new();
     let mut stopped = None;
-    for null in Null::ALL {
+    for null in draw.nulls_of(&healthy.key, observations) {
         let must_be_red = observations
             .iter()
             .any(|observation| concerns(observation, null));

@@ -2,11 +2,13 @@
 //!
 //! A pure function of a healthy run and of three runs against null orchestrators, so that it can be tested with data
 //! and repeated on stored journals.
+mod draw;
 mod judge;
 mod outcome;
 #[cfg(test)]
 mod tests;
 
+pub use draw::Draw;
 pub use judge::{Cell, Finding, NullCheck, Problem, Row, judge};
 pub use outcome::{Ended, end_of};
 

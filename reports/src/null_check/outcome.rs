@@ -55,7 +55,8 @@ pub(super) fn concerns(observation: &Observation, null: Null) -> bool {
             ObservationSource::Github
             | ObservationSource::Kubernetes
             | ObservationSource::JobLog
-            | ObservationSource::Model,
+            | ObservationSource::Model
+            | ObservationSource::Adapter,
         ) => true,
         // A delivery is stored before anything is decided, and a catalogue of the database is nobody's decision.
         (Null::B, ObservationSource::Postgres) => {

@@ -1,5 +1,5 @@
 //! One case per line: what a scenario reads, how it ended against each null, and what must be said of it.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Utc;
 
@@ -90,7 +90,7 @@ fn check(reads: &[(Source, &str)], ends: [Fails; 3]) -> NullCheck {
         .into_iter()
         .zip(ends.map(|fails| vec![scenario(fails)]))
         .collect();
-    judge(&[scenario(None)], &observations, &nulls)
+    judge(Draw::Every, &[scenario(None)], &observations, &nulls)
 }
 
 const GIVEN: Fails = Some(0);
@@ -288,15 +288,15 @@ fn what_is_exempt_or_cannot_run_is_left_out_and_what_is_sick_is_a_finding() {
     let none = BTreeMap::new();
     let mut exempt = scenario(THEN);
     exempt.tags.push("subject-gate".to_owned());
-    assert_eq!(judge(&[exempt], &[], &none).findings, vec![]);
+    assert_eq!(judge(Draw::Every, &[exempt], &[], &none).findings, vec![]);
 
     let mut waiting = scenario(GREEN);
     waiting.state = ScenarioState::Waiting;
-    let check = judge(&[waiting], &[], &none);
+    let check = judge(Draw::Every, &[waiting], &[], &none);
     assert_eq!(check.findings, vec![]);
     assert_eq!(check.rows[0].left_out.as_deref(), Some("waiting"));
 
-    let check = judge(&[scenario(THEN)], &[], &none);
+    let check = judge(Draw::Every, &[scenario(THEN)], &[], &none);
     assert!(matches!(
         check.findings[0].problem,
         Problem::NotHealthy { .. }
@@ -313,7 +313,7 @@ fn what_was_not_played_to_an_end_fails_the_check() {
         (Null::B, vec![undefined]),
         (Null::C, vec![]),
     ]);
-    let check = judge(&[scenario(GREEN)], &observations, &nulls);
+    let check = judge(Draw::Every, &[scenario(GREEN)], &observations, &nulls);
     let unclear: Vec<_> = check
         .findings
         .iter()
@@ -340,7 +340,48 @@ fn examples_of_an_outline_are_told_apart() {
         .into_iter()
         .map(|null| (null, vec![scenario(THEN), green.clone()]))
         .collect();
-    let check = judge(&[scenario(GREEN), other], &observations, &nulls);
+    let check = judge(
+        Draw::Every,
+        &[scenario(GREEN), other],
+        &observations,
+        &nulls,
+    );
     assert_eq!(check.findings.len(), 1);
     assert_eq!(check.findings[0].key.line, 8);
+}
+
+#[test]
+fn a_draw_judges_by_one_null_that_can_and_the_seeds_come_by_all_of_them() {
+    let drawn = |reads: &[(Source, &str)]| -> BTreeSet<Vec<Null>> {
+        let observations: Vec<_> = reads.iter().map(observation).collect();
+        let read: Vec<_> = observations.iter().collect();
+        (0..64)
+            .map(|seed| Draw::One { seed }.nulls_of(&ScenarioKey::new("XX-01", 7), &read))
+            .collect()
+    };
+    let of = |nulls: &[Null]| nulls.iter().map(|null| vec![*null]).collect();
+    assert_eq!(drawn(&[COMMENT]), of(&[Null::B, Null::C]));
+    assert_eq!(drawn(&[RUNS]), of(&[Null::B]));
+    assert_eq!(drawn(&[STORED]), of(&[Null::A]));
+}
+
+#[test]
+fn a_draw_finds_what_is_green_against_the_null_that_was_drawn() {
+    let observations = [observation(&RUNS)];
+    let green = BTreeMap::from([(Null::B, vec![scenario(GREEN)])]);
+    let draw = Draw::One { seed: 1 };
+    let check = judge(draw, &[scenario(GREEN)], &observations, &green);
+    assert_eq!(
+        check.findings[0].problem,
+        Problem::Vacuous { null: Null::B }
+    );
+    let red = BTreeMap::from([(Null::B, vec![scenario(THEN)])]);
+    let check = judge(draw, &[scenario(GREEN)], &observations, &red);
+    assert_eq!(check.findings, vec![]);
+    assert_eq!(check.rows[0].cells, BTreeMap::from([(Null::B, Cell::Red)]));
+    let check = judge(draw, &[scenario(GREEN)], &observations, &BTreeMap::new());
+    assert!(matches!(
+        check.findings[0].problem,
+        Problem::Unclear { null: Null::B, .. }
+    ));
 }

@@ -1,4 +1,5 @@
 //! The whole specification, read strictly: its parts must agree before anything is judged by it.
+use super::events::{self, EventKind};
 use super::guards::{self, Guard};
 use super::labels::{self, Label};
 use super::rows::{self, Row};
@@ -20,6 +21,8 @@ pub struct Specification {
     pub labels: Vec<Label>,
     /// Guards of a trigger with their reasons (L-29).
     pub guards: Vec<Guard>,
+    /// Types of audit events (DF-1).
+    pub events: Vec<EventKind>,
     /// What a run of each trigger label is (L-6).
     pub stages: Vec<StageRow>,
     /// All feature files with their folders.
@@ -40,6 +43,7 @@ impl Specification {
             rules: rules::read(text),
             labels: labels::read(text)?,
             guards: guards::read(text),
+            events: events::read(text)?,
             stages: stages::read(text)?,
             features: scenarios::feature_files(text)?,
         };

@@ -2,6 +2,7 @@
 //! Read from `docs/spec`, never from the orchestrator, so that a wrong catalogue in the product cannot agree with itself.
 mod book;
 mod error;
+mod events;
 mod guards;
 mod labels;
 mod names;
@@ -13,6 +14,7 @@ mod text;
 
 pub use book::Specification;
 pub use error::SpecError;
+pub use events::EventKind;
 pub use guards::Guard;
 pub use labels::{CellKind, Label, LabelCell, LabelGroup};
 pub use names::{stage_labels, trigger_labels};

@@ -103,7 +103,7 @@ pub(crate) fn green(specification: &Specification) -> Journals {
         events: vec![line(
             "journals/postgres/common/flow_events.ndjson",
             1,
-            json!({"id": 1, "event_type": "webhook.ignored", "created_at": "2026-11-21T12:00:00Z",
+            json!({"id": 1, "event_type": "webhook.ignored", "actor_type": "system", "actor_id": "github-webhook", "created_at": "2026-11-21T12:00:00Z",
                    "payload": {"reason": "issue_trigger_label_conflict", "conflicting_labels": ["run:dev", "run:plan"]}}),
         )],
         ..LaneSlices::default()
@@ -190,9 +190,11 @@ pub(crate) fn green(specification: &Specification) -> Journals {
         self_check: Some(SelfCheck {
             at: at(),
             revision: "a".repeat(40),
+            dirty: false,
             passed: true,
             vacuous: Vec::new(),
         }),
+        crash_sweep: None,
         risks: Vec::new(),
         baseline: None,
     }

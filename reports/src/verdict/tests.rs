@@ -1,14 +1,15 @@
 //! Every kind of defect turns the verdict of a run that is otherwise GO.
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::criteria::DemandedCells;
-use super::sample::{green, line, result};
+use super::sample::{at, green, line, result};
 use super::{
     Baseline, Criteria, LabelDemand, Outcome, Risk, Scope, SelfCheckDemand, Verdict, compute,
 };
 use crate::canary::CanaryHit;
-use crate::evidence::{Capability, CapabilityState, ScenarioState};
+use crate::crash_matrix::CrashSweep;
+use crate::evidence::{AnnouncedLog, Capability, CapabilityState, ScenarioState};
 use crate::journals::{CertificateProblem, CertificateRoute, Journals};
 use crate::spec::{CellKind, Specification};
 
@@ -34,6 +35,12 @@ fn criteria() -> Criteria {
         canary_search: true,
         lowered: vec!["one label cell is demanded".into()],
     }
+}
+
+fn sweep(kills: usize, red: usize) -> CrashSweep {
+    let mut sweep = CrashSweep::new(1, 24, Vec::new(), Vec::new(), Vec::new());
+    (sweep.kills, sweep.red) = (kills, red);
+    sweep
 }
 
 fn judge(journals: &Journals, criteria: &Criteria, specification: &Specification) -> Verdict {
@@ -177,6 +184,12 @@ const DEFECTS: &[(&str, Outcome, Change)] = &[
     ("self_check", Outcome::NoGo, |j, _| {
         j.self_check.as_mut().expect("check").passed = false
     }),
+    ("crash_sweep", Outcome::Inconclusive, |j, _| {
+        j.crash_sweep = Some(sweep(0, 0))
+    }),
+    ("crash_sweep", Outcome::NoGo, |j, _| {
+        j.crash_sweep = Some(sweep(24, 1))
+    }),
     ("risk_undecided", Outcome::NoGo, |j, _| {
         j.risks.push(Risk {
             id: "RISK-1".into(),
@@ -193,6 +206,17 @@ const DEFECTS: &[(&str, Outcome, Change)] = &[
     }),
     ("log_error", Outcome::NoGo, |j, _| {
         j.logs[0].1 = "{\"level\":\"ERROR\",\"message\":\"x\"}".into()
+    }),
+    ("audit_event", Outcome::NoGo, |j, _| {
+        let lane = j.lanes.get_mut("common").expect("lane");
+        lane.events[0].value["actor_id"] = json!("");
+    }),
+    ("audit_end", Outcome::NoGo, |j, _| {
+        let lane = j.lanes.get_mut("common").expect("lane");
+        let requested = json!({"id": 2, "event_type": "approval.requested", "actor_type": "system",
+                               "actor_id": "control-plane", "payload": {"request_id": 7}});
+        let file = "journals/postgres/common/flow_events.ndjson";
+        lane.events.push(line(file, 2, requested));
     }),
     ("unknown_route", Outcome::NoGo, |j, _| {
         let record = json!({"seq": 1, "at": "2026-11-21T12:00:00Z", "kind": "unknown_route", "method": "GET", "path": "/x"});
@@ -283,6 +307,45 @@ fn what_is_out_of_scope_or_mere_comfort_is_reported_without_turning_the_verdict(
         let verdict = judge(&journals, &criteria(), &specification);
         assert_eq!(verdict.verdict, Outcome::Go, "{id}");
         assert!(verdict.findings.iter().any(|finding| finding.subject == id));
+    }
+}
+
+#[test]
+fn an_announced_error_excuses_its_own_platform_and_where_others_play_its_own_text_time_and_runs() {
+    let specification = Specification::embedded().expect("specification");
+    // The scenarios of the sample end when they begin.
+    let (while_it_ran, later) = ("2026-11-21T12:00:00Z", "2026-11-21T13:00:00Z");
+    assert_eq!(at(), while_it_ran.parse::<DateTime<Utc>>().expect("time"));
+    let (plain, named) = ("out of comments", "out of comments of run-1");
+    for (alone, contains, message, timestamp, expected) in [
+        (true, "", plain, later, Outcome::Go),
+        (true, "of comments", plain, later, Outcome::Go),
+        (true, "of labels", plain, while_it_ran, Outcome::NoGo),
+        (false, "of comments", plain, while_it_ran, Outcome::Go),
+        (false, "of comments", plain, later, Outcome::NoGo),
+        (false, "of comments", named, later, Outcome::Go),
+        (false, "of labels", named, later, Outcome::NoGo),
+        (false, "", named, while_it_ran, Outcome::NoGo),
+    ] {
+        let mut journals = green(&specification);
+        let instance = if alone { "own" } else { "common" };
+        let scenario = &mut journals.scenarios[0].value;
+        scenario.instance = instance.into();
+        scenario.runs = vec!["run-1".into()];
+        scenario.announced.push(AnnouncedLog {
+            contains: contains.into(),
+            reason: "GitHub refuses it".into(),
+        });
+        let error = json!({"timestamp": timestamp, "level": "ERROR", "message": message});
+        let file = |instance| format!("journals/orchestrator/{instance}/worker.log");
+        journals.logs.push((file(instance), error.to_string()));
+        let case = format!("{alone} {contains:?} {message} {timestamp}");
+        let verdict = judge(&journals, &criteria(), &specification);
+        assert_eq!(verdict.verdict, expected, "{case}: {verdict:#?}");
+        let elsewhere = if alone { "common" } else { "own" };
+        journals.logs.push((file(elsewhere), error.to_string()));
+        let verdict = judge(&journals, &criteria(), &specification);
+        assert_eq!(verdict.verdict, Outcome::NoGo, "{case} elsewhere");
     }
 }
 

@@ -8,6 +8,8 @@ use std::{
 use anyhow::Context;
 use bootstrap::lane::ProcessKind;
 use chrono::{DateTime, Utc};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::{Api, Client, api::ListParams};
 use reports::crash_matrix::{CrashPoint, Reached};
 use tokio::task::JoinHandle;
 
@@ -28,7 +30,7 @@ const FOLDER_VARIABLE: &str = "FAILPOINTS_FOLDER";
 const LEASES_OVER_SECONDS: u64 = 6 * 60;
 /// Between two looks whether a process has died.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
-/// Longest wait for the platform to take the clock's new time after a death.
+/// Longest wait for launched agents to begin, and for the platform to take the clock's new time after a death.
 const RECOVERY_DEADLINE: Duration = Duration::from_secs(60);
 /// Longest wait until lost deliveries have come again.
 const REDELIVERY_DEADLINE: Duration = Duration::from_secs(60);
@@ -162,13 +164,18 @@ pub(crate) async fn arm(world: &mut GateWorld) -> anyhow::Result<()> {
         .and_then(|()| std::fs::rename(&draft, deadly.folder.join("armed")))
         .context("failed to arm a failpoint")?;
     let platform = deadly.platform.clone();
-    let watch = tokio::spawn(async move { overcome(&platform, &repository).await });
+    let kube = world.gate.kube.clone();
+    let watch = tokio::spawn(async move { overcome(&platform, &kube, &repository).await });
     *deadly.watch.lock().unwrap_or_else(PoisonError::into_inner) = Some(watch);
     Ok(())
 }
 
 /// Waits for a death and does what a cluster does then.
-async fn overcome(platform: &Platform, repository: &str) -> anyhow::Result<Overcome> {
+async fn overcome(
+    platform: &Platform,
+    kube: &Client,
+    repository: &str,
+) -> anyhow::Result<Overcome> {
     let lane = platform.lane();
     let dead = loop {
         let dead = lane
@@ -186,6 +193,15 @@ async fn overcome(platform: &Platform, repository: &str) -> anyhow::Result<Overc
         dead.start()?;
         dead.ready().await?;
     }
+    // Nobody takes over before the leases are over; until then the agents work, with what they were given.
+    let began = Instant::now();
+    while !agents_have_begun(kube, &platform.instance).await? {
+        anyhow::ensure!(
+            began.elapsed() < RECOVERY_DEADLINE,
+            "the agents that were launched do not begin"
+        );
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
     let began = Instant::now();
     while let Err(error) = platform.advance_clock(LEASES_OVER_SECONDS).await {
         if began.elapsed() > RECOVERY_DEADLINE {
@@ -198,6 +214,25 @@ async fn overcome(platform: &Platform, repository: &str) -> anyhow::Result<Overc
         state,
         leases_over_at: Utc::now(),
     })
+}
+
+/// Whether every Job of the platform's runs has a Pod, and each of them has its environment.
+async fn agents_have_begun(kube: &Client, instance: &str) -> anyhow::Result<bool> {
+    let of_platform = ListParams::default().labels(&format!(
+        "codex-k8s.dev/instance={instance},codex-k8s.dev/run-id"
+    ));
+    let jobs: Api<Job> = Api::all(kube.clone());
+    let pods: Api<Pod> = Api::all(kube.clone());
+    let jobs = jobs.list_metadata(&of_platform).await?.items.len();
+    let pods = pods.list(&of_platform).await?.items;
+    let begun = pods.iter().filter(|pod| {
+        let phase = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref());
+        phase.is_some_and(|phase| phase != "Pending")
+    });
+    Ok(begun.count() >= jobs.max(pods.len()))
 }
 
 /// What the runs of a repository are, such as `running` or `running, succeeded`.

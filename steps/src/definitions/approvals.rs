@@ -24,7 +24,7 @@ use crate::{
     world::{GateWorld, Step, text},
 };
 
-const ASKING_RUN: &str = "run that asked";
+pub(super) const ASKING_RUN: &str = "run that asked";
 const OWNER: &str = "owner of the platform";
 
 /// The newest request of the run that asked, or of those that go on from it.
@@ -55,7 +55,7 @@ pub(super) async fn asking_run(world: &mut GateWorld) -> anyhow::Result<String> 
     Ok(id)
 }
 
-fn number(request: &Value) -> i64 {
+pub(super) fn number(request: &Value) -> i64 {
     request["id"].as_i64().unwrap_or_default()
 }
 
@@ -85,7 +85,11 @@ pub(super) fn summary(status: u16, answer: &Value) -> String {
 }
 
 /// Events of a request, in order, as words.
-async fn told(world: &mut GateWorld, request: i64, like: &str) -> anyhow::Result<String> {
+pub(super) async fn told(
+    world: &mut GateWorld,
+    request: i64,
+    like: &str,
+) -> anyhow::Result<String> {
     let events = world
         .platform()
         .database
@@ -742,15 +746,22 @@ async fn used_up(world: &mut GateWorld) -> Step {
     })
     .await?;
     platform.staff.cancel_if_open(&text(&run, "id")?).await?;
-    for label in ["run:qa", "state:abandoned"] {
+    // The platform takes labels off as well when a run is cancelled, so that one may go in between.
+    until("labels that are off", DECISION_DEADLINE, async || {
         let carried = place.member.labels(&place.repository, place.issue).await?;
-        if carried.iter().any(|name| name == label) {
-            place
-                .member
-                .remove_label(&place.repository, place.issue, label)
-                .await?;
-        }
-    }
+        let left = ["run:qa", "state:abandoned"]
+            .into_iter()
+            .find(|label| carried.iter().any(|name| name == label));
+        let Some(label) = left else {
+            return Ok(Reading::Reached(()));
+        };
+        let member = &place.member;
+        member
+            .remove_label(&place.repository, place.issue, label)
+            .await?;
+        Ok(Reading::NotYet(format!("{label} was on")))
+    })
+    .await?;
     world
         .remembered
         .insert("runs so far".to_owned(), "run:dev, run:qa".to_owned());

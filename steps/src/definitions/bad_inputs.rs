@@ -9,6 +9,7 @@ use reports::evidence::ObservationSource::{Github, Postgres, Process};
 
 use crate::{
     definitions::{
+        faults::announce,
         outcome::{current_run, run_at_hand},
         setup::{bind, signal_file},
     },
@@ -48,6 +49,8 @@ async fn deletes_git(world: &mut GateWorld) -> Step {
 #[given("a bound repository that the bot may only read, with an open Issue")]
 async fn bot_may_only_read(world: &mut GateWorld) -> Step {
     bind(world, stories::changes_a_file()).await?;
+    // Neither may the platform change a label for the bot.
+    announce(world, "Resource not accessible", "the bot may only read");
     let place = world.place()?;
     Ok(world.gate.github.let_bot_only_read(&place.repository)?)
 }

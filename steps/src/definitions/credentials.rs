@@ -16,10 +16,10 @@ use crate::{
 };
 
 /// Shorter values would be found by chance.
-const SHORTEST_SECRET: usize = 8;
+pub(super) const SHORTEST_SECRET: usize = 8;
 
 /// Values in the Secrets of a namespace, by the names of Secret and key.
-pub async fn values_in(
+pub(super) async fn values_in(
     world: &GateWorld,
     namespace: &str,
 ) -> anyhow::Result<Vec<(String, String)>> {

@@ -19,7 +19,8 @@ use crate::{
 /// Key under which a scenario keeps the Pod that was evicted.
 const EVICTED: &str = "evicted pod";
 
-async fn pods(world: &mut GateWorld) -> anyhow::Result<(Api<Pod>, ListParams)> {
+/// The Pods of the run at hand, and how they are listed.
+pub(super) async fn pods(world: &mut GateWorld) -> anyhow::Result<(Api<Pod>, ListParams)> {
     let run = run_at_hand(world).await?;
     let pods = Api::namespaced(world.gate.kube.clone(), &text(&run, "job_namespace")?);
     let of_run = format!("codex-k8s.dev/run-id={}", text(&run, "id")?);

@@ -15,6 +15,7 @@ use crate::{
     world::{GateWorld, Step, text},
 };
 
+/// `contains` may be empty only on a platform of the scenario's own (E-8).
 pub(super) fn announce(world: &GateWorld, contains: &str, reason: &str) {
     let log = AnnouncedLog {
         contains: contains.to_owned(),
@@ -37,6 +38,11 @@ async fn refuses_comments(world: &mut GateWorld) -> Step {
 async fn fails_labels(world: &mut GateWorld) -> Step {
     let place = world.place()?;
     announce(world, "label", "GitHub fails to show labels");
+    announce(
+        world,
+        "failed with status 502",
+        "GitHub fails to show labels",
+    );
     world.gate.github.fail_label_reads(&place.repository);
     Ok(())
 }

@@ -317,14 +317,11 @@ async fn still_waits(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Ste
     Ok(())
 }
 
-/// The agent is alive: the same run goes on, and may read how its wait ended.
-#[then(expr = "the same run goes on, and its agent reads {string}")]
-async fn goes_on(world: &mut GateWorld, expected: String, #[step] step: &gherkin::Step) -> Step {
-    world.then(step);
-    let id = text(&current_run(world).await?, "id")?;
+/// `running` once the wait of a run is over, or why it is not.
+pub(super) async fn status_after_wait(world: &mut GateWorld, id: &str) -> String {
     let platform = world.platform();
-    let status = until("the end of the wait", RUN_DEADLINE, async || {
-        let run = platform.database.run(&id).await?.unwrap_or_default();
+    until("the end of the wait", RUN_DEADLINE, async || {
+        let run = platform.database.run(id).await?.unwrap_or_default();
         let status = run["status"].as_str().unwrap_or("-").to_owned();
         Ok(if status == "running" {
             Reading::Reached(status)
@@ -333,7 +330,16 @@ async fn goes_on(world: &mut GateWorld, expected: String, #[step] step: &gherkin
         })
     })
     .await
-    .unwrap_or_else(|error| format!("{error:#}"));
+    .unwrap_or_else(|error| format!("{error:#}"))
+}
+
+/// The agent is alive: the same run goes on, and may read how its wait ended.
+#[then(expr = "the same run goes on, and its agent reads {string}")]
+async fn goes_on(world: &mut GateWorld, expected: String, #[step] step: &gherkin::Step) -> Step {
+    world.then(step);
+    let id = text(&current_run(world).await?, "id")?;
+    let status = status_after_wait(world, &id).await;
+    let platform = world.platform();
     let (run, session) = run_and_session(world).await?;
     world.equal(
         &["G-89", "D-12"],

@@ -2,14 +2,13 @@
 
 use anyhow::Context;
 use cucumber::{given, then, when};
-use reports::evidence::{
-    AnnouncedLog,
-    ObservationSource::{Answer, Github, Postgres},
-};
+use reports::evidence::ObservationSource::{Answer, Github, Postgres};
 use serde_json::json;
 
 use crate::{
-    definitions::{outcome::current_run, people::thread, requests::deliver, setup},
+    definitions::{
+        faults::announce, outcome::current_run, people::thread, requests::deliver, setup,
+    },
     wait::{DECISION_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
@@ -17,7 +16,7 @@ use crate::{
 #[given(expr = "GitHub fails {int} times to set labels")]
 async fn fails_to_set(world: &mut GateWorld, times: u32) -> Step {
     let place = world.place()?;
-    announce(world, "GitHub fails to set a label");
+    announce(world, "effect", "GitHub fails to set a label");
     world
         .gate
         .github
@@ -28,22 +27,12 @@ async fn fails_to_set(world: &mut GateWorld, times: u32) -> Step {
 #[given("GitHub refuses for good to set labels")]
 async fn refuses_to_set(world: &mut GateWorld) -> Step {
     let place = world.place()?;
-    announce(world, "GitHub refuses a label");
+    announce(world, "effect", "GitHub refuses a label");
     world
         .gate
         .github
         .fail_label_writes(&place.repository, 422, None);
     Ok(())
-}
-
-fn announce(world: &GateWorld, reason: &str) {
-    let log = AnnouncedLog {
-        contains: "effect".to_owned(),
-        reason: reason.to_owned(),
-    };
-    world
-        .gate
-        .with_facts(&world.key, |facts| facts.announced.push(log));
 }
 
 /// The back-off of an effect is reached by moving the clock (E-4), each time after GitHub was seen to refuse.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     definitions::{
+        labels::await_labels_settled,
         outcome::{await_end, await_event, current_run},
         people::{set_by, thread},
         pull_requests::review,
@@ -198,6 +199,8 @@ async fn reviewer_finished(world: &mut GateWorld) -> Step {
         )
         .into());
     }
+    // `need:reviewer` comes off after the run has ended, and an approval that finds it on is refused (L-79).
+    await_labels_settled(world, &run).await?;
     world.take_run();
     world.previous_run = before;
     Ok(())

@@ -44,6 +44,11 @@ async fn agent_changes(world: &mut GateWorld, path: String) -> Step {
     Ok(bind(world, stories::changes_only(&path)).await?)
 }
 
+#[given(expr = "a bound repository whose agent reports the risk {string}, with an open Issue")]
+async fn agent_reports_risk(world: &mut GateWorld, signal: String) -> Step {
+    Ok(bind(world, stories::reports_risk(&signal)).await?)
+}
+
 #[given(expr = "a bound repository whose agent changes {int} forbidden paths, with an open Issue")]
 async fn agent_changes_many(world: &mut GateWorld, count: usize) -> Step {
     Ok(bind(world, stories::changes_forbidden_paths(count)).await?)

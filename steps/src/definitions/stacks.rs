@@ -11,7 +11,7 @@ use crate::{
         outcome::{await_end, await_event, current_run},
         setup::{bind, configured},
     },
-    wait::{DECISION_DEADLINE, Reading, until},
+    wait::{DECISION_DEADLINE, RUN_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
 use fixtures::stories;
@@ -156,26 +156,47 @@ async fn waits_for_environment(world: &mut GateWorld, #[step] step: &gherkin::St
     Ok(())
 }
 
+const NAMESPACE_ASKED_FOR: &str = "create namespaces ";
+
+fn asked_for(writes: &[String]) -> bool {
+    writes
+        .iter()
+        .any(|write| write.starts_with(NAMESPACE_ASKED_FOR))
+}
+
+/// What the platform asked of a namespace, once the log has the positive control: that the namespace itself was asked
+/// for. The end of the run may break that request off, so its answer does not count.
+async fn asked_of_namespace(world: &GateWorld, namespace: &str) -> anyhow::Result<Vec<String>> {
+    let audit = &world.gate.audit;
+    until("the namespace in the audit log", RUN_DEADLINE, async || {
+        let writes = audit.by_platform_in(namespace).await?;
+        Ok(if asked_for(&writes) {
+            Reading::Reached(writes)
+        } else {
+            Reading::NotYet(writes.join(", "))
+        })
+    })
+    .await
+}
+
 #[then("the run had no Job, and neither deploy task nor slot is left of it")]
 async fn nothing_left(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
     world.then(step);
     let run = await_end(world).await?;
     let id = text(&run, "id")?;
-    let audit = &world.gate.audit;
-    let job = format!("codex-k8s-run-{id}");
-    let jobs = audit.writes("create", "jobs", &job).await?.len();
     let namespace = text(&run, "namespace")?;
-    let namespaces = audit
-        .writes("create", "namespaces", &namespace)
-        .await?
-        .len();
+    let asked = asked_of_namespace(world, &namespace).await?;
+    let jobs = asked
+        .iter()
+        .filter(|write| write.starts_with("create jobs "))
+        .count();
     world.equal(
         &["R-26", "R-20"],
         Kubernetes,
-        "Jobs and, as the positive control, namespaces that were made for the run",
-        "audit log: create jobs, create namespaces, 2xx",
-        "0, 1",
-        format!("{jobs}, {namespaces}"),
+        &format!("Jobs, and whether the namespace was asked for: {namespace}"),
+        "audit log: writes of the platform's accounts",
+        "0, true",
+        format!("{jobs}, {}", asked_for(&asked)),
     )?;
     let rows = world
         .platform()
@@ -205,7 +226,7 @@ async fn nothing_written(world: &mut GateWorld, #[step] step: &gherkin::Step) ->
     world.then(step);
     let run = await_end(world).await?;
     let namespace = text(&run, "namespace")?;
-    let written = world.gate.audit.by_platform_in(&namespace).await?;
+    let written = asked_of_namespace(world, &namespace).await?;
     let applied = |resource: &str| {
         let asked = format!("patch {resource} ");
         written
@@ -214,18 +235,13 @@ async fn nothing_written(world: &mut GateWorld, #[step] step: &gherkin::Step) ->
             .count()
     };
     let stack = applied("deployments") + applied("configmaps");
-    // The positive control: the same reading finds the namespace itself.
-    let made = written
-        .iter()
-        .filter(|write| *write == "create namespaces 201")
-        .count();
     world.equal(
         &["R-97"],
         Kubernetes,
-        &format!("applied Deployments and ConfigMaps, and namespaces made: {namespace}"),
+        &format!("applied Deployments and ConfigMaps, and whether the namespace was asked for: {namespace}"),
         "audit log: writes of the platform's accounts",
-        "0, 1",
-        format!("{stack}, {made}"),
+        "0, true",
+        format!("{stack}, {}", asked_for(&written)),
     )?;
     let place = world.place()?;
     let branches = place.member.branches(&place.repository).await?;

@@ -6,6 +6,7 @@ use reports::evidence::ObservationSource::{Github, Kubernetes, Postgres};
 
 use crate::{
     definitions::{
+        faults::announce,
         namespaces::job_environment,
         outcome::{await_event, current_run},
         people::thread,
@@ -298,12 +299,11 @@ async fn suggests(
 #[given("GitHub fails to show pull requests")]
 async fn fails_pull_requests(world: &mut GateWorld) -> Step {
     let place = world.place()?;
-    world.gate.with_facts(&world.key, |facts| {
-        facts.announced.push(reports::evidence::AnnouncedLog {
-            contains: "pull".to_owned(),
-            reason: "GitHub fails to show pull requests".to_owned(),
-        });
-    });
+    announce(
+        world,
+        "failed with status 502",
+        "GitHub fails to show pull requests",
+    );
     world.gate.github.fail_pull_reads(&place.repository);
     Ok(())
 }

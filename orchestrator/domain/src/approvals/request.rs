@@ -9,9 +9,12 @@ use crate::audit::{
     Actor, ApprovalDecisionIgnoredPayload, ApprovalPayload, AuditEvent, AuditRecord,
     FeedbackPayload, LabelChangePayload, SystemActor,
 };
+use crate::databases::DatabaseChange;
+use crate::decide::NewLink;
 use crate::effects::LabelSource;
 use crate::events::Thread;
 use crate::ids::{CorrelationId, ProjectId, RunId, UserId};
+use crate::secret_sync::{SecretPolicy, SecretSync};
 use crate::stages::spelled;
 use crate::tools::ToolName;
 
@@ -110,6 +113,10 @@ pub enum Proposal {
     Labels(LabelProposal),
     /// An answer.
     Feedback(FeedbackQuestion),
+    /// A secret, without its value.
+    SecretSync(SecretSync),
+    /// A database.
+    Database(DatabaseChange),
 }
 
 /// A request as its events tell of it.
@@ -168,6 +175,11 @@ impl RequestFacts {
         }
     }
 
+    /// Whether whoever approves types a value (G-45).
+    pub fn wants_value(&self) -> bool {
+        matches!(&self.proposal, Some(Proposal::SecretSync(sync)) if sync.policy == SecretPolicy::Provided)
+    }
+
     fn feedback(&self) -> Option<(&FeedbackQuestion, FeedbackPayload)> {
         let Some(Proposal::Feedback(question)) = &self.proposal else {
             return None;
@@ -201,6 +213,20 @@ impl RequestFacts {
                 ..LabelChangePayload::default()
             })
             .collect()
+    }
+
+    /// What the end of a privileged request tells besides: `secret.sync.*` and `database.*` (G-46, G-48, G-50, G-56).
+    fn privileged_end(
+        &self,
+        failure: Option<ApplyFailure>,
+        steps: &[String],
+    ) -> Option<AuditRecord> {
+        let event = match &self.proposal {
+            Some(Proposal::SecretSync(sync)) => sync.ended(self.id, failure, steps),
+            Some(Proposal::Database(change)) => change.ended(self.id, failure, steps),
+            Some(Proposal::Labels(_) | Proposal::Feedback(_)) | None => return None,
+        };
+        Some(self.record(event, Actor::System(SystemActor::ControlPlane)))
     }
 
     fn rejected(&self, state: ApprovalState, reason: &str) -> Vec<AuditRecord> {
@@ -239,6 +265,18 @@ pub fn requested(request: &RequestFacts) -> Vec<AuditRecord> {
     let payload = request.payload(ApprovalState::Requested);
     records.push(request.record(AuditEvent::ApprovalRequested(payload), actor()));
     records
+}
+
+/// Joins the run that asks to its request (G-132).
+pub fn link(request: &RequestFacts) -> Option<NewLink> {
+    Some(NewLink {
+        source_type: "run",
+        source_id: request.run_id?.to_string(),
+        target_type: "approval_request",
+        target_id: request.id.to_string(),
+        link_type: "references",
+        metadata: json!({}),
+    })
 }
 
 /// Somebody agreed (G-75); of a question also that it is answered, without the text (G-58).
@@ -294,10 +332,12 @@ pub fn applied(request: &RequestFacts, by: &str, steps: &[String]) -> Vec<AuditR
         completed_steps: Some(steps.to_vec()),
         ..request.payload(ApprovalState::Applied)
     };
-    vec![request.record(
+    let mut records = vec![request.record(
         AuditEvent::ApprovalApplied(payload),
         Actor::System(SystemActor::ControlPlane),
-    )]
+    )];
+    records.extend(request.privileged_end(None, steps));
+    records
 }
 
 /// It could not be done (G-79).
@@ -312,13 +352,14 @@ pub fn failed(request: &RequestFacts, failure: ApplyFailure, steps: &[String]) -
         Actor::System(SystemActor::ControlPlane),
     )];
     records.extend(request.rejected(ApprovalState::Failed, "approval_failed"));
+    records.extend(request.privileged_end(Some(failure), steps));
     records
 }
 
-/// A decision that changes nothing (G-72, G-82, G-83).
+/// A decision that changes nothing (G-72, G-82, G-83); by nobody whom the platform knows when there is no person.
 pub fn decision_ignored(
     request: &RequestFacts,
-    by: UserId,
+    by: impl Into<Option<UserId>>,
     attempted: DecisionKind,
     state: ApprovalState,
     reason: Ignored,
@@ -330,10 +371,34 @@ pub fn decision_ignored(
         reason: Some(reason.to_string()),
         adapter_id: None,
     };
-    request.record(
-        AuditEvent::ApprovalDecisionIgnored(payload),
-        Actor::Human(by),
-    )
+    let actor = by
+        .into()
+        .map_or(Actor::System(SystemActor::ControlPlane), Actor::Human);
+    request.record(AuditEvent::ApprovalDecisionIgnored(payload), actor)
+}
+
+/// The same records of a decision that a person took through an adapter (DF-2).
+pub fn through_adapter(
+    mut records: Vec<AuditRecord>,
+    adapter_id: &str,
+    source_kind: &str,
+) -> Vec<AuditRecord> {
+    for record in &mut records {
+        let adapter_id = Some(adapter_id.to_owned());
+        match &mut record.event {
+            AuditEvent::ApprovalApproved(payload) | AuditEvent::ApprovalDenied(payload) => {
+                payload.adapter_id = adapter_id;
+            }
+            AuditEvent::FeedbackAnswered(payload) => {
+                payload.adapter_id = adapter_id;
+                payload.source_kind = Some(source_kind.to_owned());
+            }
+            AuditEvent::FeedbackDeclined(payload) => payload.adapter_id = adapter_id,
+            AuditEvent::ApprovalDecisionIgnored(payload) => payload.adapter_id = adapter_id,
+            _ => {}
+        }
+    }
+    records
 }
 
 #[cfg(test)]
@@ -400,6 +465,23 @@ pub(super) mod tests {
     fn types(records: &[AuditRecord]) -> String {
         let types: Vec<_> = records.iter().map(AuditRecord::event_type).collect();
         types.join(" ")
+    }
+
+    #[test]
+    fn a_decision_through_an_adapter_names_it_and_how_it_was_given() {
+        let by = UserId(Uuid::nil());
+        let answer = Answer::Custom("blue".to_owned());
+        let records = through_adapter(approved(&feedback(), by, Some(&answer)), "a-1", "voice");
+        let told: Vec<String> = records
+            .iter()
+            .map(|record| {
+                let payload = record.payload();
+                format!("{} {}", payload["adapter_id"], payload["source_kind"])
+            })
+            .collect();
+        assert_eq!(told, ["\"a-1\" null", "\"a-1\" \"voice\""]);
+        let denied = through_adapter(denied(&labels(), by), "a-1", "adapter");
+        assert_eq!(denied[0].payload()["adapter_id"], "a-1");
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub struct AuditRecord {
     pub run_id: Option<RunId>,
     /// Project, when known.
     pub project_id: Option<ProjectId>,
+    /// What the teller calls this one event: told again, it is the same.
+    pub told_as: Option<String>,
 }
 
 impl AuditRecord {
@@ -88,6 +90,7 @@ impl AuditRecord {
             correlation_id,
             run_id: None,
             project_id: None,
+            told_as: None,
         }
     }
 
@@ -112,6 +115,12 @@ impl AuditRecord {
         self
     }
 
+    /// With the teller's own name for it.
+    pub fn told_as(mut self, name: Option<String>) -> Self {
+        self.told_as = name;
+        self
+    }
+
     /// `flow_events.event_type`.
     pub fn event_type(&self) -> &'static str {
         self.event.event_type()
@@ -127,7 +136,7 @@ impl AuditRecord {
         self.actor.actor_id()
     }
 
-    /// `flow_events.dedup_key`: pull request number and head commit for `run.pr.*` (DF-9).
+    /// `flow_events.dedup_key`: pull request number and head commit for `run.pr.*` (DF-9), else the teller's name for it.
     pub fn dedup_key(&self) -> Option<String> {
         match &self.event {
             AuditEvent::RunPrCreated(PullRequestWrittenPayload {
@@ -144,7 +153,7 @@ impl AuditRecord {
                 pr_number.unwrap_or_default(),
                 head_sha.clone().unwrap_or_default()
             )),
-            _ => None,
+            _ => self.told_as.clone(),
         }
     }
 

@@ -1,4 +1,5 @@
-//! The launch profile of an Issue: chosen by a step, raised by a risk, set by a person (L-95, L-96).
+//! The launch profile of an Issue: chosen by a step, raised by a risk that a person or a run names, set by a person
+//! (L-95, L-96).
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use super::{Consequences, ThreadStateChange};
 use crate::audit::{Actor, AuditEvent, AuditRecord, StageFlowPayload};
 use crate::effects::{Effect, EffectPlan, refreshed_status_comment};
 use crate::events::Thread;
-use crate::ids::{CorrelationId, ProjectId};
+use crate::ids::{CorrelationId, ProjectId, RunId};
 use crate::launch_profiles::{IssueFlow, LaunchProfile, RiskSignal};
 use crate::next_steps::{DisplayVariant, shown_offers};
 use crate::runs::RunStatus;
@@ -128,6 +129,14 @@ pub struct FlowFacts<'a> {
     pub history: &'a [RunFacts],
 }
 
+/// In whose name the path of an Issue changes, and which decision this is.
+struct Author<'a> {
+    actor: Actor,
+    run: Option<RunId>,
+    correlation_id: &'a CorrelationId,
+    scope: &'a str,
+}
+
 /// Decides what a person says about the path of an Issue: risks first, then the wish. `scope` names this decision and
 /// no other in the keys of its effects.
 pub fn change_flow(
@@ -149,9 +158,46 @@ pub fn change_flow(
         }
         flow.profile = Some(wanted);
     }
+    let author = Author {
+        actor: Actor::Human(person.id),
+        run: None,
+        correlation_id,
+        scope,
+    };
+    Ok(written(facts, &escalated, flow, author))
+}
+
+/// Decides what the report of a run says about the path of its Issue: it may get longer, never shorter (L-96).
+/// `scope` names this decision and no other in the keys of its effects.
+pub fn escalate_flow(
+    facts: &FlowFacts<'_>,
+    signals: &BTreeSet<RiskSignal>,
+    run: (RunId, &str),
+    correlation_id: &CorrelationId,
+    scope: &str,
+) -> FlowDecision {
+    let escalated = facts.flow.escalated(signals);
+    let (run_id, agent_key) = run;
+    let author = Author {
+        actor: Actor::Agent(agent_key.to_owned()),
+        run: Some(run_id),
+        correlation_id,
+        scope,
+    };
+    written(facts, &escalated, escalated.clone(), author)
+}
+
+/// What is written down of a path that goes from `facts.flow` over `escalated`, where the risks lead, to `flow`.
+fn written(
+    facts: &FlowFacts<'_>,
+    escalated: &IssueFlow,
+    flow: IssueFlow,
+    author: Author<'_>,
+) -> FlowDecision {
+    let before = facts.flow;
     let mut consequences = Consequences::default();
     if flow == *before {
-        return Ok(FlowDecision { flow, consequences });
+        return FlowDecision { flow, consequences };
     }
     let stage = current_stage(facts.history);
     let number = facts.issue.number;
@@ -162,7 +208,7 @@ pub fn change_flow(
             AuditEvent::RunStageEscalated(StageFlowPayload {
                 signal: Some(signal.to_string()),
                 next_stage: signal.added_stage().map(|stage| stage.to_string()),
-                ..payload(number, before, &escalated, stage)
+                ..payload(number, before, escalated, stage)
             })
         })
         .collect();
@@ -172,15 +218,20 @@ pub fn change_flow(
     consequences.audit = events
         .into_iter()
         .map(|event| {
-            AuditRecord::new(event, Actor::Human(person.id), correlation_id.clone())
-                .project(Some(facts.project_id))
+            let (actor, correlation_id) = (author.actor.clone(), author.correlation_id.clone());
+            let record =
+                AuditRecord::new(event, actor, correlation_id).project(Some(facts.project_id));
+            match author.run {
+                Some(run_id) => record.run(run_id),
+                None => record,
+            }
         })
         .collect();
     consequences.thread_states.push(ThreadStateChange::FlowSet {
         thread: facts.issue.clone(),
         flow: flow.clone(),
     });
-    let mut plan = EffectPlan::new(scope);
+    let mut plan = EffectPlan::new(author.scope);
     for effect in facts
         .history
         .iter()
@@ -190,7 +241,7 @@ pub fn change_flow(
         plan.push(effect);
     }
     consequences.effects = plan.into_vec();
-    Ok(FlowDecision { flow, consequences })
+    FlowDecision { flow, consequences }
 }
 
 fn offers_change(run: &RunFacts, before: &IssueFlow, after: &IssueFlow) -> bool {

@@ -22,7 +22,8 @@ pub use decision::{
     RunCancellation, ThreadStateChange, Undecided,
 };
 pub use launch_profile::{
-    FlowDecision, FlowFacts, FlowInput, FlowRequest, ShorterPath, change_flow, read_flow,
+    FlowDecision, FlowFacts, FlowInput, FlowRequest, ShorterPath, change_flow, escalate_flow,
+    read_flow,
 };
 pub use new_run::{NewRun, ProfileHints, RunRuntime, RunTrigger};
 pub use next_step::{LabelDiff, StepDecision, StepMode, StepRefusal, decide_step};

@@ -97,14 +97,14 @@ impl ToolName {
             | ToolName::LabelsRemove
             | ToolName::LabelsTransition
             | ToolName::OwnerFeedback
-            | ToolName::StatusReport => true,
-            ToolName::DatabaseLifecycle
+            | ToolName::StatusReport
+            | ToolName::DatabaseLifecycle
             | ToolName::SecretSync
-            | ToolName::SelfImproveRunLookup
-            | ToolName::SelfImproveRunsList
-            | ToolName::SelfImproveSessionGet
             | ToolName::UserDecision
-            | ToolName::UserNotify => false,
+            | ToolName::UserNotify => true,
+            ToolName::SelfImproveRunLookup
+            | ToolName::SelfImproveRunsList
+            | ToolName::SelfImproveSessionGet => false,
         }
     }
 
@@ -126,7 +126,8 @@ impl ToolName {
                 let repairs = run.trigger_kind.stage() == Some(Stage::AiRepair);
                 let works = matches!(run.trigger_kind.stage(), Some(Stage::Dev | Stage::Ops))
                     && run.runtime_mode == "full-env";
-                matches!(run.agent_key.as_str(), "dev" | "sre") && (repairs || works)
+                let by_role = matches!(run.agent_key.as_str(), "dev" | "sre");
+                by_role && !run.discussion && (repairs || works)
             }
         }
     }
@@ -171,19 +172,28 @@ mod tests {
         assert_eq!(
             names(&dev),
             [
+                "database.lifecycle",
                 "github_labels_add",
                 "github_labels_list",
                 "github_labels_remove",
                 "github_labels_transition",
                 "owner.feedback.request",
-                "run_status_report"
+                "run_status_report",
+                "secret.sync.github_k8s",
+                "user.decision.request",
+                "user.notify"
             ]
         );
         let talk = ToolRun {
             discussion: true,
             ..dev
         };
-        assert_eq!(names(&talk), ["run_status_report"]);
+        assert_eq!(
+            names(&talk),
+            ["run_status_report", "user.decision.request", "user.notify"]
+        );
+        let improves = run(TriggerKind::Work(Stage::SelfImprove));
+        assert!(!names(&improves).contains(&"user.notify"));
     }
 
     #[test]

@@ -27,6 +27,24 @@ spelled!(
 spelled!(
     /// `reason` of a failed call (1.5), as far as tools are served.
     FailureReason {
+        /// A project or repository that is not the run's.
+        IdentityMismatch = "identity_mismatch",
+        /// A namespace or Secret that is not the project's.
+        ProtectedTarget = "protected_target",
+        /// A database that belongs to no project.
+        ProtectedDatabase = "protected_database",
+        /// A database that is not the project's.
+        ForeignDatabase = "foreign_database",
+        /// A database that nobody has registered.
+        UnregisteredDatabaseExists = "unregistered_database_exists",
+        /// No project has registered it.
+        DatabaseNotRegistered = "database_not_registered",
+        /// A deletion must be meant.
+        DeleteConfirmationRequired = "delete_confirmation_required",
+        /// An environment that the platform does not govern.
+        EnvironmentNotAllowed = "environment_not_allowed",
+        /// It is in another environment.
+        EnvironmentMismatch = "environment_mismatch",
         /// An Issue or pull request that is not the run's.
         ForeignThread = "foreign_thread",
         /// A label that agents leave alone.
@@ -41,6 +59,8 @@ spelled!(
         WaitAlreadyOpen = "wait_already_open",
         /// Nobody could approve it.
         NoApproverConfigured = "no_approver_configured",
+        /// There is nobody whom the run works for.
+        NoRecipient = "no_recipient",
         /// The run has asked for enough labels.
         LabelRequestsOpen = "label_requests_open",
         /// It is not known in time whether it is done.

@@ -5,6 +5,7 @@
 mod arguments;
 mod catalogue;
 mod failure;
+pub mod fields;
 mod labels;
 
 pub use arguments::{

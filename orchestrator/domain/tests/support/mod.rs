@@ -363,6 +363,8 @@ pub fn effects(planned: &[PlannedEffect]) -> Vec<String> {
             Effect::CancelDiscussion { stop, .. } => format!("cancel discussion {stop}"),
             Effect::StopRun { .. } => "stop run".to_owned(),
             Effect::ApplyRequest { .. } => "apply request".to_owned(),
+            Effect::SyncSecret { step, .. } => format!("sync secret {step}"),
+            Effect::ChangeDatabase { .. } => "change database".to_owned(),
             Effect::FinishRequest { .. } => "finish request".to_owned(),
             Effect::RefreshStatusComment { thread, .. } => format!("refresh {}", short(thread)),
         })

@@ -16,7 +16,7 @@ use crate::agent::error::AgentError;
 use crate::agent::github::GitHub;
 use crate::agent::mcp_tools::McpTools;
 use crate::agent::pull_request::PullRequests;
-use crate::agent::report::Report;
+use crate::agent::report::{Report, risk_signals};
 
 /// How often a gate looks for its file.
 const GATE_INTERVAL: Duration = Duration::from_millis(50);
@@ -73,6 +73,7 @@ pub(super) async fn run(task: &Task<'_>) -> Result<Work, AdapterError> {
     }
     let told = story.report.clone().unwrap_or_default();
     let summary = expand(&told.summary, &variables);
+    let risk_signals = risk_signals(&told.risk_signals).map_err(AdapterError::BadStory)?;
     Ok(Work {
         report: Report {
             summary: Some(summary).filter(|text| !text.is_empty()),
@@ -81,6 +82,7 @@ pub(super) async fn run(task: &Task<'_>) -> Result<Work, AdapterError> {
             action_items: values(&told.action_items),
             evidence_refs: values(&told.evidence_refs),
             tool_gaps: values(&told.tool_gaps),
+            risk_signals,
         },
         state: state(task),
         ..Work::default()

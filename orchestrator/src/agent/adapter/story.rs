@@ -39,6 +39,8 @@ pub(super) struct Report {
     pub(super) evidence_refs: Vec<String>,
     #[serde(default)]
     pub(super) tool_gaps: Vec<String>,
+    #[serde(default)]
+    pub(super) risk_signals: Vec<String>,
 }
 
 /// One step: a mapping with exactly one key.

@@ -22,6 +22,10 @@ pub enum EffectError {
     Decode(#[source] serde_json::Error),
     #[error("failed to find the run of the effect")]
     NoRun,
+    #[error(transparent)]
+    SecretStep(#[from] super::StepError),
+    #[error(transparent)]
+    Databases(#[from] crate::databases::ServerError),
     #[error("failed to finish within the lease")]
     TimedOut,
 }
@@ -39,6 +43,8 @@ impl EffectError {
             Self::Github(error) | Self::Access(AccessError::Github(error)) => {
                 error.class() != FaultClass::Transient
             }
+            Self::SecretStep(error) => error.is_permanent,
+            Self::Databases(error) => error.is_permanent(),
             Self::Access(AccessError::NoKey | AccessError::Tokens(_))
             | Self::Decode(_)
             | Self::NoRun => true,
@@ -69,6 +75,8 @@ impl EffectError {
             Self::NoCluster => "no_cluster".to_owned(),
             Self::Decode(_) => "unreadable_effect".to_owned(),
             Self::NoRun => "run_not_found".to_owned(),
+            Self::SecretStep(error) => error.code.clone(),
+            Self::Databases(_) => "project_databases".to_owned(),
             Self::TimedOut => "timed_out".to_owned(),
         }
     }

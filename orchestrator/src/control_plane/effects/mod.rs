@@ -1,5 +1,6 @@
 //! Performs effects, each kind in its own file, each in find-or-create form: doing it twice is doing it once.
 mod comments;
+mod databases;
 mod discussions;
 mod error;
 mod jobs;
@@ -7,6 +8,7 @@ mod labels;
 mod namespaces;
 mod reactions;
 mod requests;
+mod secret_sync;
 mod status_comment;
 
 use domain::audit::{Actor, AuditEvent, AuditRecord, SystemActor};
@@ -17,17 +19,28 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::store::effects::ClaimedEffect;
-use crate::store::{events, status_comments};
+use crate::store::{approvals, events, status_comments};
 
+pub use databases::RegistryChange;
 pub use error::EffectError;
 pub use labels::LabelsSeen;
 pub use requests::give_up as give_up_request;
+pub use secret_sync::{StepError, tell_failed as tell_failed_step};
 
 /// What a performed effect leaves in the database, written together with its completion.
 #[derive(Debug, Default)]
 pub struct Performed {
     pub audit: Vec<AuditRecord>,
     pub status_comment: Option<StoredStatusComment>,
+    pub request_step: Option<RequestStep>,
+}
+
+/// A step of a request that is done, for its ledger (G-85).
+#[derive(Debug)]
+pub struct RequestStep {
+    pub request_id: i64,
+    pub step: String,
+    pub registry: Option<RegistryChange>,
 }
 
 /// Where a status comment is and the phase it shows.
@@ -47,7 +60,7 @@ impl Performed {
     fn audit(audit: Vec<AuditRecord>) -> Self {
         Self {
             audit,
-            status_comment: None,
+            ..Self::default()
         }
     }
 
@@ -61,6 +74,12 @@ impl Performed {
                 comment.phase,
             )
             .await?;
+        }
+        if let Some(done) = &self.request_step {
+            approvals::complete_step(connection, done.request_id, &done.step).await?;
+            if let Some(registry) = &done.registry {
+                registry.record(connection).await?;
+            }
         }
         for record in &self.audit {
             events::insert(connection, record).await?;
@@ -140,6 +159,10 @@ pub async fn perform(attempt: &Attempt<'_>, effect: &Effect) -> Result<Performed
             .await
             .map(|()| Performed::nothing()),
         Effect::ApplyRequest { request_id } => requests::begin(attempt, *request_id).await,
+        Effect::SyncSecret { request_id, step } => {
+            secret_sync::perform(attempt, *request_id, *step).await
+        }
+        Effect::ChangeDatabase { request_id } => databases::perform(attempt, *request_id).await,
         Effect::FinishRequest { request_id } => requests::finish(attempt, *request_id).await,
     }
 }

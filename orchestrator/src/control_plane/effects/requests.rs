@@ -3,14 +3,16 @@
 use domain::approvals::{
     ApplyFailure, ApprovalState, LabelProposal, Proposal, RequestFacts, applied, failed,
 };
+use domain::databases::DatabaseChange;
 use domain::decide::{Consequences, NewGrant};
 use domain::effects::{Effect, EffectPlan, PlannedEffect, is_issue};
 use domain::ids::{RunId, UserId};
+use domain::secret_sync::{SecretSync, SyncStep};
 use domain::tools::{LabelArguments, LabelCall, LabelChanges, LabelDecision, change_labels};
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::{Attempt, EffectError, Performed};
+use super::{Attempt, EffectError, Performed, databases, secret_sync};
 use crate::app::App;
 use crate::approvals::resume;
 use crate::control_plane::commit::{CommitError, write_consequences};
@@ -55,6 +57,8 @@ pub(super) async fn begin(
                 transition::commit(transaction, "approval.begin").await?;
             }
         }
+        Some(Proposal::SecretSync(sync)) => begin_sync(attempt, &row, &sync).await?,
+        Some(Proposal::Database(change)) => begin_database(attempt, &row, &change).await?,
         None => {
             let mut transaction = pool.begin().await?;
             if let Some(row) = approved(&mut transaction, request_id).await? {
@@ -95,6 +99,83 @@ async fn canceled(connection: &mut PgConnection, row: &ApprovalRow) -> Result<bo
     };
     let run = run_waits::lock(connection, run_id).await?;
     Ok(run.is_some_and(|run| run.status == "canceled"))
+}
+
+async fn begin_sync(
+    attempt: &Attempt<'_>,
+    row: &ApprovalRow,
+    sync: &SecretSync,
+) -> Result<(), EffectError> {
+    let app = attempt.app;
+    let name = &sync.repository_full_name;
+    let bound = repositories::find_by_full_name(&app.pool, name).await?;
+    let is_bound = bound.is_some_and(|bound| Some(bound.project_id) == row.project_id);
+    let may_be_done = is_bound && secret_sync::is_own_namespace(app, row, sync).await?;
+    let mut transaction = app.pool.begin().await?;
+    let Some(row) = approved(&mut transaction, row.id).await? else {
+        return Ok(());
+    };
+    if canceled(&mut transaction, &row).await? {
+        fail(&mut transaction, &row, ApplyFailure::RunCanceled, "", &[]).await?;
+    } else if may_be_done {
+        let steps = SyncStep::ALL.iter().map(|step| Effect::SyncSecret {
+            request_id: row.id,
+            step: *step,
+        });
+        plan_steps(app, &mut transaction, &row, steps).await?;
+    } else {
+        let why = "the target is not the project's any more";
+        fail(&mut transaction, &row, ApplyFailure::FactsChanged, why, &[]).await?;
+    }
+    transition::commit(transaction, "approval.begin").await?;
+    app.wakeups.notify(Channel::Effects);
+    Ok(())
+}
+
+async fn begin_database(
+    attempt: &Attempt<'_>,
+    row: &ApprovalRow,
+    change: &DatabaseChange,
+) -> Result<(), EffectError> {
+    let app = attempt.app;
+    let facts = databases::facts(app, row, change).await?;
+    let mut transaction = app.pool.begin().await?;
+    let Some(row) = approved(&mut transaction, row.id).await? else {
+        return Ok(());
+    };
+    if canceled(&mut transaction, &row).await? {
+        fail(&mut transaction, &row, ApplyFailure::RunCanceled, "", &[]).await?;
+    } else if databases::reserve(&mut transaction, &row, change, &facts).await? {
+        let step = Effect::ChangeDatabase { request_id: row.id };
+        plan_steps(app, &mut transaction, &row, [step]).await?;
+    } else {
+        let why = "the database is not what it was when it was asked for";
+        fail(&mut transaction, &row, ApplyFailure::FactsChanged, why, &[]).await?;
+    }
+    transition::commit(transaction, "approval.begin").await?;
+    app.wakeups.notify(Channel::Effects);
+    Ok(())
+}
+
+/// Writes steps that follow each other, with the end of the request after the last.
+async fn plan_steps(
+    app: &App,
+    connection: &mut PgConnection,
+    row: &ApprovalRow,
+    steps: impl IntoIterator<Item = Effect>,
+) -> Result<(), EffectError> {
+    let mut plan = EffectPlan::default();
+    for step in steps {
+        plan.push_after(step, plan.last());
+    }
+    plan.push_after(Effect::FinishRequest { request_id: row.id }, plan.last());
+    let consequences = Consequences {
+        effects: plan.into_vec(),
+        ..Consequences::default()
+    };
+    let repository = row.repository_full_name.as_deref().unwrap_or_default();
+    let consequences = app.conduct.asked(repository, consequences);
+    write_plan(connection, row, &consequences).await
 }
 
 async fn begin_labels(
@@ -221,6 +302,14 @@ async fn write_steps(
     let consequences = app
         .conduct
         .asked(&proposal.thread.repository_full_name, consequences);
+    write_plan(connection, row, &consequences).await
+}
+
+async fn write_plan(
+    connection: &mut PgConnection,
+    row: &ApprovalRow,
+    consequences: &Consequences,
+) -> Result<(), EffectError> {
     let owner = EffectOwner {
         run_id: row.run_id,
         project_id: row.project_id,
@@ -228,7 +317,7 @@ async fn write_steps(
         ..EffectOwner::default()
     };
     let mut channels = Vec::new();
-    write_consequences(connection, None, &consequences, owner, &mut channels)
+    write_consequences(connection, None, consequences, owner, &mut channels)
         .await
         .map_err(|error| match error {
             CommitError::Store(error) => EffectError::Store(error),
@@ -250,7 +339,8 @@ pub(super) async fn finish(
         return Ok(Performed::nothing());
     };
     if row.state()? == ApprovalState::Approved {
-        let steps = steps_before(&mut transaction, attempt.claimed.id).await?;
+        let mut steps = steps_before(&mut transaction, attempt.claimed.id).await?;
+        steps.extend(row.completed_steps.iter().cloned());
         finish_locked(&mut transaction, &row, &steps).await?;
         transition::commit(transaction, "approval.finish").await?;
         attempt.app.wakeups.notify(Channel::RunQueue);
@@ -330,7 +420,8 @@ pub async fn give_up(
     let Some(row) = approvals::lock(&mut *connection, *request_id).await? else {
         return Ok(());
     };
-    let steps = steps_before(&mut *connection, effect_id).await?;
+    let mut steps = steps_before(&mut *connection, effect_id).await?;
+    steps.extend(row.completed_steps.iter().cloned());
     let failure = if is_permanent {
         ApplyFailure::PermanentError
     } else {

@@ -95,6 +95,7 @@ pub(super) async fn upsert(
             comment_id: comment.id,
             phase: phase.as_str(),
         }),
+        ..Performed::default()
     })
 }
 

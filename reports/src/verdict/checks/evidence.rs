@@ -1,4 +1,4 @@
-//! Ledger, contradictions, canaries, timelines, unknown routes, the stand-in's certificate, logs.
+//! Ledger, contradictions, canaries, timelines, unknown routes, the stand-in's certificate.
 use super::{Effect, Finding, Input, Severity, finding, rerun};
 
 pub(super) fn findings(input: &Input<'_>) -> Vec<Finding> {
@@ -9,7 +9,6 @@ pub(super) fn findings(input: &Input<'_>) -> Vec<Finding> {
     timelines(input, &mut found);
     unknown_routes(input, &mut found);
     certificate(input, &mut found);
-    logs(input, &mut found);
     found
 }
 
@@ -252,35 +251,3 @@ fn certificate(input: &Input<'_>, found: &mut Vec<Finding>) {
         }
     }
 }
-
-/// Panics, and `ERROR` lines that no scenario announced (E-8).
-fn logs(input: &Input<'_>, found: &mut Vec<Finding>) {
-    let announced: Vec<&str> = input
-        .journals
-        .scenarios
-        .iter()
-        .flat_map(|line| &line.value.announced)
-        .map(|announced| announced.contains.as_str())
-        .collect();
-    for (file, text) in &input.journals.logs {
-        for (index, line) in text.lines().enumerate() {
-            let panicked = line.contains("panicked at");
-            let error = line.contains("\"level\":\"ERROR\"") || line.contains(" ERROR ");
-            let expected = announced.iter().any(|pattern| line.contains(pattern));
-            if !panicked && (!error || expected) {
-                continue;
-            }
-            found.push(finding(
-                if panicked { "log_panic" } else { "log_error" },
-                format!("{file}:{}", index + 1),
-                (Severity::P0, Effect::NoGo),
-                "no panic, and no ERROR line that a scenario did not announce",
-                line.chars().take(LONGEST_LOG_EXCERPT).collect::<String>(),
-                vec![format!("{file}:{}", index + 1)],
-            ));
-        }
-    }
-}
-
-/// Characters of a log line that a finding quotes.
-const LONGEST_LOG_EXCERPT: usize = 300;

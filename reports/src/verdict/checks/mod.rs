@@ -1,5 +1,7 @@
 //! What GO needs, one check per demand of E-30 and E-31.
+mod audit;
 mod evidence;
+mod logs;
 mod platform;
 mod scenarios;
 mod scope;
@@ -25,6 +27,8 @@ pub(super) fn all(input: &Input<'_>) -> Vec<Finding> {
     let mut findings = scope::findings(input);
     findings.extend(scenarios::findings(input));
     findings.extend(evidence::findings(input));
+    findings.extend(logs::findings(input));
+    findings.extend(audit::findings(input));
     findings.extend(platform::findings(input));
     findings
 }

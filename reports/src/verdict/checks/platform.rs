@@ -1,4 +1,4 @@
-//! Capability probe, phases of the target, self-check, risks.
+//! Capability probe, phases of the target, self-check, crash sweep, risks.
 use chrono::TimeDelta;
 
 use super::{Effect, Finding, Input, Severity, finding};
@@ -9,6 +9,7 @@ pub(super) fn findings(input: &Input<'_>) -> Vec<Finding> {
     probe(input, &mut found);
     phases(input, &mut found);
     self_check(input, &mut found);
+    crash_sweep(input, &mut found);
     risks(input, &mut found);
     found
 }
@@ -126,6 +127,25 @@ fn self_check(input: &Input<'_>, found: &mut Vec<Finding>) {
         ),
         seen,
         vec!["selfcheck.json".into()],
+    ));
+}
+
+fn crash_sweep(input: &Input<'_>, found: &mut Vec<Finding>) {
+    let Some(sweep) = &input.journals.crash_sweep else {
+        return;
+    };
+    let (effect, seen) = match (sweep.kills, sweep.red) {
+        (0, _) => (Effect::Inconclusive, "nobody was killed".to_owned()),
+        (_, 0) => return,
+        (kills, red) => (Effect::NoGo, format!("{red} of {kills} kills are red")),
+    };
+    found.push(finding(
+        "crash_sweep",
+        "crash-sweep.json",
+        (Severity::P0, effect),
+        "after every death another process goes on, and nothing is lost, doubled or left (E-44)",
+        seen,
+        vec!["crash-sweep.json".into(), "crash-matrix.html".into()],
     ));
 }
 

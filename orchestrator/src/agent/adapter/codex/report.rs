@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::agent::report::Report;
+use crate::agent::report::{Report, known_risks, risk_signals};
 
 /// Every field is required, since structured output knows no optional ones; empty says nothing.
 pub(super) fn schema() -> Value {
@@ -19,6 +19,11 @@ pub(super) fn schema() -> Value {
         "action_items": texts("Of a self-improvement: what to do; else empty"),
         "evidence_refs": texts("Of a self-improvement: where it shows; else empty"),
         "tool_gaps": texts("Programs that were missing in the image"),
+        "risk_signals": {
+            "type": "array",
+            "items": {"type": "string", "enum": known_risks()},
+            "description": "Risks of the work that its Issue does not name; else empty",
+        },
     });
     let required: Vec<&String> = properties
         .as_object()
@@ -45,6 +50,8 @@ struct Told {
     evidence_refs: Vec<String>,
     #[serde(default)]
     tool_gaps: Vec<String>,
+    #[serde(default)]
+    risk_signals: Vec<String>,
 }
 
 /// Reads the last message; an error says what is wrong with it.
@@ -52,6 +59,7 @@ pub(super) fn parse(message: Option<&str>) -> Result<Report, String> {
     let message = message.ok_or("the agent ended without a message")?;
     let told: Told = serde_json::from_str(message.trim())
         .map_err(|error| format!("the agent's last message is no report ({error})"))?;
+    let risk_signals = risk_signals(&told.risk_signals)?;
     let values = |texts: Vec<String>| texts.into_iter().map(Value::String).collect();
     Ok(Report {
         summary: Some(told.summary).filter(|text| !text.trim().is_empty()),
@@ -60,6 +68,7 @@ pub(super) fn parse(message: Option<&str>) -> Result<Report, String> {
         action_items: values(told.action_items),
         evidence_refs: values(told.evidence_refs),
         tool_gaps: values(told.tool_gaps),
+        risk_signals,
     })
 }
 
@@ -71,7 +80,7 @@ mod tests {
     fn a_message_by_the_schema_is_a_report() {
         let told = json!({
             "summary": "Done.", "pull_request": 7, "diagnosis": "", "action_items": [], "evidence_refs": ["#7"],
-            "tool_gaps": ["jq"],
+            "tool_gaps": ["jq"], "risk_signals": ["db_migration"],
         });
         let schema = schema();
         for (field, value) in told.as_object().expect("an object") {
@@ -82,12 +91,13 @@ mod tests {
             };
             assert_eq!(schema["properties"][field]["type"], kind, "{field}");
         }
-        assert_eq!(schema["required"].as_array().map(Vec::len), Some(6));
+        assert_eq!(schema["required"].as_array().map(Vec::len), Some(7));
         let report = parse(Some(&told.to_string())).expect("a report");
         assert_eq!(report.summary.as_deref(), Some("Done."));
         assert_eq!(report.pull_request, Some(7));
         assert_eq!(report.evidence_refs, [json!("#7")]);
         assert_eq!(report.tool_gaps, [json!("jq")]);
+        assert_eq!(report.risk_signals.len(), 1);
     }
 
     #[test]
@@ -96,6 +106,10 @@ mod tests {
             (None, "without a message"),
             (Some("All done!"), "no report"),
             (Some("{\"diagnosis\": \"\"}"), "missing field `summary`"),
+            (
+                Some("{\"summary\": \"\", \"risk_signals\": [\"big\"]}"),
+                "none of the risks",
+            ),
         ] {
             let error = parse(message).expect_err("no report");
             assert!(error.contains(reason), "{error}");
