@@ -1,6 +1,19 @@
 Feature: Approvals
   What an agent may not do alone is done once, by the word of those who may say so, or not at all.
 
+  @AP-01 @set-c @p0 @S3-11 @G-80 @G-97 @needs-pods
+  Scenario: What nobody has approved is not carried out
+    Given a run that waits for the approval of a deterministic secret
+    And a chat of the project
+    When the owner approves what was asked for, and it is applied
+    And the agent asks for a random secret with another key
+    And somebody repeats for it what carried out the request before
+    Then each repetition is refused as "approval_missing", and the request is still "requested"
+    When the chat says "that its own executor has applied the request"
+    Then the chat hears "409 conflict"
+    And the request is still "requested"
+    And GitHub and the cluster hold the derived value, after 1 writes to GitHub
+
   @AP-02 @set-c @p0 @S2-4 @S3-11 @G-75 @G-78 @G-89 @needs-pods
   Scenario: The run goes on when the request is applied
     Given a run that waits for the owner's answer

@@ -19,6 +19,18 @@ Feature: Who may do what
     Then the decision is answered with "200 applied"
     And the Issue carries "run:qa", by "add" of the agent
 
+  @RB-02 @set-e @p0 @S3-11 @G-71 @G-68 @needs-pods
+  Scenario: What is left to a project its administrator decides, and no writer
+    Given a run that revises and waits for the approval of a secret
+    When a writer of the project approves what was asked for
+    Then the decision is answered with "403 forbidden"
+    And a decision is on record as ignored because "not_approver"
+    And the run waits for an approval in mode "delegated", and nothing is synced
+    When an administrator of the project approves what was asked for
+    Then the decision is answered with "200 applied"
+    And the request comes to be "applied", by "requested system, approved human, applied system"
+    And GitHub and the cluster hold the derived value, after 1 writes to GitHub
+
   @RB-03 @set-e @p0 @S3-11 @G-72 @G-10 @needs-pods
   Scenario Outline: No agent and no bot decides
     Given a running "run:dev" run whose agent has asked for "run:qa"
@@ -126,6 +138,14 @@ Feature: Who may do what
     And the token of its agent is kept, and staff cancels the run
     Then neither tools nor runner routes are open to it, and "run_not_active" is on record
 
+  @RB-11 @set-e @p0 @S3-11 @G-8 @G-9 @needs-pods
+  Scenario: The token that staff takes away opens nothing
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    And the token of its agent is kept, and staff takes it away
+    Then neither tools nor runner routes are open to it, and "revoked" is on record
+    And it was taken away once, by a person, and the run itself goes on
+
   @RB-12 @set-e @p0 @S3-11 @S3-3 @G-13 @G-33 @needs-pods
   Scenario: An agent acts for its own run only, wherever it gets
     Given a bound repository whose agent waits, with an open Issue
@@ -169,3 +189,31 @@ Feature: Who may do what
       | label    | account               |
       | run:dev  | codex-runner          |
       | run:arch | codex-runner-readonly |
+
+  @RB-17 @set-e @p0 @S3-11 @G-109 @G-115 @needs-pods
+  Scenario: The account of a candidate works in its namespace and leaves its bounds alone
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then whoever has the token of the account "codex-runner" gets these answers
+      | creates a Deployment    | allowed              |
+      | runs a command in a Pod | allowed              |
+      | widens the quota        | forbidden            |
+      | mounts a Secret         | refused by admission |
+
+  @RB-20 @set-e @p0 @S3-11 @G-111 @G-117 @needs-pods
+  Scenario: Who reads starts nothing, who tests starts Jobs, and nobody starts too much
+    Given a bound repository whose agent waits, with an open Issue
+    When the member sets "run:dev" on the Issue
+    Then whoever has the token of the account "codex-runner-readonly" gets these answers
+      | reads Pods              | allowed   |
+      | creates a Pod           | forbidden |
+      | creates a Job           | forbidden |
+      | runs a command in a Pod | forbidden |
+    And whoever has the token of the account "codex-runner-qa" gets these answers
+      | reads Pods              | allowed   |
+      | creates a Pod           | forbidden |
+      | creates a Job           | allowed   |
+      | runs a command in a Pod | allowed   |
+      | attaches to a Pod       | forbidden |
+    And "codex-runner" gets 20 Pods into the namespace, and the next exceeds the quota
+    And the namespace holds the accounts, the quota and the policies of the rules, and no LimitRange

@@ -26,6 +26,7 @@ mod repositories;
 mod router;
 mod run_events;
 mod run_logs;
+mod run_tokens;
 mod runs;
 mod sign_in;
 mod state;

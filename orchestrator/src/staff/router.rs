@@ -10,12 +10,12 @@ use super::state::Services;
 use super::{
     adapters, agents, approvals, cancel, deliveries, evidence, github_tokens, labels,
     launch_profile, members, namespaces, next_steps, personal_tokens, projects, repositories,
-    run_events, run_logs, runs, sign_in, users, wait_queue,
+    run_events, run_logs, run_tokens, runs, sign_in, users, wait_queue,
 };
 use crate::http_api::{unknown_method, unknown_route};
 
 /// Every route with its methods, relative to `/api/v1`; `docs/openapi/staff.yaml` lists the same.
-pub const ROUTES: [(&str, &[Method]); 40] = [
+pub const ROUTES: [(&str, &[Method]); 41] = [
     ("/auth/token", &[Method::POST]),
     ("/auth/me", &[Method::GET]),
     ("/auth/logout", &[Method::POST]),
@@ -67,6 +67,7 @@ pub const ROUTES: [(&str, &[Method]); 40] = [
         &[Method::POST],
     ),
     ("/staff/runs/{run_id}/namespace", &[Method::DELETE]),
+    ("/staff/runs/{run_id}/mcp-token/revoke", &[Method::POST]),
     ("/staff/runs/{run_id}/events", &[Method::GET]),
     ("/staff/runs/{run_id}/logs", &[Method::GET]),
     ("/staff/runs/{run_id}/labels", &[Method::GET]),
@@ -148,6 +149,7 @@ pub fn router(services: Services) -> Router {
             post(wait_queue::resume_after_limit),
         ),
         (format!("{run}/namespace"), delete(namespaces::delete)),
+        (format!("{run}/mcp-token/revoke"), post(run_tokens::revoke)),
         (format!("{run}/events"), get(run_events::list)),
         (format!("{run}/logs"), get(run_logs::show)),
         (format!("{run}/labels"), get(run_events::labels)),

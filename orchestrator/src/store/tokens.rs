@@ -187,6 +187,31 @@ pub async fn issue_run_token(
     .await
 }
 
+/// A generation that lives no more, with what its event tells of it.
+#[derive(Debug, sqlx::FromRow)]
+pub struct RevokedRunToken {
+    pub token_id: Uuid,
+    pub generation: i32,
+    pub expires_at: DateTime<Utc>,
+    pub namespace: Option<String>,
+    pub runtime_mode: Option<String>,
+}
+
+/// Revokes the token of a run; `None` when none was alive.
+pub async fn revoke_run_token(
+    connection: &mut PgConnection,
+    run_id: Uuid,
+) -> Result<Option<RevokedRunToken>, sqlx::Error> {
+    sqlx::query_as(
+        "UPDATE run_mcp_tokens t SET revoked_at = platform_now()
+         FROM agent_runs r WHERE r.id = t.run_id AND t.run_id = $1 AND t.revoked_at IS NULL
+         RETURNING t.token_id, t.generation, t.expires_at, r.namespace, r.runtime_mode",
+    )
+    .bind(run_id)
+    .fetch_optional(connection)
+    .await
+}
+
 /// What decides whether a presented run token still lives (G-8).
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct RunTokenStanding {

@@ -55,6 +55,8 @@ pub fn ends(events: &[&Value]) -> Ends {
         let request = || event["payload"]["request_id"].to_string();
         match name {
             "mcp.tool.called" => calls.entry(call()).or_default().begin(index),
+            // The end of no call: somebody tried to carry out what nobody had approved (G-80).
+            "mcp.tool.failed" if event["payload"]["reason"] == "approval_missing" => {}
             "mcp.tool.succeeded" | "mcp.tool.failed" | "mcp.tool.approval_pending" => {
                 calls.entry(call()).or_default().ended += 1;
             }

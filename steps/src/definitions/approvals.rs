@@ -19,13 +19,14 @@ use crate::{
         setup::{a_running_run_with, agent_waits_for_signal},
     },
     place::is_labeled,
-    staff::HELPERS,
+    staff::{HELPERS, Staff},
     wait::{DECISION_DEADLINE, RUN_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
 
 pub(super) const ASKING_RUN: &str = "run that asked";
 const OWNER: &str = "owner of the platform";
+const COPIED: &str = "repeated effects";
 
 /// The newest request of the run that asked, or of those that go on from it.
 pub(super) async fn request(world: &mut GateWorld) -> anyhow::Result<Value> {
@@ -65,12 +66,21 @@ pub(super) async fn decide(
     email: Option<&str>,
     body: Value,
 ) -> anyhow::Result<()> {
-    let id = number(&request(world).await?);
     let staff = world.platform().staff.clone();
     let staff = match email {
         Some(email) => staff.as_person(email),
         None => staff,
     };
+    decide_as(world, &staff, body).await
+}
+
+/// Decides the newest request as whoever is signed in there.
+pub(super) async fn decide_as(
+    world: &mut GateWorld,
+    staff: &Staff,
+    body: Value,
+) -> anyhow::Result<()> {
+    let id = number(&request(world).await?);
     let path = format!("/staff/approvals/{id}/decision");
     let (status, answer) = staff.call(Method::POST, &path, Some(body)).await?;
     world.answer = Some((status.as_u16(), answer));
@@ -219,6 +229,77 @@ pub(super) async fn signal(world: &mut GateWorld) -> anyhow::Result<()> {
     tokio::fs::write(&signal, "go")
         .await
         .context("failed to signal the agent")
+}
+
+/// By the hand of somebody who reaches the platform's own queue.
+#[when("somebody repeats for it what carried out the request before")]
+async fn repeats_effects(world: &mut GateWorld) -> Step {
+    let newest = number(&request(world).await?).to_string();
+    let run = asking_run(world).await?;
+    let copied = world
+        .platform()
+        .database
+        .rows(
+            "INSERT INTO outbox_effects (idempotency_key, kind, run_id, project_id, payload)
+             SELECT e.idempotency_key || ':' || $1, e.kind, e.run_id, e.project_id,
+                    replace(e.payload::text, '\"request_id\": ' || q.id, '\"request_id\": ' || $1)::jsonb
+             FROM mcp_action_requests q JOIN outbox_effects e ON e.payload::text LIKE '%\"request_id\": ' || q.id || '%'
+             WHERE q.run_id = $2::text::uuid AND q.id::text <> $1 AND e.run_id = q.run_id
+             RETURNING to_jsonb(id)",
+            &[&newest, &run],
+        )
+        .await?;
+    let ids: Vec<String> = copied.iter().map(Value::to_string).collect();
+    world.remembered.insert(COPIED.to_owned(), ids.join(","));
+    Ok(())
+}
+
+#[then(expr = "each repetition is refused as {string}, and the request is still {string}")]
+async fn repetitions_refused(
+    world: &mut GateWorld,
+    reason: String,
+    state: String,
+    #[step] step: &gherkin::Step,
+) -> Step {
+    world.then(step);
+    let ids = world.remembered.get(COPIED).cloned().unwrap_or_default();
+    let count = ids.split(',').filter(|id| !id.is_empty()).count();
+    let run = asking_run(world).await?;
+    let expected = format!("{count} done, {count} refused");
+    let platform = world.platform();
+    let seen = until("the end of the repetitions", RUN_DEADLINE, async || {
+        let found = platform
+            .database
+            .rows(
+                "SELECT to_jsonb(concat(
+                     (SELECT count(*) FROM outbox_effects WHERE id::text = ANY(string_to_array($1, ',')) AND done_at IS NOT NULL),
+                     ' done, ',
+                     (SELECT count(*) FROM flow_events WHERE run_id = $2::text::uuid AND event_type = 'mcp.tool.failed'
+                      AND payload ->> 'reason' = $3), ' refused'))",
+                &[&ids, &run, &reason],
+            )
+            .await?;
+        let seen = found.first().and_then(Value::as_str).unwrap_or("-").to_owned();
+        Ok(if seen == expected {
+            Reading::Reached(seen)
+        } else {
+            Reading::NotYet(seen)
+        })
+    })
+    .await
+    .unwrap_or_else(|error| format!("{error:#}"));
+    let now = request(world).await?;
+    let now = now["approval_state"].as_str().unwrap_or("-").to_owned();
+    world.holds(
+        &["G-80"],
+        Postgres,
+        "repeated effects that are done, and told of as refused; the request",
+        "outbox_effects; flow_events mcp.tool.failed; mcp_action_requests",
+        format!("{expected} of some; {state}"),
+        format!("{seen}; {now}"),
+        count > 0 && seen == expected && now == state,
+    )?;
+    Ok(())
 }
 
 #[when("the owner approves the label")]

@@ -58,7 +58,7 @@ const VERBS: [&str; 8] = [
     "delete",
     "deletecollection",
 ];
-const QUOTA: &str = "codex-run-quota";
+pub(super) const QUOTA: &str = "codex-run-quota";
 const LIMIT_RANGE: &str = "codex-run-limits";
 /// What a token of an account must last for: the Kubernetes API gives none for less.
 const TOKEN_SECONDS: u32 = 600;
@@ -242,7 +242,11 @@ async fn tampered(world: &mut GateWorld) -> Step {
 }
 
 /// A client that is the account itself, by a token that the API server has given out for it.
-async fn client_of(world: &GateWorld, namespace: &str, account: &str) -> anyhow::Result<Client> {
+pub(super) async fn client_of(
+    world: &GateWorld,
+    namespace: &str,
+    account: &str,
+) -> anyhow::Result<Client> {
     let accounts: Api<ServiceAccount> = Api::namespaced(world.gate.kube.clone(), namespace);
     let request: TokenRequest = serde_json::from_value(
         json!({"spec": {"audiences": [], "expirationSeconds": TOKEN_SECONDS}}),
@@ -257,7 +261,7 @@ async fn client_of(world: &GateWorld, namespace: &str, account: &str) -> anyhow:
 }
 
 /// What became of a request, in one word where it is one of two.
-fn answer<T>(outcome: Result<T, kube::Error>) -> String {
+pub(super) fn answer<T>(outcome: Result<T, kube::Error>) -> String {
     match outcome {
         Ok(_) => "allowed".to_owned(),
         Err(kube::Error::Api(status)) if status.code == 403 => "forbidden".to_owned(),
@@ -393,7 +397,7 @@ fn pod_spec(what: &str) -> anyhow::Result<Value> {
 }
 
 /// Tries to create a workload without leaving anything behind; says what came of it.
-async fn try_to_create(
+pub(super) async fn try_to_create(
     client: &Client,
     namespace: &str,
     kind: &str,

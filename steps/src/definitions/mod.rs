@@ -1,5 +1,6 @@
 //! The sentences of the features, grouped by concept.
 
+pub mod account_deeds;
 pub mod agent_labels;
 pub mod agent_reports;
 pub mod agent_settings;

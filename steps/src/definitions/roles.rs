@@ -42,7 +42,7 @@ fn deed(right: &'static str, method: Method, path: String, body: Option<Value>) 
 }
 
 /// Signs in as somebody who has this role in the project, or none.
-async fn person(
+pub(super) async fn person(
     world: &mut GateWorld,
     who: &str,
     project: &str,

@@ -18,12 +18,13 @@ use sha2::Sha256;
 use crate::{
     definitions::{
         agent_labels::call,
-        approvals::{ASKING_RUN, asking_run, decide, number, request, told},
+        approvals::{ASKING_RUN, asking_run, decide, decide_as, number, request, told},
         faults::announce,
         labels::set_label,
         outcome::{await_end, await_event, current_run},
         privileged,
-        setup::{a_running_run_with, agent_waits_for_signal, bind},
+        roles::person,
+        setup::{a_running_run_with, agent_waits_for_signal, bind, finish_run, signal_file},
     },
     wait::{DECISION_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
@@ -119,6 +120,22 @@ async fn running(world: &mut GateWorld, label: String) -> Step {
 async fn waiting(world: &mut GateWorld, policy: String) -> Step {
     working(world, "run:dev").await?;
     Ok(privileged::ask(world, TOOL, arguments(&policy, Some("secret"))).await?)
+}
+
+#[given("a run that revises and waits for the approval of a secret")]
+async fn waiting_while_revising(world: &mut GateWorld) -> Step {
+    let signal = signal_file(world);
+    world.remembered.insert("signal".to_owned(), signal.clone());
+    bind(world, stories::waits_on_revise(&signal)).await?;
+    let place = world.place()?;
+    place
+        .maintainer
+        .make_environment(&place.repository, ENVIRONMENT)
+        .await?;
+    finish_run(world, "run:dev").await?;
+    a_running_run_with(world, "run:dev:revise").await?;
+    asking_run(world).await?;
+    Ok(privileged::ask(world, TOOL, arguments("deterministic", Some("secret"))).await?)
 }
 
 #[given("a run in a repository without environments that waits for the approval of a secret")]
@@ -309,6 +326,17 @@ async fn approves(world: &mut GateWorld) -> Step {
 async fn approves_and_waits(world: &mut GateWorld, state: String) -> Step {
     decide(world, None, json!({"decision": "approved"})).await?;
     Ok(privileged::await_settled(world, &state).await?)
+}
+
+#[when(regex = r"^(a writer|an administrator) of the project approves what was asked for$")]
+async fn member_approves(world: &mut GateWorld, who: String) -> Step {
+    let who = match who.as_str() {
+        "an administrator" => "an administrator of the project",
+        other => other,
+    };
+    let project = world.place()?.project_id;
+    let (staff, _) = person(world, who, &project).await?;
+    Ok(decide_as(world, &staff, json!({"decision": "approved"})).await?)
 }
 
 #[when("the owner types a value and approves")]

@@ -5,6 +5,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use cucumber::{then, when};
 use jsonwebtoken::{EncodingKey, Header};
 use reports::evidence::ObservationSource::{Github, Orchestrator, Postgres};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
@@ -14,7 +15,8 @@ use crate::{
 };
 
 const ANSWERS: &str = "answers to a wrong token";
-const KEPT: &str = "token of the ended run";
+const KEPT: &str = "token that is dead by now";
+const REVOKED: &str = "answers to taking the token away";
 /// What a wrong token would set, and what the right one sets.
 const WRONG_LABEL: &str = "need:qa";
 const RIGHT_LABEL: &str = "need:km";
@@ -185,6 +187,64 @@ async fn kept(world: &mut GateWorld) -> Step {
     world
         .remembered
         .insert(KEPT.to_owned(), format!("{before}; {after}"));
+    Ok(())
+}
+
+#[when("the token of its agent is kept, and staff takes it away")]
+async fn taken_away(world: &mut GateWorld) -> Step {
+    await_event(world, "run.agent.ready").await?;
+    let id = text(&current_run(world).await?, "id")?;
+    let token = AgentTools::of_run(world).await?.token().to_owned();
+    let before = doors(world, &token, &id, RIGHT_LABEL).await?;
+    let staff = world.platform().staff.clone();
+    let path = format!("/staff/runs/{id}/mcp-token/revoke");
+    let mut statuses = Vec::new();
+    // Once more, as somebody does who is not sure.
+    for _ in 0..2 {
+        let (status, _) = staff.call(Method::POST, &path, None).await?;
+        statuses.push(status.as_u16().to_string());
+    }
+    world
+        .remembered
+        .insert(REVOKED.to_owned(), statuses.join(" "));
+    let after = doors(world, &token, &id, WRONG_LABEL).await?;
+    world
+        .remembered
+        .insert(KEPT.to_owned(), format!("{before}; {after}"));
+    Ok(())
+}
+
+#[then("it was taken away once, by a person, and the run itself goes on")]
+async fn taken_once(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
+    world.then(step);
+    let statuses = world.remembered.get(REVOKED).cloned().unwrap_or_default();
+    let run = current_run(world).await?;
+    let events = world
+        .platform()
+        .database
+        .events_of_run(&text(&run, "id")?)
+        .await?;
+    let part = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let revoked: Vec<String> = events
+        .iter()
+        .filter(|event| event["event_type"] == "run.mcp.token.revoked")
+        .map(|event| {
+            let reason = part(&event["payload"]["reason"]);
+            format!("{} {reason}", part(&event["actor_type"]))
+        })
+        .collect();
+    world.equal(
+        &["G-9"],
+        Postgres,
+        "answers to taking the token away; events of it; the run",
+        "POST /api/v1/staff/runs/…/mcp-token/revoke twice; flow_events; agent_runs",
+        "204 204; human staff; running",
+        format!(
+            "{statuses}; {}; {}",
+            revoked.join(", "),
+            part(&run["status"])
+        ),
+    )?;
     Ok(())
 }
 

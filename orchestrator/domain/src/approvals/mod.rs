@@ -15,7 +15,8 @@ pub use matrix::{
 };
 pub use request::{
     ApplyFailure, ExpiryCause, Ignored, LabelProposal, Proposal, RequestAction, RequestFacts,
-    applied, approved, decision_ignored, denied, expired, failed, link, requested, through_adapter,
+    applied, approved, decision_ignored, denied, expired, failed, link, not_approved, requested,
+    through_adapter,
 };
 pub use resume::{ResumePayload, ResumeStatus};
 pub use state::{ApprovalState, Classification, DecisionKind, Standing, classify};

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Answer, ApprovalMode, ApprovalState, DecisionKind, FeedbackQuestion};
 use crate::audit::{
     Actor, ApprovalDecisionIgnoredPayload, ApprovalPayload, AuditEvent, AuditRecord,
-    FeedbackPayload, LabelChangePayload, SystemActor,
+    FeedbackPayload, LabelChangePayload, McpToolPayload, SystemActor,
 };
 use crate::databases::DatabaseChange;
 use crate::decide::NewLink;
@@ -16,7 +16,7 @@ use crate::events::Thread;
 use crate::ids::{CorrelationId, ProjectId, RunId, UserId};
 use crate::secret_sync::{SecretPolicy, SecretSync};
 use crate::stages::spelled;
-use crate::tools::ToolName;
+use crate::tools::{FailureCode, FailureReason, ToolName};
 
 spelled!(
     /// `mcp_action_requests.action`.
@@ -354,6 +354,22 @@ pub fn failed(request: &RequestFacts, failure: ApplyFailure, steps: &[String]) -
     records.extend(request.rejected(ApprovalState::Failed, "approval_failed"));
     records.extend(request.privileged_end(Some(failure), steps));
     records
+}
+
+/// Somebody tried to carry it out though nobody has approved it (G-80).
+pub fn not_approved(request: &RequestFacts, state: ApprovalState) -> AuditRecord {
+    let payload = McpToolPayload {
+        tool: Some(request.tool_name.clone()),
+        approval_state: Some(state.to_string()),
+        status: Some("error".to_owned()),
+        code: Some(FailureCode::FailedPrecondition.to_string()),
+        reason: Some(FailureReason::ApprovalMissing.to_string()),
+        ..McpToolPayload::default()
+    };
+    request.record(
+        AuditEvent::McpToolFailed(payload),
+        Actor::System(SystemActor::ControlPlane),
+    )
 }
 
 /// A decision that changes nothing (G-72, G-82, G-83); by nobody whom the platform knows when there is no person.

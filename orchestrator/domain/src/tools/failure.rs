@@ -27,6 +27,8 @@ spelled!(
 spelled!(
     /// `reason` of a failed call (1.5), as far as tools are served.
     FailureReason {
+        /// Nobody has approved what somebody tries to carry out.
+        ApprovalMissing = "approval_missing",
         /// A project or repository that is not the run's.
         IdentityMismatch = "identity_mismatch",
         /// A namespace or Secret that is not the project's.

@@ -5,7 +5,7 @@ use domain::databases::{DatabaseAction, DatabaseChange, DatabaseFacts, still_hol
 use domain::ids::ProjectId;
 use sqlx::PgConnection;
 
-use super::{Attempt, EffectError, Performed, RequestStep};
+use super::{Attempt, EffectError, Performed, RequestStep, requests};
 use crate::app::App;
 use crate::databases::ProjectServer;
 use crate::store::approvals::{self, ApprovalRow};
@@ -43,6 +43,9 @@ pub(super) async fn perform(
     let Some(row) = approvals::find(&app.pool, request_id).await? else {
         return Ok(Performed::nothing());
     };
+    if requests::refused_unapproved(app, &row).await? {
+        return Ok(Performed::nothing());
+    }
     let (Some(Proposal::Database(change)), "approved") =
         (row.facts()?.proposal, row.approval_state.as_str())
     else {

@@ -1,7 +1,8 @@
 //! What somebody approved (G-75, G-78 to G-80, G-85, G-86): begun once, its steps being effects of their own, and told
 //! of when the last is done. The ledger of the steps is the outbox.
 use domain::approvals::{
-    ApplyFailure, ApprovalState, LabelProposal, Proposal, RequestFacts, applied, failed,
+    ApplyFailure, ApprovalState, DecisionKind, LabelProposal, Proposal, RequestFacts, applied,
+    failed, not_approved,
 };
 use domain::databases::DatabaseChange;
 use domain::decide::{Consequences, NewGrant};
@@ -43,6 +44,9 @@ pub(super) async fn begin(
     let Some(row) = approvals::find(pool, request_id).await? else {
         return Ok(Performed::nothing());
     };
+    if refused_unapproved(attempt.app, &row).await? {
+        return Ok(Performed::nothing());
+    }
     match row.facts()?.proposal {
         Some(Proposal::Labels(proposal)) => begin_labels(attempt, &row, &proposal).await?,
         Some(Proposal::Feedback(_)) => {
@@ -70,6 +74,18 @@ pub(super) async fn begin(
     }
     attempt.app.wakeups.notify(Channel::RunQueue);
     Ok(Performed::nothing())
+}
+
+/// Whether nobody has approved the request, whoever has planned that it is carried out; then that is told (G-80).
+pub(super) async fn refused_unapproved(app: &App, row: &ApprovalRow) -> Result<bool, sqlx::Error> {
+    let state = row.state()?;
+    if state.decision() == Some(DecisionKind::Approved) {
+        return Ok(false);
+    }
+    let mut transaction = app.pool.begin().await?;
+    events::insert(&mut transaction, &not_approved(&row.facts()?, state)).await?;
+    transition::commit(transaction, "approval.refuse").await?;
+    Ok(true)
 }
 
 /// The request, locked, if it is approved and nothing else (G-80).
@@ -334,7 +350,14 @@ pub(super) async fn finish(
     attempt: &Attempt<'_>,
     request_id: i64,
 ) -> Result<Performed, EffectError> {
-    let mut transaction = attempt.app.pool.begin().await?;
+    let pool = &attempt.app.pool;
+    let Some(row) = approvals::find(pool, request_id).await? else {
+        return Ok(Performed::nothing());
+    };
+    if refused_unapproved(attempt.app, &row).await? {
+        return Ok(Performed::nothing());
+    }
+    let mut transaction = pool.begin().await?;
     let Some(row) = approvals::lock(&mut transaction, request_id).await? else {
         return Ok(Performed::nothing());
     };

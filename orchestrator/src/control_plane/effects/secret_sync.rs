@@ -6,7 +6,7 @@ use domain::secret_sync::{GithubScope, SecretSync, SyncStep};
 use secrecy::SecretString;
 use sqlx::PgConnection;
 
-use super::{Attempt, EffectError, Performed, RequestStep};
+use super::{Attempt, EffectError, Performed, RequestStep, requests};
 use crate::app::App;
 use crate::control_plane::executor::record_of;
 use crate::github::{self, AccessError, FaultClass, GithubError, SecretPlace};
@@ -34,6 +34,9 @@ pub(super) async fn perform(
     let Some(row) = approvals::find(&app.pool, request_id).await? else {
         return Ok(Performed::nothing());
     };
+    if requests::refused_unapproved(app, &row).await? {
+        return Ok(Performed::nothing());
+    }
     let (Some(Proposal::SecretSync(sync)), "approved") =
         (row.facts()?.proposal, row.approval_state.as_str())
     else {
