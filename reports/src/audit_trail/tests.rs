@@ -57,11 +57,22 @@ fn an_event_that_is_not_as_its_row_says_is_told() {
 #[test]
 fn what_was_begun_is_ended_once() {
     let call = |name: &str| event(name, json!({"tool": "x"}));
+    let refused = || {
+        event(
+            "mcp.tool.failed",
+            json!({"tool": "x", "reason": "approval_missing"}),
+        )
+    };
     let request = |name: &str| event(name, json!({"request_id": 7}));
     let wait = |name: &str| event(name, json!({}));
     for (names, whole) in [
         (vec![call("mcp.tool.called"), call("mcp.tool.failed")], true),
         (vec![call("mcp.tool.called")], false),
+        (
+            vec![call("mcp.tool.called"), call("mcp.tool.failed"), refused()],
+            true,
+        ),
+        (vec![call("mcp.tool.called"), refused()], false),
         (
             vec![
                 call("mcp.tool.called"),
