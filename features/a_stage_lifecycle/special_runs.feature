@@ -91,7 +91,7 @@ Feature: Runs beside the stages
     And the session opens with a comment of the bot
     And the discussion goes on
 
-  @SP-07 @set-a @p1 @S3-4 @S3-6 @S3-14 @L-110 @L-114 @needs-pods @waits-mcp
+  @SP-07 @set-a @p1 @S3-4 @S3-6 @S3-14 @L-110 @L-114 @needs-pods
   Scenario: The platform improves itself
     Given a bound repository whose agent improves itself, with an open Issue
     When the member sets "run:self-improve" on the Issue

@@ -85,7 +85,7 @@ Feature: Who may do what
     Then the member saw the run and was refused the cancel, and the refusal is on record
     And the agent of the run still works
 
-  @RB-07 @set-e @p0 @S3-11 @G-14 @G-15 @G-17 @G-18 @needs-pods
+  @RB-07 @set-e @p0 @S3-11 @G-14 @G-15 @G-16 @G-17 @G-18 @needs-pods
   Scenario Outline: An agent sees the tools of its work, and no others
     Given a bound repository whose agent waits, with an open Issue
     When the member sets "<label>" on the Issue
@@ -97,21 +97,23 @@ Feature: Who may do what
       | run:arch      | labels, reports, people, feedback         |
       | run:doc-audit | labels, reports, people, feedback         |
       | run:dev       | labels, reports, people, feedback, secrets |
+      | run:self-improve | labels, reports, diagnostics           |
 
   @RB-08 @set-e @p0 @S3-11 @G-19 @G-21 @needs-pods
   Scenario Outline: A tool that an agent does not see cannot be called either
     Given a bound repository whose agent waits, with an open Issue
-    When the member sets "run:intake" on the Issue
+    When the member sets "<label>" on the Issue
     And its agent calls "<tool>", and then lists its labels
     Then the server refuses the first as "<reason>", and "<told>" is on record of it
 
     Examples:
-      | tool                   | reason             | told                        |
-      | secret.sync.github_k8s | tool_not_available | called, failed as forbidden |
-      | secret.sync.k8s        | tool_not_available | called, failed as forbidden |
-      | database.lifecycle     | tool_not_available | called, failed as forbidden |
-      | github_issue_get       | unknown_tool       | nothing                     |
-      | k8s_pods_list          | unknown_tool       | nothing                     |
+      | label            | tool                   | reason             | told                        |
+      | run:intake       | secret.sync.github_k8s | tool_not_available | called, failed as forbidden |
+      | run:intake       | secret.sync.k8s        | tool_not_available | called, failed as forbidden |
+      | run:intake       | database.lifecycle     | tool_not_available | called, failed as forbidden |
+      | run:intake       | github_issue_get       | unknown_tool       | nothing                     |
+      | run:intake       | k8s_pods_list          | unknown_tool       | nothing                     |
+      | run:self-improve | user.notify            | tool_not_available | called, failed as forbidden |
 
   @RB-11 @set-e @p0 @S3-11 @G-7 @G-8 @G-9 @needs-pods
   Scenario Outline: A token that is wrong in anything opens nothing
@@ -177,6 +179,13 @@ Feature: Who may do what
       | without the key of what is stored                      | TOKEN_ENCRYPTION_KEY             |
       | without the key of derived secrets                     | SECRET_DERIVATION_KEY            |
       | with the key of run tokens for service tokens as well  | must all be different            |
+
+  @RB-15 @set-e @p0 @S3-6 @S3-11 @G-65 @G-66 @G-16 @needs-pods
+  Scenario: A self-improvement reads what its own project has done
+    Given a bound repository whose agent waits when it improves itself, with an open Issue
+    And a finished "run:dev" run with its pull request
+    When a self-improvement of another Issue reads the runs and sessions that it can
+    Then it was shown the runs of its own project, fifty at most, and the session of one of them
 
   @RB-16 @set-e @p0 @S3-11 @G-108 @G-109 @G-111 @G-113 @G-114 @needs-pods
   Scenario Outline: An agent's account may do what the table grants, and nothing else

@@ -183,8 +183,10 @@ async fn write(
     {
         return Ok(None);
     }
-    if let Some(effect_id) = loaded.own_label_change {
-        snapshots::match_label_change(&mut *connection, effect_id, delivery_id).await?;
+    if let Some(effect_id) = loaded.own_label_change
+        && !snapshots::match_label_change(&mut *connection, effect_id, delivery_id).await?
+    {
+        return Ok(None);
     }
     let project_id = binding.map(|binding| binding.project_id.as_uuid());
     let owner = EffectOwner {

@@ -146,7 +146,6 @@ async fn attempt(
         app,
         claimed,
         correlation_id: CorrelationId::new(context.correlation_id),
-        reported: context.reported,
         labels,
     };
     world::perform(&attempt, &effect).await
@@ -161,7 +160,7 @@ async fn complete(app: &App, done: &[(ClaimedEffect, Performed)]) -> Result<(), 
     let mut completed = Vec::with_capacity(done.len());
     for (claimed, performed) in done {
         if effects::complete(&mut transaction, claimed).await? {
-            performed.record(&mut transaction).await?;
+            performed.record(&mut transaction, claimed).await?;
             if let Some(run_id) = claimed.run_id {
                 waits::settle(&mut transaction, run_id).await?;
             }

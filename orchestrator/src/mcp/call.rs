@@ -36,8 +36,6 @@ pub enum CallError {
     Stored(#[from] serde_json::Error),
     #[error("failed to decide: what it is about changes faster than decisions are taken")]
     Overtaken,
-    #[error("failed to serve a call: no code serves this tool")]
-    NotServed,
 }
 
 /// A call of a known tool by a living run.

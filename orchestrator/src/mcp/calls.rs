@@ -4,7 +4,8 @@ use serde_json::{Map, Value};
 
 use super::call::{Call, CallError, failure_body};
 use super::{
-    database_calls, feedback_calls, label_calls, notification_calls, secret_calls, status_calls,
+    database_calls, feedback_calls, label_calls, notification_calls, secret_calls,
+    self_improve_calls, status_calls,
 };
 
 /// What a call came to: its output, or its failure.
@@ -31,9 +32,9 @@ pub async fn answer(
         ToolName::SecretSync => secret_calls::sync(call, arguments).await,
         ToolName::UserDecision => notification_calls::ask(call, arguments).await,
         ToolName::UserNotify => notification_calls::notify(call, arguments).await,
-        ToolName::SelfImproveRunLookup
-        | ToolName::SelfImproveRunsList
-        | ToolName::SelfImproveSessionGet => Err(CallError::NotServed),
+        ToolName::SelfImproveRunLookup => self_improve_calls::look_up(call, arguments).await,
+        ToolName::SelfImproveRunsList => self_improve_calls::list(call, arguments).await,
+        ToolName::SelfImproveSessionGet => self_improve_calls::session(call, arguments).await,
     };
     let failure = match served {
         Ok(Ok(output)) => return Ok(output),

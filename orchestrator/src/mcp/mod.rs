@@ -13,6 +13,7 @@ mod rate;
 mod requests;
 mod schemas;
 mod secret_calls;
+mod self_improve_calls;
 mod server;
 mod status_calls;
 mod waiting_calls;

@@ -4,8 +4,8 @@ use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// A tool as `tools/list` shows it; none for one that is not served.
-pub fn described(tool: ToolName) -> Option<Tool> {
+/// A tool as `tools/list` shows it.
+pub fn described(tool: ToolName) -> Tool {
     let (description, input, output) = match tool {
         ToolName::StatusReport => (
             "Tells people what you are doing now, in one short sentence.",
@@ -176,14 +176,47 @@ pub fn described(tool: ToolName) -> Option<Tool> {
                 "expires_at": {"type": ["string", "null"]},
             })),
         ),
-        _ => return None,
+        ToolName::SelfImproveRunsList => (
+            "Lists the runs of your project, newest first.",
+            object(paged(json!({})), &[]),
+            runs_output(),
+        ),
+        ToolName::SelfImproveRunLookup => (
+            "Finds the runs of an Issue or a pull request of your project, newest first; name at least one of them.",
+            object(
+                paged(json!({"issue_number": number(), "pull_request_number": number()})),
+                &[],
+            ),
+            runs_output(),
+        ),
+        ToolName::SelfImproveSessionGet => (
+            "Reads the session that a run of your project has left. Keep it at the path that the answer names.",
+            object(
+                json!({"run_id": {"type": "string", "format": "uuid"}}),
+                &["run_id"],
+            ),
+            object(
+                json!({
+                    "status": {"const": "ok"},
+                    "run_id": {"type": "string"},
+                    "tmp_directory": {"type": "string"},
+                    "tmp_file_path": {"type": "string"},
+                    "codex_session_json": {"type": "string"},
+                }),
+                &[
+                    "status",
+                    "run_id",
+                    "tmp_directory",
+                    "tmp_file_path",
+                    "codex_session_json",
+                ],
+            ),
+        ),
     };
     let annotations = ToolAnnotations::new().read_only(tool.category() == ToolCategory::Read);
-    Some(
-        Tool::new(tool.as_str(), description, input)
-            .with_raw_output_schema(output)
-            .with_annotations(annotations),
-    )
+    Tool::new(tool.as_str(), description, input)
+        .with_raw_output_schema(output)
+        .with_annotations(annotations)
 }
 
 fn object(properties: Value, required: &[&str]) -> Arc<JsonObject> {
@@ -197,6 +230,51 @@ fn object(properties: Value, required: &[&str]) -> Arc<JsonObject> {
         Value::Object(schema) => Arc::new(schema),
         _ => Arc::default(),
     }
+}
+
+/// What a question about runs may say beside what they are of.
+fn paged(mut properties: Value) -> Value {
+    properties["repository_full_name"] = json!({"type": "string"});
+    properties["page"] = number();
+    properties["limit"] = number();
+    properties
+}
+
+fn runs_output() -> Arc<JsonObject> {
+    let text = || json!({"type": "string"});
+    let known = |kind: &str| json!({"type": [kind, "null"]});
+    let item = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "run_id": text(),
+            "correlation_id": text(),
+            "project_id": text(),
+            "repository_full_name": text(),
+            "agent_key": known("string"),
+            "issue_number": known("integer"),
+            "issue_url": known("string"),
+            "pull_request_number": known("integer"),
+            "pull_request_url": known("string"),
+            "trigger_kind": text(),
+            "trigger_label": text(),
+            "status": text(),
+            "created_at": text(),
+            "started_at": known("string"),
+            "finished_at": known("string"),
+        },
+        "required": ["run_id", "status"],
+    });
+    object(
+        json!({
+            "status": {"const": "ok"},
+            "items": {"type": "array", "items": item},
+            "page": number(),
+            "limit": number(),
+            "has_next": {"type": "boolean"},
+        }),
+        &["status", "items", "page", "limit", "has_next"],
+    )
 }
 
 fn changing(mut properties: Value, required: &[&str]) -> Arc<JsonObject> {
@@ -254,23 +332,12 @@ fn labels_output() -> Arc<JsonObject> {
 
 #[cfg(test)]
 mod tests {
-    use domain::stages::{Stage, TriggerKind};
-    use domain::tools::{ToolRun, effective};
-
     use super::*;
 
     #[test]
-    fn every_tool_that_a_run_may_call_is_described_with_closed_schemas() {
-        let run = ToolRun {
-            agent_key: "dev".to_owned(),
-            trigger_kind: TriggerKind::Work(Stage::Dev),
-            discussion: false,
-            runtime_mode: "full-env".to_owned(),
-        };
-        let tools = effective(&run);
-        assert!(!tools.is_empty());
-        for tool in tools {
-            let described = described(tool).unwrap_or_else(|| panic!("{tool} is described"));
+    fn every_tool_is_described_with_closed_schemas() {
+        for tool in ToolName::ALL {
+            let described = described(*tool);
             let output = described.output_schema.expect("an output schema");
             for schema in [described.input_schema, output] {
                 assert_eq!(schema["additionalProperties"], json!(false), "{tool}");

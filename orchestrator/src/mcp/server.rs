@@ -77,7 +77,7 @@ impl ServerHandler for Server {
         let (_, call) = self.call(ToolName::StatusReport.as_str(), &context).await?;
         let tools = effective(&call.tool_run())
             .into_iter()
-            .filter_map(schemas::described)
+            .map(schemas::described)
             .collect();
         Ok(ListToolsResult::with_all_items(tools)
             .with_ttl_ms(CATALOGUE_TTL_MILLISECONDS)

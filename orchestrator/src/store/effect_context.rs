@@ -10,8 +10,6 @@ pub struct EffectContext {
     pub correlation_id: String,
     /// `owner/name` of the run, if it belongs to one.
     pub repository_full_name: Option<String>,
-    /// GitHub has reported this label change as the platform's own (L-19).
-    pub reported: bool,
 }
 
 /// Reads it.
@@ -21,11 +19,20 @@ pub async fn load(
 ) -> Result<EffectContext, sqlx::Error> {
     sqlx::query_as(
         "SELECT coalesce((SELECT correlation_id FROM agent_runs WHERE id = e.run_id), e.delivery_id, e.correlation_id, e.idempotency_key) AS correlation_id,
-                (SELECT repository_full_name FROM agent_runs WHERE id = e.run_id) AS repository_full_name,
-                e.reported_by_delivery_id IS NOT NULL AS reported
+                (SELECT repository_full_name FROM agent_runs WHERE id = e.run_id) AS repository_full_name
          FROM outbox_effects e WHERE e.id = $1",
     )
     .bind(effect.id)
+    .fetch_one(executor)
+    .await
+}
+
+/// Whether GitHub has reported this label change as the platform's own (L-19).
+pub async fn is_reported(executor: impl PgExecutor<'_>, id: i64) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar(
+        "SELECT reported_by_delivery_id IS NOT NULL FROM outbox_effects WHERE id = $1",
+    )
+    .bind(id)
     .fetch_one(executor)
     .await
 }

@@ -36,6 +36,7 @@ pub mod run_reads;
 pub mod run_waits;
 pub mod runs;
 pub mod seeds;
+pub mod self_improve;
 pub mod sessions;
 pub mod slots;
 pub mod snapshots;

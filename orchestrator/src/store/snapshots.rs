@@ -138,25 +138,34 @@ pub async fn user(
     Ok(row.map(Into::into))
 }
 
-/// The platform's own label change that a delivery reports, not yet matched (L-19): one that is being performed right
-/// now, or one of the last ten minutes that has its `label.applied`.
+/// Whether effect `e` has told of its change, or will: it is being performed right now, or it is done, of the last ten
+/// minutes, and has its `label.applied`.
+macro_rules! tells_of_its_change {
+    () => {
+        "((e.state = 'pending' AND e.attempts > 0)
+          OR (e.state = 'done' AND e.done_at > platform_now() - interval '10 minutes' AND EXISTS (
+              SELECT 1 FROM flow_events f
+              WHERE f.event_type = 'label.applied' AND f.created_at > platform_now() - interval '10 minutes'
+                AND f.payload ->> 'label' = e.payload ->> 'label'
+                AND f.payload ->> 'thread_number' = e.payload -> 'thread' ->> 'number'
+                AND f.payload ->> 'op' = CASE WHEN e.kind = 'add_label' THEN 'add' ELSE 'remove' END)))"
+    };
+}
+
+/// The platform's own label change that a delivery reports, not yet matched (L-19).
 pub async fn own_label_change(
     executor: impl PgExecutor<'_>,
     thread: &Value,
     kind: &str,
     label: &str,
 ) -> Result<Option<i64>, sqlx::Error> {
-    sqlx::query_scalar(
+    sqlx::query_scalar(concat!(
         "SELECT e.id FROM outbox_effects e
          WHERE e.kind = $1 AND e.payload ->> 'label' = $2 AND e.payload -> 'thread' = $3 AND e.reported_by_delivery_id IS NULL
-           AND ((e.state = 'pending' AND e.attempts > 0)
-                OR (e.state = 'done' AND e.done_at > platform_now() - interval '10 minutes' AND EXISTS (
-                    SELECT 1 FROM flow_events f
-                    WHERE f.event_type = 'label.applied' AND f.created_at > platform_now() - interval '10 minutes'
-                      AND f.payload ->> 'label' = $2 AND f.payload ->> 'thread_number' = $3 ->> 'number'
-                      AND f.payload ->> 'op' = CASE WHEN $1 = 'add_label' THEN 'add' ELSE 'remove' END)))
-         ORDER BY e.id LIMIT 1",
-    )
+           AND ",
+        tells_of_its_change!(),
+        " ORDER BY e.id LIMIT 1",
+    ))
     .bind(kind)
     .bind(label)
     .bind(thread)
@@ -200,16 +209,21 @@ pub async fn newest_label_change(
     .await
 }
 
-/// Remembers that a delivery reported the change.
+/// Remembers that a delivery reported the change; `false` when the effect was completed meanwhile without telling of it,
+/// or another delivery has reported it.
 pub async fn match_label_change(
     executor: impl PgExecutor<'_>,
     effect_id: i64,
     delivery_id: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE outbox_effects SET reported_by_delivery_id = $2 WHERE id = $1 AND reported_by_delivery_id IS NULL")
-        .bind(effect_id)
-        .bind(delivery_id)
-        .execute(executor)
-        .await?;
-    Ok(())
+) -> Result<bool, sqlx::Error> {
+    let matched = sqlx::query(concat!(
+        "UPDATE outbox_effects e SET reported_by_delivery_id = $2
+         WHERE e.id = $1 AND e.reported_by_delivery_id IS NULL AND ",
+        tells_of_its_change!(),
+    ))
+    .bind(effect_id)
+    .bind(delivery_id)
+    .execute(executor)
+    .await?;
+    Ok(matched.rows_affected() == 1)
 }

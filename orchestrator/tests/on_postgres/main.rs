@@ -11,6 +11,7 @@ mod outbox;
 mod published_events;
 mod retention;
 mod run_waits;
+mod self_improve;
 mod staff_api;
 mod staff_next_steps;
 mod staff_support;

@@ -5,6 +5,7 @@ use domain::effects::{CommentPhase, CommentRecord, Effect, EffectPlan, LabelOrig
 use domain::events::Thread;
 use domain::ids::RunId;
 use orchestrator::store::effects::{self, ClaimedEffect, EffectOwner};
+use orchestrator::store::{effect_context, snapshots};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -217,4 +218,40 @@ async fn many_executors_get_each_effect_once() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 40);
+}
+
+/// L-19: either the effect or the delivery that reports its change records it, whichever of the two is last.
+#[tokio::test]
+async fn a_reported_change_is_recorded_by_whoever_comes_last() {
+    let database = TestDatabase::migrated().await;
+    let pool = &database.pool;
+    let mut plan = EffectPlan::new("d");
+    plan.push(add_label(1));
+    plan.push(add_label(2));
+    insert(pool, plan).await;
+    let claimed = claim_many(pool, "a", 2).await;
+    let [reported_first, done_first] = claimed.as_slice() else {
+        panic!("two effects: {claimed:?}");
+    };
+    let own = async |number: i64| {
+        let thread = serde_json::json!(Thread::issue("o/r", number));
+        snapshots::own_label_change(pool, &thread, "add_label", "need:input")
+            .await
+            .unwrap()
+    };
+    assert_eq!(own(1).await, Some(reported_first.id));
+    assert_eq!(own(2).await, Some(done_first.id), "both are under way");
+
+    let matched = snapshots::match_label_change(pool, reported_first.id, "first").await;
+    assert!(matched.unwrap());
+    assert!(complete(pool, reported_first).await);
+    let reported = effect_context::is_reported(pool, reported_first.id).await;
+    assert!(reported.unwrap(), "what completes it sees the report");
+
+    let reported = effect_context::is_reported(pool, done_first.id).await;
+    assert!(!reported.unwrap());
+    assert!(complete(pool, done_first).await, "without a record");
+    let matched = snapshots::match_label_change(pool, done_first.id, "second").await;
+    assert!(!matched.unwrap(), "the delivery decides anew");
+    assert_eq!(own(2).await, None, "and then records the change itself");
 }

@@ -55,6 +55,7 @@ pub mod roles;
 pub mod runner_routes;
 pub mod secret_leakage;
 pub mod secret_sync;
+pub mod self_improvement;
 pub mod setup;
 pub mod special_runs;
 pub mod stacks;

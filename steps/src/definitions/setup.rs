@@ -106,6 +106,13 @@ async fn agent_waits(world: &mut GateWorld) -> Step {
     Ok(agent_waits_for_signal(world).await?)
 }
 
+#[given("a bound repository whose agent waits when it improves itself, with an open Issue")]
+async fn agent_waits_to_improve(world: &mut GateWorld) -> Step {
+    let signal = signal_file(world);
+    world.remembered.insert("signal".to_owned(), signal.clone());
+    Ok(bind(world, stories::waits_to_improve(&signal)).await?)
+}
+
 /// A bound repository whose agent waits for a file before it works.
 pub async fn agent_waits_for_signal(world: &mut GateWorld) -> anyhow::Result<()> {
     let signal = signal_file(world);

@@ -26,6 +26,11 @@ fn tools_for(what: &str) -> anyhow::Result<&'static [&'static str]> {
             "github_labels_transition",
         ],
         "reports" => &["run_status_report"],
+        "diagnostics" => &[
+            "self_improve_run_lookup",
+            "self_improve_runs_list",
+            "self_improve_session_get",
+        ],
         "people" => &["user.decision.request", "user.notify"],
         "feedback" => &["owner.feedback.request"],
         "secrets" => &["database.lifecycle", "secret.sync.github_k8s"],
@@ -50,7 +55,7 @@ async fn sees(world: &mut GateWorld, what: String, #[step] step: &gherkin::Step)
         .filter_map(|tool| tool["name"].as_str())
         .collect();
     world.equal(
-        &["G-14", "G-15", "G-17", "G-18"],
+        &["G-14", "G-15", "G-16", "G-17", "G-18"],
         Orchestrator,
         "tools that the agent sees",
         "POST /mcp tools/list",

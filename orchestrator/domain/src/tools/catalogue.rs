@@ -89,27 +89,8 @@ impl ToolName {
         }
     }
 
-    /// Whether the platform serves the tool yet.
-    fn is_served(self) -> bool {
-        match self {
-            ToolName::LabelsAdd
-            | ToolName::LabelsList
-            | ToolName::LabelsRemove
-            | ToolName::LabelsTransition
-            | ToolName::OwnerFeedback
-            | ToolName::StatusReport
-            | ToolName::DatabaseLifecycle
-            | ToolName::SecretSync
-            | ToolName::UserDecision
-            | ToolName::UserNotify => true,
-            ToolName::SelfImproveRunLookup
-            | ToolName::SelfImproveRunsList
-            | ToolName::SelfImproveSessionGet => false,
-        }
-    }
-
-    /// Whether the rows G-14 to G-18 let the run see the tool.
-    fn is_meant_for(self, run: &ToolRun) -> bool {
+    /// Whether the run may call the tool now: the rows G-14 to G-18.
+    pub fn is_open_to(self, run: &ToolRun) -> bool {
         let improves = run.trigger_kind.stage() == Some(Stage::SelfImprove);
         match self {
             ToolName::StatusReport => true,
@@ -130,11 +111,6 @@ impl ToolName {
                 by_role && !run.discussion && (repairs || works)
             }
         }
-    }
-
-    /// Whether the run may call the tool now.
-    pub fn is_open_to(self, run: &ToolRun) -> bool {
-        self.is_served() && self.is_meant_for(run)
     }
 }
 
@@ -192,8 +168,24 @@ mod tests {
             names(&talk),
             ["run_status_report", "user.decision.request", "user.notify"]
         );
-        let improves = run(TriggerKind::Work(Stage::SelfImprove));
-        assert!(!names(&improves).contains(&"user.notify"));
+        for kind in [
+            TriggerKind::Work(Stage::SelfImprove),
+            TriggerKind::Revise(Stage::SelfImprove),
+        ] {
+            assert_eq!(
+                names(&run(kind)),
+                [
+                    "github_labels_add",
+                    "github_labels_list",
+                    "github_labels_remove",
+                    "github_labels_transition",
+                    "run_status_report",
+                    "self_improve_run_lookup",
+                    "self_improve_runs_list",
+                    "self_improve_session_get"
+                ]
+            );
+        }
     }
 
     #[test]
@@ -237,7 +229,7 @@ mod tests {
                 runtime_mode: mode.to_owned(),
                 ..run(kind)
             };
-            let meant = ToolName::SecretSync.is_meant_for(&run);
+            let meant = ToolName::SecretSync.is_open_to(&run);
             assert_eq!(meant, expected, "{agent} {kind} {mode}");
         }
     }

@@ -47,6 +47,12 @@ spelled!(
         EnvironmentNotAllowed = "environment_not_allowed",
         /// It is in another environment.
         EnvironmentMismatch = "environment_mismatch",
+        /// The session of a run of another project, or of none.
+        ForeignSession = "foreign_session",
+        /// The run has left no session.
+        SessionNotFound = "session_not_found",
+        /// More than an answer holds.
+        SessionTooLarge = "session_too_large",
         /// An Issue or pull request that is not the run's.
         ForeignThread = "foreign_thread",
         /// A label that agents leave alone.

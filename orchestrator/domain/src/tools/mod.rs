@@ -7,6 +7,7 @@ mod catalogue;
 mod failure;
 pub mod fields;
 mod labels;
+mod self_improve;
 
 pub use arguments::{
     IdempotencyKey, LabelArguments, LabelOperation, STATUS_LIMIT_CHARACTERS, dry_run,
@@ -17,4 +18,7 @@ pub use failure::{FailureCode, FailureReason, ToolFailure};
 pub use labels::{
     LabelCall, LabelChanges, LabelDecision, Refused, change_labels, own_thread, rejection,
     restored_labels, restoring_key,
+};
+pub use self_improve::{
+    RunsQuery, SESSION_LIMIT_BYTES, may_read_session, run_lookup, runs_query, session_query,
 };

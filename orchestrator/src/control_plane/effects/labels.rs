@@ -105,8 +105,9 @@ fn bears(labels: &[String], label: &str) -> bool {
     labels.iter().any(|name| name.eq_ignore_ascii_case(label))
 }
 
-/// The wanted state holds without this attempt. Only if GitHub has reported the change as the platform's own was it an
-/// earlier attempt that made it and died before it could say so.
+/// The wanted state holds without this attempt. Only if GitHub reports the change as the platform's own was it an
+/// earlier attempt that made it and died before it could say so; whether it has is asked once the effect is complete, so
+/// that a report which comes meanwhile is either seen there or sees that nothing is recorded.
 fn already_there(
     attempt: &Attempt<'_>,
     thread: &Thread,
@@ -116,10 +117,14 @@ fn already_there(
     before: Vec<String>,
     after: Vec<String>,
 ) -> Performed {
-    if attempt.may_be_done() && attempt.reported {
-        return applied(attempt, thread, label, origin, op, before, after);
+    if !attempt.may_be_done() {
+        return Performed::nothing();
     }
-    Performed::nothing()
+    let applied = applied(attempt, thread, label, origin, op, before, after);
+    Performed {
+        audit_if_reported: applied.audit,
+        ..Performed::default()
+    }
 }
 
 fn applied(

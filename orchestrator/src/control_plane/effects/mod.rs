@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::store::effects::ClaimedEffect;
-use crate::store::{approvals, events, status_comments};
+use crate::store::{approvals, effect_context, events, status_comments};
 
 pub use databases::RegistryChange;
 pub use error::EffectError;
@@ -31,6 +31,9 @@ pub use secret_sync::{StepError, tell_failed as tell_failed_step};
 #[derive(Debug, Default)]
 pub struct Performed {
     pub audit: Vec<AuditRecord>,
+    /// Recorded if GitHub has reported the change as the platform's own by then; else whoever decides the report
+    /// records it (L-19).
+    pub audit_if_reported: Vec<AuditRecord>,
     pub status_comment: Option<StoredStatusComment>,
     pub request_step: Option<RequestStep>,
 }
@@ -64,8 +67,12 @@ impl Performed {
         }
     }
 
-    /// Writes it.
-    pub async fn record(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    /// Writes it, in the transaction that has completed the effect.
+    pub async fn record(
+        &self,
+        connection: &mut PgConnection,
+        claimed: &ClaimedEffect,
+    ) -> Result<(), sqlx::Error> {
         if let Some(comment) = &self.status_comment {
             status_comments::store(
                 connection,
@@ -84,6 +91,13 @@ impl Performed {
         for record in &self.audit {
             events::insert(connection, record).await?;
         }
+        if !self.audit_if_reported.is_empty()
+            && effect_context::is_reported(&mut *connection, claimed.id).await?
+        {
+            for record in &self.audit_if_reported {
+                events::insert(connection, record).await?;
+            }
+        }
         Ok(())
     }
 }
@@ -93,8 +107,6 @@ pub struct Attempt<'a> {
     pub app: &'a App,
     pub claimed: &'a ClaimedEffect,
     pub correlation_id: CorrelationId,
-    /// GitHub has reported this label change already, so it was we who made it (L-19).
-    pub reported: bool,
     /// The labels of the thread whose label changes are done together.
     pub labels: &'a LabelsSeen,
 }
