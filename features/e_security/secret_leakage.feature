@@ -13,6 +13,18 @@ Feature: Where secrets are not
     When the member sets "run:dev" on the Issue
     Then nothing in the namespace but its own Secret holds a credential of the run, in any form
 
+  @SK-05 @set-e @p0 @S3-10 @G-118 @G-122 @needs-pods
+  Scenario: A stored token is of no use elsewhere, and a new key leaves nothing to the old one
+    Given a platform of its own
+    And a bound repository with an open Issue
+    When the stored token of the repository is put in the row of another, and another control plane starts
+    And the member sets "run:intake" on the Issue
+    Then it ends at once and says "failed to open a stored ciphertext", while the platform's own takes a label as before
+    When the key of what is stored is changed, and everything is sealed anew
+    Then every stored value is under the new key, and no token can be read in the database
+    When the member opens another Issue and sets "run:intake" on it
+    Then the run ends as succeeded
+
   @SK-07 @set-e @p0 @S3-10 @G-121 @G-124 @needs-pods
   Scenario: What a chat may call back with is stored as hashes
     Given a running run with a chat

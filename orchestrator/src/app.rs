@@ -79,11 +79,11 @@ impl App {
             .ok_or(ConfigError::Missing {
                 name: "SERVICE_TOKEN_KEY",
             })?;
-        let cipher = config
-            .keys
+        let keys = &config.keys;
+        let cipher = keys
             .token_encryption
             .as_ref()
-            .map(|key| ColumnCipher::new(key, None))
+            .map(|key| ColumnCipher::new(key, keys.token_encryption_previous.as_ref()))
             .transpose()?;
         Ok(Arc::new(Self {
             pool,
@@ -96,11 +96,10 @@ impl App {
             shutdown,
             service_token: ServiceTokenKey::new(service_key),
             cipher,
-            run_tokens: config
-                .keys
+            run_tokens: keys
                 .mcp_token_signing
                 .as_ref()
-                .map(|key| RunTokenKeys::new(key, None)),
+                .map(|key| RunTokenKeys::new(key, keys.mcp_token_signing_previous.as_ref())),
             config: Arc::new(config),
         }))
     }

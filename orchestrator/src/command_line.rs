@@ -40,6 +40,8 @@ enum Command {
     All,
     /// Applies the migrations and ends.
     Migrate,
+    /// Seals what the key before holds with the present one, and ends (CODEXK8S_TOKEN_ENCRYPTION_KEY_PREVIOUS).
+    RotateKeys,
     /// Prints the effective configuration with secrets masked.
     Config,
     /// The runner inside a Job; `agent source` prepares its working tree.
@@ -82,7 +84,9 @@ pub fn main(conduct: Arc<dyn Conduct>) -> anyhow::Result<()> {
         Command::Worker { .. } | Command::Hygiene { .. } => ProcessKind::Worker,
         Command::WebConsole => ProcessKind::WebConsole,
         Command::All => ProcessKind::All,
-        Command::ControlPlane | Command::Migrate | Command::Config => ProcessKind::ControlPlane,
+        Command::ControlPlane | Command::Migrate | Command::RotateKeys | Command::Config => {
+            ProcessKind::ControlPlane
+        }
     };
     let environment = Environment::from_process()?;
     let config = Config::load(kind, &environment)?;
@@ -91,6 +95,11 @@ pub fn main(conduct: Arc<dyn Conduct>) -> anyhow::Result<()> {
     }
     match cli.command {
         Command::Migrate => runtime.block_on(startup::migrate(config)),
+        Command::RotateKeys => {
+            let resealed = runtime.block_on(startup::rotate_keys(config))?;
+            println!("{resealed} values are under the present key now; none is under another");
+            Ok(())
+        }
         Command::Config => {
             println!("{config:#?}");
             Ok(())

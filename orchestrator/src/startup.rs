@@ -16,6 +16,7 @@ use crate::conduct::Conduct;
 use crate::config::{Config, ProcessKind};
 use crate::control_plane::{self, ControlPlane};
 use crate::http_api::{self, Readiness};
+use crate::secrets::{self, ColumnCipher};
 use crate::staff::Services;
 use crate::store::{self, migrations};
 use crate::{gateway, mcp, telemetry, web_console};
@@ -88,6 +89,25 @@ pub async fn migrate(config: Config) -> anyhow::Result<()> {
         "the schema is up to date"
     );
     Ok(())
+}
+
+/// Seals what the key before holds with the present one; how many values (G-122).
+pub async fn rotate_keys(config: Config) -> anyhow::Result<u64> {
+    let url = config
+        .database
+        .url
+        .as_ref()
+        .context("CODEXK8S_DATABASE_URL is required")?;
+    let keys = &config.keys;
+    let (Some(present), Some(previous)) = (&keys.token_encryption, &keys.token_encryption_previous)
+    else {
+        anyhow::bail!(
+            "failed to rotate: CODEXK8S_TOKEN_ENCRYPTION_KEY_PREVIOUS is not set; it is the key that was in use before"
+        );
+    };
+    let cipher = ColumnCipher::new(present, Some(previous))?;
+    let pool = store::pool(url, 1, "rotate-keys")?;
+    Ok(secrets::reseal_stored(&pool, &cipher).await?)
 }
 
 /// One sweep of expired namespaces, mode `namespace_cleanup_once` (runtime 2.4).

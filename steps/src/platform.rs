@@ -528,6 +528,39 @@ impl Platform {
         Ok(output)
     }
 
+    /// Changes a setting of every control plane, from its next start on; an empty value counts as none.
+    pub fn change_control_planes(&self, name: &str, value: &str) {
+        for process in self.lane.of_kind(ProcessKind::ControlPlane) {
+            process.change_setting(name, value);
+        }
+    }
+
+    /// Seals what the key before holds with the present one, as an operator does; what the command says.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn rotate_keys(&self) -> anyhow::Result<String> {
+        let running = self
+            .lane
+            .of_kind(ProcessKind::ControlPlane)
+            .next()
+            .context("the platform has no control plane")?;
+        let output = tokio::process::Command::new(&self.orchestrator)
+            .arg("rotate-keys")
+            .env_clear()
+            .envs(running.environment())
+            .output()
+            .await
+            .context("failed to start the rotation")?;
+        anyhow::ensure!(
+            output.status.success(),
+            "the rotation ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
     /// Another control plane with the settings of this platform's, but on ports of its own and with these settings
     /// changed; none takes one away. Its exit code and the last line that it says, or nothing when it did not end in
     /// time.

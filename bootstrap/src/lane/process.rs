@@ -31,6 +31,8 @@ pub struct LaneProcess {
     launch: Launch,
     http: reqwest::Client,
     running: Mutex<Option<std::sync::Arc<Supervised>>>,
+    /// Settings that differ from those of the launch, from the next start on.
+    changed: Mutex<Vec<(String, String)>>,
 }
 
 impl LaneProcess {
@@ -49,6 +51,7 @@ impl LaneProcess {
             launch,
             http,
             running: Mutex::new(None),
+            changed: Mutex::new(Vec::new()),
         }
     }
 
@@ -72,12 +75,26 @@ impl LaneProcess {
         self.pid().is_some()
     }
 
+    fn changed(&self) -> std::sync::MutexGuard<'_, Vec<(String, String)>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes a setting, from the next start on; an empty value counts as none.
+    pub fn change_setting(&self, name: &str, value: &str) {
+        self.changed().push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts it if it does not run; does not wait for readiness.
     pub fn start(&self) -> Result<()> {
         if self.is_running() {
             return Ok(());
         }
-        let process = Supervised::start(&self.launch)?;
+        let mut launch = self.launch.clone();
+        for (name, value) in self.changed().iter() {
+            launch.env.retain(|(known, _)| known != name);
+            launch.env.push((name.clone(), value.clone()));
+        }
+        let process = Supervised::start(&launch)?;
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(std::sync::Arc::new(process));
         Ok(())

@@ -10,6 +10,10 @@ pub struct KeyConfig {
     pub token_encryption: Option<SecretString>,
     pub mcp_token_signing: Option<SecretString>,
     pub secret_derivation: Option<SecretString>,
+    /// Opens what was stored before a rotation (G-122).
+    pub token_encryption_previous: Option<SecretString>,
+    /// Accepts run tokens that were signed before a rotation (G-11).
+    pub mcp_token_signing_previous: Option<SecretString>,
 }
 
 impl KeyConfig {
@@ -23,11 +27,14 @@ impl KeyConfig {
             Some(secret) => Ok(Some(secret)),
             None => Err(ConfigError::Missing { name }),
         };
+        let optional = |name| environment.secret(name).filter(|_| decides);
         let keys = Self {
             service_token: required("SERVICE_TOKEN_KEY", process != ProcessKind::WebConsole)?,
             token_encryption: required("TOKEN_ENCRYPTION_KEY", decides)?,
             mcp_token_signing: required("MCP_TOKEN_SIGNING_KEY", decides)?,
             secret_derivation: required("SECRET_DERIVATION_KEY", decides)?,
+            token_encryption_previous: optional("TOKEN_ENCRYPTION_KEY_PREVIOUS"),
+            mcp_token_signing_previous: optional("MCP_TOKEN_SIGNING_KEY_PREVIOUS"),
         };
         keys.all_different()?;
         Ok(keys)
@@ -40,6 +47,8 @@ impl KeyConfig {
             &self.token_encryption,
             &self.mcp_token_signing,
             &self.secret_derivation,
+            &self.token_encryption_previous,
+            &self.mcp_token_signing_previous,
         ]
         .into_iter()
         .flatten()

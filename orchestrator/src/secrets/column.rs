@@ -140,6 +140,16 @@ impl ColumnCipher {
         Ok(stored)
     }
 
+    /// Id of the key that new values are sealed with: the first byte of each.
+    pub fn active_key_id(&self) -> u8 {
+        self.active.id
+    }
+
+    /// The value of this place under the active key, whichever of the two it was sealed with.
+    pub fn reseal(&self, place: Column<'_>, stored: &[u8]) -> Result<Vec<u8>, ColumnCipherError> {
+        self.seal(place, &self.open(place, stored)?)
+    }
+
     /// Decrypts a stored value of this place.
     pub fn open(
         &self,

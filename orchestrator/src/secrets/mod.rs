@@ -5,10 +5,12 @@
 //! neither `Display` nor `Serialize`.
 mod column;
 mod opaque;
+mod rotation;
 mod startup;
 mod values;
 
 pub use column::{Column, ColumnCipher, ColumnCipherError};
 pub use opaque::{OpaqueToken, hash_token, random_token};
+pub use rotation::{RotationError, reseal_stored};
 pub use startup::{StartupCheckError, check_stored_ciphertexts};
 pub use values::{derived_value, random_value};

@@ -3,6 +3,7 @@ pub mod agents;
 pub mod approval_reads;
 pub mod approvals;
 pub mod callback_adapters;
+pub mod ciphertexts;
 pub mod clock;
 mod database;
 pub mod deliveries;

@@ -5,6 +5,7 @@
 mod control_plane_support;
 mod data_rules;
 mod intake;
+mod key_rotation;
 mod lost_deliveries;
 mod migrations;
 mod outbox;

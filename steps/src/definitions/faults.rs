@@ -111,7 +111,7 @@ async fn all_restart(world: &mut GateWorld) -> Step {
     Ok(restart(world, &all).await?)
 }
 
-async fn restart(world: &mut GateWorld, kinds: &[ProcessKind]) -> anyhow::Result<()> {
+pub(super) async fn restart(world: &mut GateWorld, kinds: &[ProcessKind]) -> anyhow::Result<()> {
     announce(world, "", "processes of the platform are killed");
     let killed = world.platform().restart(kinds).await?;
     let key = world.key.clone();

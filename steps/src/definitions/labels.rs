@@ -34,6 +34,19 @@ pub async fn set_label(world: &mut GateWorld, label: &str) -> anyhow::Result<()>
     Ok(())
 }
 
+#[when(expr = "the member opens another Issue and sets {string} on it")]
+async fn sets_on_another(world: &mut GateWorld, label: String) -> Step {
+    let mut place = world.place()?;
+    place.issue = place
+        .member
+        .open_issue(&place.repository, "Greet the next visitor", "")
+        .await?;
+    world.set_place(place);
+    world.leave_run();
+    set_label(world, &label).await?;
+    Ok(())
+}
+
 #[when(expr = "the member sets {string} on the Issue")]
 async fn member_sets(world: &mut GateWorld, label: String) -> Step {
     Ok(set_label(world, &label).await?)

@@ -39,7 +39,7 @@ const MASK: &str = "[REDACTED]";
 const MESSAGE_TOKEN: &str = "token of the message";
 
 /// What was found of these values in these texts, each with its name.
-fn search(values: &[(String, String)], texts: &[(String, String)]) -> CanarySearch {
+pub(super) fn search(values: &[(String, String)], texts: &[(String, String)]) -> CanarySearch {
     let secrets: Vec<SecretValue> = values
         .iter()
         .filter(|(_, value)| value.len() >= SHORTEST_SECRET)
@@ -59,7 +59,7 @@ fn search(values: &[(String, String)], texts: &[(String, String)]) -> CanarySear
 }
 
 /// The names of the values that were found.
-fn found(search: &CanarySearch) -> BTreeSet<String> {
+pub(super) fn found(search: &CanarySearch) -> BTreeSet<String> {
     search.hits.iter().map(|hit| hit.canary.clone()).collect()
 }
 
@@ -248,7 +248,7 @@ async fn masked(world: &mut GateWorld, #[step] step: &gherkin::Step) -> Step {
 }
 
 /// Each table of the platform, as text.
-async fn dump(world: &mut GateWorld) -> anyhow::Result<Vec<(String, String)>> {
+pub(super) async fn dump(world: &mut GateWorld) -> anyhow::Result<Vec<(String, String)>> {
     let platform = world.platform();
     let database = &platform.database;
     let tables = database
