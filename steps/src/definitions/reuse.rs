@@ -15,7 +15,7 @@ use crate::{
         people::thread,
         setup::bind,
     },
-    wait::{DECISION_DEADLINE, Reading, until},
+    wait::{RUN_DEADLINE, Reading, until},
     world::{GateWorld, Step, text},
 };
 use fixtures::stories;
@@ -38,7 +38,7 @@ async fn deleted(world: &mut GateWorld) -> Step {
     api.delete(&name, &DeleteParams::default())
         .await
         .context("failed to delete the namespace")?;
-    until("the end of the namespace", DECISION_DEADLINE, async || {
+    until("the end of the namespace", RUN_DEADLINE, async || {
         Ok(match api.get_opt(&name).await? {
             None => Reading::Reached(()),
             Some(_) => Reading::NotYet("there".to_owned()),
