@@ -24,6 +24,11 @@ const SESSIONS: &str = "sessions that a self-improvement saw";
 async fn foreign_run(world: &mut GateWorld) -> anyhow::Result<String> {
     let platform = world.platform();
     let other = bound_repository(&world.gate.clone(), &platform, stories::works()).await?;
+    // What is done there is the scenario's, too.
+    let (own, deliveries) = (world.place()?, world.deliveries.clone());
+    world.set_place(other.clone());
+    world.set_place(own);
+    world.deliveries = deliveries;
     other
         .member
         .add_labels(&other.repository, other.issue, &["run:intake"])
